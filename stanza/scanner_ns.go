@@ -1,0 +1,340 @@
+package stanza
+
+// binding is a namespace declaration in scope within the current element.
+type binding struct {
+	lo, hi   int32 // the prefix; empty for the default namespace
+	vlo, vhi int32 // the URI as written
+	escaped  bool
+	own      bool // the URI is the stream's content namespace or jabber:client
+}
+
+// A name's namespace: 0 is the stream's default, k > 0 is binding k-1, and these.
+const (
+	refUnknown = -1
+	refXML     = -2
+	refRoot    = -3 // refRoot-i is prefix i of the stream header
+)
+
+// opened does the name spaces of the start tag just read, fills the header from it and opens the element.
+func (s *Scanner) opened(b []byte, h *Header) bool {
+	c := &s.cur
+	f := frame{lo: c.lo, hi: c.hi, marks: int32(len(s.binds)), def: s.def, own: s.own}
+	if len(s.stack) >= s.lim.Depth {
+		s.fail("policy-violation", int(c.tag), "the elements are nested too deep; send a flatter stanza")
+		return false
+	}
+	ref, ok := s.resolveTag(b, h)
+	if !ok {
+		return false
+	}
+	if len(s.stack) == 0 {
+		ok = s.top(b, h, ref)
+	} else {
+		s.nested(b, h, ref)
+	}
+	s.stack = append(s.stack, f)
+	if c.empty {
+		s.closed()
+	}
+	return ok
+}
+
+// closed ends the innermost element and what was declared in it.
+func (s *Scanner) closed() {
+	f := &s.stack[len(s.stack)-1]
+	s.binds = s.binds[:f.marks]
+	s.def, s.own = f.def, f.own
+	s.stack = s.stack[:len(s.stack)-1]
+}
+
+// resolveTag takes the tag's declarations and checks its prefixes. It gives the namespace of the element.
+func (s *Scanner) resolveTag(b []byte, h *Header) (ref int32, ok bool) {
+	c := &s.cur
+	if c.declares {
+		for k := range s.attrs {
+			if a := &s.attrs[k]; isDecl(b[a.lo:a.hi]) && !s.declare(b, a) {
+				return 0, false
+			}
+		}
+	}
+	if c.prefixed > 0 && !s.checkPrefixed(b, h) {
+		return 0, false
+	}
+	if c.colon == 0 {
+		return s.def, true
+	}
+	ref = s.lookup(b, b[c.lo:c.colon], h)
+	if ref == refUnknown {
+		s.fail("not-well-formed", int(c.lo), "an element has a prefix that is not declared; declare it with xmlns")
+	}
+	return ref, ref != refUnknown
+}
+
+// isDecl tells whether an attribute of this name declares a namespace.
+func isDecl(name []byte) bool {
+	return len(name) >= 5 && string(name[:5]) == "xmlns" && (len(name) == 5 || name[5] == ':')
+}
+
+// declare takes one xmlns attribute (Namespaces in XML 3: xml and xmlns are bound for ever, and no prefix can
+// be undeclared).
+func (s *Scanner) declare(b []byte, a *attr) bool {
+	v, prefix := b[a.vlo:a.vhi], b[a.hi:a.hi]
+	var room [64]byte
+	if a.escaped {
+		v = AppendUnescaped(room[:0], v)
+	}
+	if a.colon != 0 {
+		prefix = b[a.colon+1 : a.hi]
+	}
+	fault := ""
+	switch {
+	case string(prefix) == "xmlns":
+		fault = "the prefix xmlns is declared; leave it out"
+	case string(v) == NSXMLNS:
+		fault = "the namespace of xmlns is declared; leave it out"
+	case (string(prefix) == "xml") != (string(v) == NSXML):
+		fault = "the prefix xml and its namespace are declared apart; leave it out"
+	case len(v) == 0 && len(prefix) > 0:
+		fault = "a prefix is bound to no namespace; leave the declaration out"
+	}
+	if fault != "" {
+		s.fail("not-well-formed", int(a.lo), fault)
+		return false
+	}
+	s.binds = append(s.binds, binding{
+		lo: a.hi - int32(len(prefix)), hi: a.hi, vlo: a.vlo, vhi: a.vhi, escaped: a.escaped,
+		own: string(v) == string(s.space) || string(v) == NSClient,
+	})
+	if len(prefix) == 0 {
+		s.def = int32(len(s.binds))
+	}
+	return true
+}
+
+// checkPrefixed finds undeclared prefixes of attributes, and two attributes with the same expanded name
+// (Namespaces in XML 6.3).
+func (s *Scanner) checkPrefixed(b []byte, h *Header) bool {
+	for k := range s.attrs {
+		a := &s.attrs[k]
+		if a.colon == 0 || isDecl(b[a.lo:a.hi]) {
+			continue
+		}
+		ref := s.lookup(b, b[a.lo:a.colon], h)
+		if ref == refUnknown {
+			s.fail("not-well-formed", int(a.lo), "an attribute has a prefix that is not declared; declare it with xmlns")
+			return false
+		}
+		if s.cur.prefixed > 1 && s.twin(b, k, ref, h) {
+			s.fail("not-well-formed", int(a.lo), "two attributes have the same name in the same namespace; leave one out")
+			return false
+		}
+	}
+	return true
+}
+
+// twin looks among the attributes before k for one with the same local name and namespace ref.
+func (s *Scanner) twin(b []byte, k int, ref int32, h *Header) bool {
+	a := &s.attrs[k]
+	local := b[a.colon+1 : a.hi]
+	var r1, r2 [128]byte
+	for i := range s.attrs[:k] {
+		o := &s.attrs[i]
+		if o.colon == 0 || string(b[o.colon+1:o.hi]) != string(local) || isDecl(b[o.lo:o.hi]) {
+			continue
+		}
+		other := s.lookup(b, b[o.lo:o.colon], h)
+		if string(s.appendURI(r1[:0], b, ref)) == string(s.appendURI(r2[:0], b, other)) {
+			return true
+		}
+	}
+	return false
+}
+
+// lookup gives the namespace that a prefix is bound to. A prefix of the stream header is noted in h.
+func (s *Scanner) lookup(b, prefix []byte, h *Header) int32 {
+	for k := len(s.binds) - 1; k >= 0; k-- {
+		if d := &s.binds[k]; string(b[d.lo:d.hi]) == string(prefix) {
+			return int32(k + 1)
+		}
+	}
+	if string(prefix) == "xml" {
+		return refXML
+	}
+	for i := range s.header.Prefixes {
+		if s.header.Prefixes[i].Name == string(prefix) {
+			h.RootPrefixes |= 1 << i
+			h.Flags |= FlagRootPrefix
+			return refRoot - int32(i)
+		}
+	}
+	return refUnknown
+}
+
+// appendURI appends the namespace that ref names, references resolved.
+func (s *Scanner) appendURI(dst, b []byte, ref int32) []byte {
+	switch {
+	case ref == 0:
+		return append(dst, s.space...)
+	case ref == refXML:
+		return append(dst, NSXML...)
+	case ref <= refRoot:
+		return append(dst, s.header.Prefixes[refRoot-ref].URI...)
+	}
+	d := &s.binds[ref-1]
+	if d.escaped {
+		return AppendUnescaped(dst, b[d.vlo:d.vhi])
+	}
+	return append(dst, b[d.vlo:d.vhi]...)
+}
+
+// content tells whether a name without prefix and with namespace ref is in the stream's content namespace.
+func (s *Scanner) content(ref int32) bool { return ref == 0 || ref > 0 && s.binds[ref-1].own }
+
+// top fills the header from the top-level start tag.
+func (s *Scanner) top(b []byte, h *Header, ref int32) bool {
+	c := &s.cur
+	h.Name, h.NameEnd = Span{c.lo, c.hi}, c.hi
+	for k := range s.attrs {
+		a := &s.attrs[k]
+		if dst := h.attr(b[a.lo:a.hi]); dst != nil {
+			*dst = Attr{Outer: Span{a.outer, a.vhi + 1}, Value: Span{a.vlo, a.vhi}, Escaped: a.escaped}
+		}
+	}
+	own := s.content(ref)
+	local := b[c.lo:c.hi]
+	if c.colon != 0 {
+		var room [128]byte
+		local = b[c.colon+1 : c.hi]
+		if uri := s.appendURI(room[:0], b, ref); string(uri) == string(s.space) || string(uri) == NSClient {
+			s.fail("bad-namespace-prefix", int(c.lo), "a stanza has a prefix; use the default namespace of the stream")
+			return false
+		}
+		own = false
+	}
+	if !own && string(local) == "stream" {
+		var room [128]byte
+		if string(s.appendURI(room[:0], b, ref)) == NSStream {
+			s.fail("policy-violation", int(c.tag), "there is a stream header inside the stream; close the stream before opening another")
+			return false
+		}
+	}
+	s.own = own
+	if !own {
+		return true
+	}
+	if h.XMLNS.Set() {
+		h.Flags |= FlagXMLNS
+	}
+	switch string(local) {
+	case "message":
+		h.Kind = Message
+	case "presence":
+		h.Kind = Presence
+	case "iq":
+		h.Kind = IQ
+	}
+	h.Type = typeOf(b, h)
+	return true
+}
+
+// attr gives the field for an attribute of the top-level start tag, nil for one that the router does not need.
+func (h *Header) attr(name []byte) *Attr {
+	switch string(name) {
+	case "to":
+		return &h.To
+	case "from":
+		return &h.From
+	case "id":
+		return &h.ID
+	case "type":
+		return &h.TypeAttr
+	case "xmlns":
+		return &h.XMLNS
+	case "xml:lang":
+		return &h.Lang
+	}
+	return nil
+}
+
+// nested notes what a start tag below the top tells the router.
+func (s *Scanner) nested(b []byte, h *Header, ref int32) {
+	c := &s.cur
+	parent := s.own
+	s.own = parent && c.colon == 0 && s.content(ref)
+	if s.own && c.declares && s.declaresDefault(b) {
+		h.Flags |= FlagNestedNS
+		h.content = s.header.NS
+	}
+	if len(s.stack) > 1 {
+		return
+	}
+	if h.Children++; h.Children == 1 {
+		h.Child = Span{c.tag, c.end}
+	}
+	lo := c.lo
+	if c.colon != 0 {
+		lo = c.colon + 1
+	}
+	switch local := b[lo:c.hi]; string(local) {
+	case "error":
+		if s.own {
+			h.Flags |= FlagError
+		}
+	case "addresses":
+		var room [128]byte
+		if string(s.appendURI(room[:0], b, ref)) == NSAddress {
+			h.Flags |= FlagAddresses
+		}
+	}
+}
+
+// declaresDefault tells whether the tag just read has an xmlns attribute without a prefix.
+func (s *Scanner) declaresDefault(b []byte) bool {
+	for k := range s.attrs {
+		if a := &s.attrs[k]; string(b[a.lo:a.hi]) == "xmlns" {
+			return true
+		}
+	}
+	return false
+}
+
+// types lists the values of the type attribute that each kind of stanza knows: RFC 6120 8.2.3, RFC 6121 4.7.1
+// and 5.2.2.
+var types = [...]map[string]Type{
+	Other: {},
+	Message: {
+		"error": TypeError, "normal": TypeNormal, "chat": TypeChat, "groupchat": TypeGroupchat, "headline": TypeHeadline,
+	},
+	Presence: {
+		"error": TypeError, "unavailable": TypeUnavailable, "probe": TypeProbe, "subscribe": TypeSubscribe,
+		"subscribed": TypeSubscribed, "unsubscribe": TypeUnsubscribe, "unsubscribed": TypeUnsubscribed,
+	},
+	IQ: {"error": TypeError, "get": TypeGet, "set": TypeSet, "result": TypeResult},
+}
+
+// typeOf reads the type attribute.
+func typeOf(b []byte, h *Header) Type {
+	if !h.TypeAttr.Set() {
+		return TypeNone
+	}
+	v := b[h.TypeAttr.Value.Lo:h.TypeAttr.Value.Hi]
+	if h.TypeAttr.Escaped {
+		var room [64]byte
+		v = AppendUnescaped(room[:0], v)
+	}
+	if t, ok := types[h.Kind][string(v)]; ok {
+		return t
+	}
+	return TypeUnknown
+}
+
+// Local gives the local name of the top-level element.
+func (h *Header) Local() []byte {
+	name := h.In(h.Name)
+	for i, c := range name {
+		if c == ':' {
+			return name[i+1:]
+		}
+	}
+	return name
+}
