@@ -1,0 +1,117 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/sirupsen/logrus"
+)
+
+// reserve is the free disk space below which nothing is written: a write-ahead file, two tables of a
+// flush and of a compaction fit in it.
+var reserve = uint64(96 << 20)
+
+var errNoSpace = errors.New("no space left on device")
+
+// badgerOptions are for small values, one writer, and an idle server that stays small.
+func badgerOptions(dir string, log *logrus.Entry) badger.Options {
+	o := badger.DefaultOptions(dir)
+	if dir == Memory {
+		o = badger.DefaultOptions("").WithInMemory(true)
+	}
+	o = o.WithSyncWrites(true).
+		WithDetectConflicts(false). // one writer
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(3).
+		WithBlockCacheSize(8 << 20). // read at open and by ConsistencyCheck only
+		WithIndexCacheSize(8 << 20).
+		WithValueThreshold(1 << 10). // values live in the tables: no value log to collect
+		WithValueLogFileSize(16 << 20).
+		WithCompression(options.None).
+		WithNumCompactors(2).
+		WithMetricsEnabled(false).
+		WithLogger(nil)
+	if log != nil {
+		o = o.WithLogger(badgerLog{log})
+	}
+	return o
+}
+
+// openBadger opens a database directory, for this process alone.
+func openBadger(dir string, log *logrus.Entry) (*badger.DB, error) {
+	if dir != Memory {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, explain(dir, err)
+		}
+	}
+	db, err := badger.Open(badgerOptions(dir, log))
+	if err != nil {
+		return nil, explain(dir, err)
+	}
+	return db, nil
+}
+
+// badgerLog passes Badger's log on; what it calls information is of interest to developers only.
+type badgerLog struct{ *logrus.Entry }
+
+func (l badgerLog) Errorf(f string, v ...any)   { l.Entry.Errorf(strings.TrimSpace(f), v...) }
+func (l badgerLog) Warningf(f string, v ...any) { l.Entry.Warnf(strings.TrimSpace(f), v...) }
+func (l badgerLog) Infof(f string, v ...any)    { l.Entry.Debugf(strings.TrimSpace(f), v...) }
+func (l badgerLog) Debugf(f string, v ...any)   { l.Entry.Tracef(strings.TrimSpace(f), v...) }
+
+// explain makes one line of a database error that says what mends it. Badger turns most causes into
+// text, so text is what there is to go by.
+func explain(dir string, err error) error {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	has := func(parts ...string) bool {
+		for _, p := range parts {
+			if strings.Contains(text, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case errors.Is(err, errSchema):
+		return fmt.Errorf("open %s: %w", dir, err)
+	case has("Another process is using this Badger database"):
+		return fmt.Errorf("open %s: %s has it open: stop that one, or give this one a directory of its own", dir, lockHolder(dir))
+	case has(syscall.ENOSPC.Error(), syscall.EDQUOT.Error(), syscall.EFBIG.Error()):
+		return fmt.Errorf("write %s: no space (%s): free some, or move the directory, and start again", dir, text)
+	case errors.Is(err, fs.ErrPermission) || has(syscall.EACCES.Error(), syscall.EROFS.Error()):
+		return fmt.Errorf("open %s: no permission to write there (user id %d): change its owner or mode", dir, os.Getuid())
+	case errors.Is(err, badger.ErrBlockedWrites) || errors.Is(err, badger.ErrDBClosed):
+		return fmt.Errorf("write %s: %w", dir, ErrClosed)
+	}
+	return fmt.Errorf("read %s: the database is damaged (%s): move the directory away and start again; nodes will state their sessions anew", dir, cut(text))
+}
+
+// cut keeps an error's text to the first part of a stack trace or a dump.
+func cut(text string) string {
+	const most = 200
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
+}
+
+// lockHolder names the process that has the database open, from the file that Badger keeps for this.
+func lockHolder(dir string) string {
+	b, err := os.ReadFile(filepath.Join(dir, "LOCK"))
+	pid := strings.TrimSpace(string(b))
+	if err != nil || pid == "" {
+		return "another process"
+	}
+	name, err := os.ReadFile(filepath.Join("/proc", pid, "comm"))
+	if err != nil {
+		return "process " + pid
+	}
+	return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(name)))
+}

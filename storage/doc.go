@@ -1,0 +1,20 @@
+// Package storage keeps what must outlive the process: the session table with its index in memory.
+//
+//	reader of a link                                         any goroutine
+//	   | Begin, Announce, Withdraw, Commit                      | Hash, Touch, Find, Holds
+//	   v                                                        v
+//	index (256 shards; slots -> records in an arena)  <- no lock: atomic loads
+//	   |  keys of what changed
+//	   v
+//	committer -- one synced transaction per group --> Badger        sweeper: sessions of nodes that are gone
+//
+// The index is authoritative: a change is in it at once, and the disk follows it. The committer is handed
+// keys, not values, and writes what the index says when it comes to them, so the disk never moves back.
+//
+// A record names a binding, which is a node and one of its incarnations. Moving or losing a node is a
+// change of the node's record and its bindings, not of its sessions.
+//
+// Owners: a shard's mutex guards its writers' side; the node table has one mutex to change it and atomic
+// pointers to read it; the committer's goroutine owns the group it forms, and alone writes the database
+// after the load. Nobody holds two locks. Goroutines: committer and sweeper, both ended by Close.
+package storage

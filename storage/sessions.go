@@ -1,0 +1,204 @@
+package storage
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/sirupsen/logrus"
+)
+
+// Memory as Options.Dir keeps the table in memory only: nothing outlives Close.
+const Memory = ":memory:"
+
+// Options are what OpenSessions needs.
+type Options struct {
+	Dir    string           // of the database, made if missing; Memory for none
+	Server string           // this server's name: written in the records of nodes that attach here
+	Log    *logrus.Entry    // nil: silent
+	Now    func() time.Time // nil: time.Now
+	OnFail func(error)      // called once when a commit has failed; must not block nor call Close. May be nil
+}
+
+// Sessions is the session table: look-ups from memory without a lock, changes in memory at once and
+// on disk by the committer. Everything but Close may be called from any goroutine.
+type Sessions struct {
+	// set once
+	opt    Options
+	db     *badger.DB
+	index  *index
+	nodes  *nodeTable
+	loaded Loaded
+
+	// owned by their goroutines, stopped by Close
+	commits *committer
+	sweeper *sweeper
+
+	// each guards itself
+	history *history
+	recent  *recent
+	mark    atomic.Uint32 // the last Mark given
+	version atomic.Uint64 // of the last change of a session
+}
+
+// compactBytes is the dead memory of a shard that is worth a compaction.
+const compactBytes = 64 << 10
+
+// OpenSessions opens the table and loads every session into memory. Nodes that were attached when it
+// was last open are Away without a deadline: the caller sets one when nodes can come back.
+// Errors are one line and say what mends them.
+func OpenSessions(o Options) (*Sessions, error) { return openSessions(o, compactBytes) }
+
+func openSessions(o Options, compact int) (*Sessions, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	db, err := openBadger(o.Dir, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sessions{opt: o, db: db, index: newIndex(compact), history: newHistory(), recent: newRecent()}
+	s.nodes = newNodeTable(s.index)
+	if err := s.load(); err != nil {
+		_ = db.Close() // nothing was written: the load's error is the one to tell
+		return nil, explain(o.Dir, err)
+	}
+	s.commits = startCommitter(s)
+	s.sweeper = startSweeper(s)
+	return s, nil
+}
+
+// Close writes what is queued and closes the database. The error is the first that kept something
+// from the disk. Call it once, after the last use.
+func (s *Sessions) Close() error {
+	s.sweeper.close()
+	err := s.commits.close()
+	if cerr := s.db.Close(); err == nil && cerr != nil {
+		err = explain(s.opt.Dir, cerr)
+	}
+	return err
+}
+
+// Server is the name given in Options.
+func (s *Sessions) Server() string { return s.opt.Server }
+
+// Loaded says what the table held when it was opened.
+func (s *Sessions) Loaded() Loaded { return s.loaded }
+
+// NextMark gives a Mark higher than all before.
+func (s *Sessions) NextMark() Mark { return Mark(s.mark.Add(1)) }
+
+// now is the time as the disk keeps it: in microseconds, without a monotonic part.
+func (s *Sessions) now() time.Time { return time.UnixMicro(s.opt.Now().UnixMicro()) }
+
+// seconds is the time as records keep it.
+func (s *Sessions) seconds() uint32 { return uint32(s.opt.Now().Unix()) }
+
+// Hash is the key of a bare JID in this table, for Touch, Find and Holds. It differs from run to run.
+func (s *Sessions) Hash(bare []byte) uint64 { return s.index.hash(bare) }
+
+// Touch loads the memory that Find will read first, so that the misses of a batch of hashes overlap.
+// Sum the results into a variable that lives on, or the loads are optimised away.
+func (s *Sessions) Touch(h uint64) uint64 { return s.index.touch(h) }
+
+// Find appends to dst the live sessions of a bare JID, or with res not nil that of the one resource.
+// h is Hash(bare). It takes no lock and allocates only to grow dst. A session that ends and begins again
+// during the call may be appended twice.
+func (s *Sessions) Find(h uint64, bare, res []byte, dst []Match) []Match {
+	return s.index.find(h, bare, res, dst)
+}
+
+// Holds tells whether the node has a session of the bare JID, or had one that ended less than an hour
+// ago: what it may speak for (design 3).
+func (s *Sessions) Holds(h uint64, bare []byte, node NodeID) bool {
+	return s.index.heldBy(h, bare, node) || s.recent.has(h, node, s.seconds())
+}
+
+// AttachNode begins a new incarnation of the domain's node, and makes the record if there is none. The
+// record is on disk before any session that names the incarnation. Announces under the Mark, or a later
+// one, confirm sessions.
+func (s *Sessions) AttachNode(domain string) (NodeRecord, Mark, error) {
+	m := s.NextMark()
+	r := s.nodes.attach(domain, s.opt.Server, s.now(), m)
+	return r, m, s.commits.nudge()
+}
+
+// SetNodeState changes the state of a node's current incarnation, until is the end of its grace. It
+// refuses an incarnation that is not current or has ended, and Gone: that is ExpireNode's.
+func (s *Sessions) SetNodeState(id NodeID, inc uint64, st NodeState, until time.Time) bool {
+	if st == Gone {
+		return false
+	}
+	if !until.IsZero() {
+		until = time.UnixMicro(until.UnixMicro())
+	}
+	now := s.now()
+	_, ok := s.nodes.transition(id, inc, func(r *NodeRecord) {
+		r.State, r.Until, r.Seen = st, until, now
+	})
+	if ok {
+		_ = s.commits.nudge() // a failed committer has told OnFail
+	}
+	return ok
+}
+
+// ExpireNode ends all sessions of a node at once, and sweeps them from memory and disk in the
+// background. It gives their number, 0 if the incarnation is not current.
+func (s *Sessions) ExpireNode(id NodeID, inc uint64) int {
+	now := s.now()
+	ended, ok := s.nodes.transition(id, inc, func(r *NodeRecord) {
+		r.State, r.Base, r.Until, r.Seen = Gone, inc+1, time.Time{}, now
+	})
+	if ok {
+		_ = s.commits.nudge() // a failed committer has told OnFail
+		s.sweeper.add(id)
+	}
+	return ended
+}
+
+// Node gives a node's record, without a lock.
+func (s *Sessions) Node(id NodeID) (NodeRecord, bool) {
+	if n := s.nodes.get(id); n != nil {
+		return *n.rec.Load(), true
+	}
+	return NodeRecord{}, false
+}
+
+// NodeByDomain gives the record of the node of a domain.
+func (s *Sessions) NodeByDomain(domain string) (NodeRecord, bool) {
+	s.nodes.mu.Lock()
+	n := s.nodes.byDomain[domain]
+	s.nodes.mu.Unlock()
+	if n == nil {
+		return NodeRecord{}, false
+	}
+	return *n.rec.Load(), true
+}
+
+// Nodes gives all records, by rising ID.
+func (s *Sessions) Nodes() []NodeRecord {
+	var recs []NodeRecord
+	for _, n := range *s.nodes.list.Load() {
+		if n != nil {
+			recs = append(recs, *n.rec.Load())
+		}
+	}
+	return recs
+}
+
+// Count is the number of live sessions of a node.
+func (s *Sessions) Count(id NodeID) int {
+	live, _ := s.nodes.census(id)
+	return live
+}
+
+// Total is the number of live sessions.
+func (s *Sessions) Total() int {
+	sum := 0
+	for _, b := range *s.index.bind.Load() {
+		if !b.dead.Load() {
+			sum += int(b.count.Load())
+		}
+	}
+	return sum
+}
