@@ -1,0 +1,271 @@
+package component
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"mellium.im/xmpp"
+	mcomponent "mellium.im/xmpp/component"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stream"
+
+	wire "github.com/patchbay-im/patchbay/stanza"
+)
+
+// NSAccept is the content namespace of a node's stream (XEP-0114 section 3): what mux.New wants as stanza namespace.
+const NSAccept = wire.NSComponent
+
+// Defaults of Config and Backoff.
+const (
+	DefaultMaxStanza = 256 << 10              // bytes, the server's own default
+	DefaultMinWait   = 250 * time.Millisecond // before the first new attempt
+	DefaultMaxWait   = 30 * time.Second
+)
+
+const (
+	attemptTimeout = 10 * time.Second // one address: connect, TLS, handshake
+	steadyAfter    = 30 * time.Second // a link that lived so long starts the back-off anew
+)
+
+// Config says where and as whom a node attaches, and what it does with what it gets. Addrs, Domain and Secret are
+// needed, the rest has defaults.
+type Config struct {
+	Addrs  []string    // host:port of servers of one cluster, tried in turn
+	Domain string      // the node's own domain, e.g. node1.im.example
+	Secret string      // shared with the server (XEP-0114 section 3)
+	TLS    *tls.Config // nil: plain. An empty ServerName is taken from the address
+	Users  []string    // user domains of the node: each is restated after a reconnect, also when nobody is left
+
+	// Handler gets every stanza that is not an answer to a request of this node, in stream order, one at a time.
+	// Use Messages, or a mux made by mux.New(component.NSAccept, ...). It may call every method of Node, and what
+	// it writes to its encoder is sent. Pings are answered before it is asked, disco#info and other iqs where it
+	// writes no answer. Nil: messages and presence are read and forgotten.
+	Handler xmpp.Handler
+
+	// The callbacks run between two stanzas, on the goroutine of Handler, in stream order.
+	OnAttach   func(*Node)                  // attached and, after a reconnect, everything restated
+	OnDetach   func(error)                  // the link ended; the node attaches again by itself
+	OnReplaced func(j jid.JID, by string)   // another node (its domain) took the session of j
+	OnRefused  func(j jid.JID, cause error) // a session held until now was refused when restated
+
+	Log       *logrus.Entry // nil: silent
+	Backoff   Backoff       // pace of reconnects
+	MaxStanza int           // bytes of one stanza sent; twice that is taken. 0: DefaultMaxStanza
+
+	// DialContext opens the transport; nil: net.Dialer. For proxies and tests.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Backoff paces reconnects: the k-th wait is drawn evenly from the upper half of min(Min*2^k, Max), so that a
+// thousand nodes that lost one server do not come back in one instant.
+type Backoff struct {
+	Min, Max time.Duration // 0: DefaultMinWait, DefaultMaxWait
+}
+
+// Wait gives the pause before attempt k, counted from 0; draw gives a number in [0, 1).
+func (b Backoff) Wait(k int, draw func() float64) time.Duration {
+	lo, hi := b.Min, b.Max
+	if lo <= 0 {
+		lo = DefaultMinWait
+	}
+	if hi <= 0 {
+		hi = DefaultMaxWait
+	}
+	d := lo
+	for ; k > 0 && d < hi; k-- {
+		d *= 2
+	}
+	d = min(d, hi)
+	return d/2 + time.Duration(draw()*float64(d-d/2))
+}
+
+// ErrClosed is what every method of a closed Node returns.
+var ErrClosed = errors.New("use a closed node")
+
+// Validate reports the first fault of the configuration.
+func (c *Config) Validate() error {
+	switch {
+	case len(c.Addrs) == 0:
+		return errors.New("dial: no address given")
+	case c.Secret == "":
+		return errors.New("dial: no secret given")
+	case c.MaxStanza < 0:
+		return errors.New("dial: MaxStanza is negative")
+	}
+	for _, a := range c.Addrs {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			return fmt.Errorf("dial: read address: %w", err)
+		}
+	}
+	for _, d := range slices.Concat([]string{c.Domain}, c.Users) {
+		j, err := jid.Parse(d)
+		if err != nil {
+			return fmt.Errorf("dial: read domain %q: %w", d, err)
+		}
+		if j.Localpart() != "" || j.Resourcepart() != "" {
+			return fmt.Errorf("dial: read domain %q: not a bare domain", d)
+		}
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxStanza == 0 {
+		c.MaxStanza = DefaultMaxStanza
+	}
+	if c.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		c.Log = logrus.NewEntry(silent)
+	}
+	if c.DialContext == nil {
+		c.DialContext = (&net.Dialer{}).DialContext
+	}
+	c.Log = c.Log.WithField("node", c.Domain)
+	return c
+}
+
+// Dial attaches a node and keeps it attached until Close. It returns after the first attach. A server that refuses
+// (its stream error, a *stanza.StreamError, is in the error's chain) ends Dial at once, after each address was
+// asked; a server that is not there, or that shuts down, is tried again with Backoff until ctx ends. The end of ctx
+// after that has no effect on the node.
+//
+// Dial announces nothing: sessions of an earlier life of the node stay for the server's grace, so that its users
+// can return, unless Announce confirms them.
+func Dial(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := newNode(cfg.withDefaults())
+	l, err := n.attach(ctx, true)
+	if err != nil {
+		n.stop()
+		return nil, err
+	}
+	go n.dispatch() // ends after run, Done waits for it
+	go n.run(l)     // ends after Close, Close waits for it
+	return n, nil
+}
+
+// attach tries each address, round after round, until one takes the node. With first set, a refusal ends it;
+// later a refusal may be a matter of time (the old link not yet given up, a secret being rotated).
+func (n *Node) attach(ctx context.Context, first bool) (*link, error) {
+	for wait := !first; ; wait = true {
+		if wait {
+			if err := pause(ctx, n.cfg.Backoff.Wait(n.tries, rand.Float64)); err != nil {
+				return nil, err
+			}
+			n.tries++
+		}
+		l, err := n.attachRound(ctx)
+		if err == nil {
+			return l, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w (last attempt: %w)", context.Cause(ctx), err)
+		}
+		n.cfg.Log.WithField("reason", err).Info("attach again after a pause")
+		if first && refused(err) {
+			return nil, err
+		}
+	}
+}
+
+func (n *Node) attachRound(ctx context.Context) (*link, error) {
+	var errs []error
+	for _, addr := range n.cfg.Addrs {
+		l, err := n.attachTo(ctx, addr)
+		if err == nil {
+			return l, nil
+		}
+		errs = append(errs, fmt.Errorf("attach %s to %s: %w", n.domain, addr, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (n *Node) attachTo(ctx context.Context, addr string) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	conn, err := n.cfg.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if n.cfg.TLS != nil {
+		conn, err = secure(ctx, conn, addr, n.cfg.TLS)
+		if err != nil {
+			return nil, err
+		}
+	}
+	lc := newLinkConn(conn, 2*n.cfg.MaxStanza)
+	s, err := mcomponent.NewSession(ctx, n.domain, []byte(n.cfg.Secret), lc)
+	if err != nil {
+		conn.Close()
+		return nil, streamError(err)
+	}
+	// NewSession's watcher of ctx may have left a deadline in the past behind.
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return newLink(lc, s), nil
+}
+
+func secure(ctx context.Context, conn net.Conn, addr string, cfg *tls.Config) (net.Conn, error) {
+	if cfg.ServerName == "" {
+		cfg = cfg.Clone()
+		cfg.ServerName, _, _ = net.SplitHostPort(addr) // Validate has seen it
+	}
+	tc := tls.Client(conn, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return tc, nil
+}
+
+// streamError turns a stream error as mellium gives it, whose text for people Error() hides, into ours.
+func streamError(err error) error {
+	var se stream.Error
+	if !errors.As(err, &se) {
+		return err
+	}
+	out := &wire.StreamError{Condition: se.Err, Text: se.Content}
+	for _, t := range se.Text {
+		out.Text = t.Value
+	}
+	return out
+}
+
+// passing lists the stream errors (RFC 6120 4.9.3) that speak of the server's state and not of the node.
+var passing = []string{
+	"connection-timeout", "internal-server-error", "remote-connection-failed", "reset", "resource-constraint",
+	"see-other-host", "system-shutdown",
+}
+
+// refused reports whether a server answered with a stream error that waiting does not mend.
+func refused(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(many.Unwrap(), refused)
+	}
+	var se *wire.StreamError
+	return errors.As(err, &se) && !slices.Contains(passing, se.Condition)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

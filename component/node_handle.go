@@ -1,0 +1,374 @@
+package component
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"hash/maphash"
+	"sync"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/disco"
+	"mellium.im/xmpp/disco/info"
+	"mellium.im/xmpp/mux"
+	"mellium.im/xmpp/stanza"
+
+	wire "github.com/patchbay-im/patchbay/stanza"
+)
+
+const nsPing = "urn:xmpp:ping"
+
+// inboxLimit bounds what was read and not yet handled, in bytes on the wire. The server keeps at most 4 MiB unproved
+// on a link, so behind patchbay it is never reached, and an answer that a handler waits for is always read.
+const inboxLimit = 8 << 20
+
+// inbound is one unit of work for dispatch: a stanza or a call.
+type inbound struct {
+	link  *link
+	start xml.StartElement
+	rest  []xml.Token // after start, up to and with its end tag
+	size  int         // bytes on the wire
+	call  func()
+}
+
+// inbox is the queue from the reader to dispatch: many writers, one reader.
+type inbox struct {
+	wake chan struct{} // one value: there is work, or the end
+	room chan struct{} // one value: there is room again
+
+	mu    sync.Mutex
+	list  []inbound // guarded by mu
+	bytes int       // guarded by mu
+	over  bool      // guarded by mu
+}
+
+func (b *inbox) init() {
+	b.wake = make(chan struct{}, 1)
+	b.room = make(chan struct{}, 1)
+}
+
+func (b *inbox) push(in inbound) {
+	b.mu.Lock()
+	b.list = append(b.list, in)
+	b.bytes += in.size
+	b.mu.Unlock()
+	signal(b.wake)
+}
+
+// waitRoom returns once the inbox is not full, or over ends: so the reader stops and TCP slows the server down.
+func (b *inbox) waitRoom(over <-chan struct{}) {
+	for b.full() {
+		select {
+		case <-b.room:
+		case <-over:
+			return
+		}
+	}
+}
+
+func (b *inbox) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes >= inboxLimit
+}
+
+// next gives the oldest unit; false once the inbox is closed and empty.
+func (b *inbox) next() (inbound, bool) {
+	for {
+		b.mu.Lock()
+		if len(b.list) > 0 {
+			in := b.list[0]
+			b.list[0] = inbound{}
+			b.list = b.list[1:]
+			b.bytes -= in.size
+			b.mu.Unlock()
+			signal(b.room)
+			return in, true
+		}
+		over := b.over
+		b.mu.Unlock()
+		if over {
+			return inbound{}, false
+		}
+		<-b.wake
+	}
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	b.over = true
+	b.mu.Unlock()
+	signal(b.wake)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// take sorts what the reader has read: answers go to who asked, at once; all else waits its turn.
+func (n *Node) take(in inbound) {
+	name, typ := in.start.Name.Local, attr(in.start, "type")
+	if !stanza.Is(in.start.Name, "") || !own(in.start.Name.Space) {
+		n.cfg.Log.WithField("element", in.start.Name.Local).Debug("skip an element that is no stanza")
+		return
+	}
+	// Libraries write jabber:client for the stream's own namespace, and so does a server that probes them.
+	in.start.Name.Space = wire.NSComponent
+	switch {
+	case name == "iq" && (typ == string(stanza.ResultIQ) || typ == string(stanza.ErrorIQ)) && in.link.answer(in):
+		return
+	case name == "presence" && typ == string(stanza.UnavailablePresence) && n.takeReplaced(in):
+		return
+	}
+	n.inbox.push(in)
+	n.inbox.waitRoom(n.ctx.Done())
+}
+
+// dispatch handles what was read, one after the other.
+func (n *Node) dispatch() {
+	defer close(n.done)
+	for {
+		in, ok := n.inbox.next()
+		if !ok {
+			return
+		}
+		n.handle(in)
+	}
+}
+
+func (n *Node) handle(in inbound) {
+	request := false
+	switch {
+	case in.call != nil:
+		in.call()
+		return
+	case in.start.Name.Local == "iq":
+		typ := stanza.IQType(attr(in.start, "type"))
+		request = typ == stanza.GetIQ || typ == stanza.SetIQ
+	case in.start.Name.Local == "message" && n.seen.repeated(in):
+		return
+	}
+	if request && n.serveRequest(in) {
+		return
+	}
+	h := &handling{node: n, tokens: tokens{list: in.rest}, id: attr(in.start, "id")}
+	var err error
+	if n.cfg.Handler != nil {
+		start := in.start.Copy()
+		err = n.cfg.Handler.HandleXMPP(h, &start)
+	}
+	if err != nil {
+		n.cfg.Log.WithField("reason", err).Warn("handle " + in.start.Name.Local)
+	}
+	if request && !h.answered {
+		n.refuse(in, err)
+	}
+}
+
+// serveRequest answers what needs no handler: pings, and disco#info unless the handler's mux answers it itself.
+func (n *Node) serveRequest(in inbound) bool {
+	child := firstChild(in.rest)
+	if child.Local == "ping" && child.Space == nsPing && attr(in.start, "type") == string(stanza.GetIQ) {
+		n.reply(in, stanza.ResultIQ, nil)
+		return true
+	}
+	if child.Local != "query" || child.Space != disco.NSInfo || attr(in.start, "type") != string(stanza.GetIQ) {
+		return false
+	}
+	if m, ok := n.cfg.Handler.(*mux.ServeMux); ok {
+		if _, ok := m.IQHandler(stanza.GetIQ, child); ok {
+			return false
+		}
+	}
+	features, _ := n.cfg.Handler.(info.FeatureIter)
+	h := &handling{node: n, tokens: tokens{list: in.rest}, id: attr(in.start, "id")}
+	start := in.start.Copy()
+	if err := discoMux(features).HandleXMPP(h, &start); err != nil {
+		n.cfg.Log.WithField("reason", err).Debug("answer disco#info")
+	}
+	if !h.answered {
+		n.refuse(in, nil)
+	}
+	return true
+}
+
+// discoMux answers disco#info with what Node itself does and what the handler says of itself.
+func discoMux(more info.FeatureIter) *mux.ServeMux {
+	opts := []mux.Option{disco.Handle(), mux.Feature(nodeFeatures{}), mux.Ident(nodeFeatures{})}
+	if more != nil {
+		opts = append(opts, mux.Feature(more))
+	}
+	return mux.New(NSAccept, opts...)
+}
+
+type nodeFeatures struct{}
+
+func (nodeFeatures) ForFeatures(node string, f func(info.Feature) error) error {
+	if node != "" {
+		return nil
+	}
+	return errors.Join(f(info.Feature{Var: disco.NSInfo}), f(info.Feature{Var: nsPing}))
+}
+
+func (nodeFeatures) ForIdentities(node string, f func(info.Identity) error) error {
+	if node != "" {
+		return nil
+	}
+	return f(info.Identity{Category: "component", Type: "generic"})
+}
+
+// refuse answers a request that nobody answered: RFC 6120 8.2.3 rule 3 wants an answer to each.
+func (n *Node) refuse(in inbound, cause error) {
+	e := stanza.Error{Type: stanza.Cancel, Condition: stanza.ServiceUnavailable}
+	if cause != nil && !errors.As(cause, &e) {
+		e = stanza.Error{Type: stanza.Cancel, Condition: stanza.InternalServerError}
+	}
+	n.reply(in, stanza.ErrorIQ, e.TokenReader())
+}
+
+// reply answers on the link the request came by: on another it would answer a question nobody asked there. The
+// addresses are the request's own, turned around as they stand.
+func (n *Node) reply(in inbound, typ stanza.IQType, payload xml.TokenReader) {
+	start := xml.StartElement{Name: xml.Name{Local: "iq"}, Attr: []xml.Attr{
+		{Name: xml.Name{Local: "type"}, Value: string(typ)},
+		{Name: xml.Name{Local: "id"}, Value: attr(in.start, "id")},
+		{Name: xml.Name{Local: "to"}, Value: attr(in.start, "from")},
+		{Name: xml.Name{Local: "from"}, Value: attr(in.start, "to")},
+	}}
+	raw, err := encodeStanza(xmlstream.Wrap(payload, start), n.domain.String(), n.cfg.MaxStanza)
+	if err == nil {
+		err = in.link.write(context.Background(), raw)
+	}
+	if err != nil {
+		n.cfg.Log.WithField("reason", err).Debug("answer an iq")
+	}
+}
+
+func firstChild(rest []xml.Token) xml.Name {
+	for _, tok := range rest {
+		if start, ok := tok.(xml.StartElement); ok {
+			return start.Name
+		}
+	}
+	return xml.Name{}
+}
+
+// handling is what a handler reads from and writes to. Each stanza written to it leaves when it is complete, by
+// Send: no lock of the stream is held while a handler runs (mellium's own encoder holds one until it returns).
+type handling struct {
+	tokens
+	node     *Node
+	id       string
+	answered bool
+	depth    int
+	out      []xml.Token
+}
+
+// EncodeToken collects the tokens of a stanza and sends it with its last one.
+func (h *handling) EncodeToken(tok xml.Token) error {
+	switch t := tok.(type) {
+	case xml.StartElement:
+		if h.depth == 0 {
+			typ := stanza.IQType(attr(t, "type"))
+			answer := typ == stanza.ResultIQ || typ == stanza.ErrorIQ
+			h.answered = h.answered || (t.Name.Local == "iq" && answer && attr(t, "id") == h.id)
+		}
+		h.depth++
+	case xml.EndElement:
+		h.depth--
+	}
+	h.out = append(h.out, xml.CopyToken(tok))
+	if h.depth > 0 {
+		return nil
+	}
+	whole := &tokens{list: h.out}
+	h.out, h.depth = nil, 0
+	return h.node.Send(h.node.ctx, whole)
+}
+
+// Encode writes v as xml.Marshal would.
+func (h *handling) Encode(v any) error {
+	switch t := v.(type) {
+	case xmlstream.Marshaler:
+		_, err := xmlstream.Copy(h, t.TokenReader())
+		return err
+	case xml.TokenReader:
+		_, err := xmlstream.Copy(h, t)
+		return err
+	}
+	raw, err := xml.Marshal(v)
+	return h.copyRaw(raw, err)
+}
+
+// EncodeElement writes v inside start.
+func (h *handling) EncodeElement(v any, start xml.StartElement) error {
+	var buf bytes.Buffer
+	err := xml.NewEncoder(&buf).EncodeElement(v, start)
+	return h.copyRaw(buf.Bytes(), err)
+}
+
+func (h *handling) copyRaw(raw []byte, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = xmlstream.Copy(h, xml.NewDecoder(bytes.NewReader(raw)))
+	return err
+}
+
+// recent remembers the messages handled last: a server redelivers what a dropped link left unproved, with the same id
+// and a delay stamp (XEP-0203), at most one window of 4 MiB.
+type recent struct {
+	seed maphash.Seed
+	ring []uint64
+	at   int
+	set  map[uint64]struct{}
+}
+
+const recentMessages = 32 << 10
+
+func (r *recent) init() {
+	r.seed = maphash.MakeSeed()
+	r.set = make(map[uint64]struct{})
+}
+
+// repeated reports whether in is a redelivered copy of a message seen before, and remembers it.
+func (r *recent) repeated(in inbound) bool {
+	id, from := attr(in.start, "id"), attr(in.start, "from")
+	if id == "" || from == "" {
+		return false
+	}
+	key := maphash.Comparable(r.seed, [3]string{id, from, attr(in.start, "to")})
+	if _, known := r.set[key]; known {
+		return delayed(in.rest)
+	}
+	if len(r.ring) < recentMessages {
+		r.ring = append(r.ring, key)
+	} else {
+		delete(r.set, r.ring[r.at])
+		r.ring[r.at] = key
+		r.at = (r.at + 1) % recentMessages
+	}
+	r.set[key] = struct{}{}
+	return false
+}
+
+// delayed reports whether a child of the stanza is a delay stamp.
+func delayed(rest []xml.Token) bool {
+	depth := 0
+	for _, tok := range rest {
+		switch t := tok.(type) {
+		case xml.StartElement:
+			if depth == 0 && t.Name.Space == stanza.NSDelay && t.Name.Local == "delay" {
+				return true
+			}
+			depth++
+		case xml.EndElement:
+			depth--
+		}
+	}
+	return false
+}
