@@ -1,0 +1,121 @@
+package service
+
+import (
+	"strconv"
+
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// presence announces or withdraws a session by directed presence, which every XMPP library can send
+// (protocol.md 1.2). There is no reply on success.
+func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanza.Address) routing.Reason {
+	switch h.Type {
+	case stanza.TypeNone, stanza.TypeUnavailable:
+	case stanza.TypeError:
+		return routing.ErrorToNobody
+	default:
+		return routing.NoRoster
+	}
+	if from.IsBare() || len(from.Local()) == 0 || string(from.Domain()) != string(to.Domain()) ||
+		!src.Grant().MayAnnounce(to.Domain()) {
+		return routing.AnnounceRefused
+	}
+	b := s.begin(src)
+	if h.Type == stanza.TypeUnavailable {
+		b.Withdraw(from.Bare(), from.Resource())
+		b.Commit(nil)
+		return routing.None
+	}
+	if s.draining(src) {
+		return routing.Drained
+	}
+	change, prev, err := b.Announce(from.Bare(), from.Resource(), priority(h), policy(src))
+	if err != nil {
+		return routing.AnnounceLimit
+	}
+	b.Commit(nil)
+	switch change {
+	case storage.Held:
+		if src.Sync().Running {
+			s.notifyReplaced(src.Node(), from, prev)
+			return routing.None
+		}
+		return routing.HeldElsewhere
+	case storage.Taken:
+		s.taken(src, from, prev)
+	}
+	src.Accepted()
+	s.router.Announced(from.Bare())
+	return routing.None
+}
+
+// begin starts a batch of changes by a link. Inside a sync its touches carry the sync's mark.
+func (s *Service) begin(src *routing.Source) *storage.Batch {
+	inc, mark := src.Incarnation()
+	if st := src.Sync(); st.Running {
+		mark = st.Mark
+	}
+	return s.sessions.Begin(src.Node().ID(), inc, mark)
+}
+
+func (s *Service) draining(src *routing.Source) bool {
+	rec, ok := s.sessions.Node(src.Node().ID())
+	return ok && rec.State == storage.Draining
+}
+
+// policy says what an announce by this link does with a session that another node holds.
+func policy(src *routing.Source) storage.Policy {
+	switch {
+	case src.Sync().Running:
+		return storage.Sync
+	case src.Grant().TakeOver:
+		return storage.Take
+	}
+	return storage.Never
+}
+
+// priority reads <priority/> (RFC 6121 4.7.2.3), 0 if there is none or it is no number from -128 to 127.
+func priority(h *stanza.Header) int8 {
+	for w := h.Walk(); w.Next(); {
+		if w.Depth() == 2 && string(w.Local()) == "priority" && string(w.Space()) == stanza.NSClient {
+			n, err := strconv.ParseInt(string(w.AppendText(nil)), 10, 8)
+			if err != nil {
+				return 0
+			}
+			return int8(n)
+		}
+	}
+	return 0
+}
+
+// taken tells the node that held a session until now that another has it.
+func (s *Service) taken(src *routing.Source, who stanza.Address, prev storage.NodeID) {
+	rec, ok := s.sessions.Node(prev)
+	if !ok {
+		return
+	}
+	src.Log.WithField("jid", who.String()).WithField("from", rec.Domain).Info("session taken over")
+	if n := s.router.Node(rec.Domain); n != nil && n.State() == routing.Attached {
+		s.router.Send(n, appendReplaced(nil, who, n.Domain, src.Node().Domain))
+	}
+}
+
+// notifyReplaced tells a node in a sync by presence that another node keeps the session it named.
+func (s *Service) notifyReplaced(n *routing.Node, who stanza.Address, holder storage.NodeID) {
+	if rec, ok := s.sessions.Node(holder); ok {
+		s.router.Send(n, appendReplaced(nil, who, n.Domain, rec.Domain))
+	}
+}
+
+// appendReplaced appends <presence type='unavailable'><replaced/></presence> (protocol.md 1).
+func appendReplaced(dst []byte, who stanza.Address, to, by string) []byte {
+	dst = append(dst, "<presence type='unavailable' from='"...)
+	dst = stanza.AppendEscaped(dst, who.Bytes())
+	dst = append(dst, "' to='"...)
+	dst = append(dst, to...)
+	dst = append(dst, "'><replaced xmlns='"+stanza.NSSessions+"' node='"...)
+	dst = append(dst, by...)
+	return append(dst, "'/></presence>"...)
+}

@@ -1,0 +1,80 @@
+// Package service answers what is addressed to the server itself.
+//
+//	presence to a user domain ──► announce or withdraw            presence.go
+//	iq with urn:patchbay:sessions:1 ──► announce, withdraw, sync   sessions.go
+//	any other iq ──► mellium mux: disco, ping, version, time, ...  mux.go
+//	iq for an account (a bare user address) ──► ping and disco     mux.go
+//
+// It runs in the reader of the link that asked, so a flood of questions slows down nobody but the asker. Only
+// the results of announces come later, from the session table's committer, once they are on disk.
+package service
+
+import (
+	"time"
+
+	"mellium.im/xmpp/mux"
+
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// Config is what the service tells about the server.
+type Config struct {
+	Version string
+	Start   time.Time        // for XEP-0012
+	Now     func() time.Time // nil is time.Now
+	Abuse   []string         // XEP-0157 contact addresses, as URIs; none unless configured
+}
+
+// Service implements routing.Service.
+type Service struct {
+	// set once
+	cfg      Config
+	sessions *storage.Sessions
+	server   *mux.ServeMux // this server's own domain, and user domains
+	account  *mux.ServeMux // bare addresses of users
+	router   *routing.Router
+}
+
+// New makes the service over an open session table. Bind completes it.
+func New(cfg Config, sessions *storage.Sessions) *Service {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Service{cfg: cfg, sessions: sessions}
+	s.server, s.account = s.serverMux(), accountMux()
+	return s
+}
+
+// Bind tells the service of the router that it serves, once, before the first stanza.
+func (s *Service) Bind(r *routing.Router) { s.router = r }
+
+// Serve acts on one stanza. See routing.Service.
+func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.Address) routing.Reason {
+	users := string(to.Domain()) != s.router.Server()
+	switch h.Kind {
+	case stanza.Presence:
+		if users {
+			return s.presence(src, h, from, to)
+		}
+		return routing.NoRoster
+	case stanza.Message:
+		return routing.NotServed
+	}
+	switch h.Type {
+	case stanza.TypeGet, stanza.TypeSet:
+	default:
+		return routing.None // an answer to a ping of ours
+	}
+	if len(to.Local()) > 0 && users {
+		return answer(s.account, src, h)
+	}
+	if h.Type == stanza.TypeSet && users {
+		if w := h.Walk(); w.Next() && w.Next() && string(w.Local()) == "sessions" && string(w.Space()) == stanza.NSSessions {
+			s.statement(src, h, from, to)
+			return routing.None
+		}
+	}
+	return answer(s.server, src, h)
+}

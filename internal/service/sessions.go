@@ -1,0 +1,273 @@
+package service
+
+import (
+	"strconv"
+
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// maxItems bounds one statement (protocol.md 1.1).
+const maxItems = 1000
+
+// syncStep is the value of sync on a statement.
+type syncStep uint8
+
+const (
+	syncNone syncStep = iota
+	syncStart
+	syncMore
+	syncEnd
+	syncAll
+)
+
+var syncSteps = map[string]syncStep{"": syncNone, "start": syncStart, "more": syncMore, "end": syncEnd, "all": syncAll}
+
+// request is one iq of urn:patchbay:sessions:1 while it is served.
+type request struct {
+	s    *Service
+	src  *routing.Source
+	h    *stanza.Header
+	from stanza.Address
+	to   stanza.Address // the user domain
+	step syncStep
+
+	items   []item
+	scratch []byte
+}
+
+type item struct {
+	who      stanza.Address
+	priority int8
+	withdraw bool
+	created  bool // this statement made the session
+}
+
+// itemError refuses a whole statement because of one of its items; n < 0: because of the statement itself.
+type itemError struct {
+	n   int
+	err stanza.Error
+}
+
+func refuse(n int, typ, condition, text string) *itemError {
+	return &itemError{n: n, err: stanza.Error{Type: typ, Condition: condition, Text: text}}
+}
+
+// statement serves one iq with announces and withdraws: all or nothing, in document order, the index at once,
+// the result when it is on disk (protocol.md 1.1 to 1.4).
+func (s *Service) statement(src *routing.Source, h *stanza.Header, from, to stanza.Address) {
+	r := &request{s: s, src: src, h: h, from: from, to: to}
+	bad := r.read()
+	if bad == nil {
+		bad = r.check()
+	}
+	if bad != nil {
+		r.refused(bad)
+		return
+	}
+	r.apply()
+}
+
+// read takes the statement apart.
+func (r *request) read() *itemError {
+	w := r.h.Walk()
+	w.Next() // iq
+	w.Next() // sessions
+	value, escaped, _ := w.Attr("sync")
+	if escaped {
+		value = stanza.AppendUnescaped(nil, value)
+	}
+	step, ok := syncSteps[string(value)]
+	if !ok {
+		return refuse(-1, "modify", "bad-request", "sync is start, more, end or all")
+	}
+	r.step = step
+	for n := 0; w.Next(); {
+		if w.Depth() != 3 || string(w.Space()) != stanza.NSSessions {
+			continue
+		}
+		if n == maxItems {
+			return refuse(n, "wait", "resource-constraint", "a statement has at most "+strconv.Itoa(maxItems)+" items; send several")
+		}
+		if bad := r.readItem(&w, n); bad != nil {
+			return bad
+		}
+		n++
+	}
+	return nil
+}
+
+func (r *request) readItem(w *stanza.Walker, n int) *itemError {
+	it := item{}
+	switch string(w.Local()) {
+	case "announce":
+	case "withdraw":
+		it.withdraw = true
+	default:
+		return refuse(n, "modify", "bad-request", "an item is announce or withdraw")
+	}
+	jid, escaped, ok := w.Attr("jid")
+	if !ok {
+		return refuse(n, "modify", "jid-malformed", "the item has no jid")
+	}
+	var err error
+	if it.who, r.scratch, err = stanza.ParseAddress(jid, escaped, r.scratch); err != nil {
+		return refuse(n, "modify", "jid-malformed", err.Error())
+	}
+	if it.who.IsBare() || len(it.who.Local()) == 0 {
+		return refuse(n, "modify", "jid-malformed", "the jid is not full; sessions have the form user@domain/resource")
+	}
+	if prio, _, ok := w.Attr("priority"); ok {
+		p, err := strconv.ParseInt(string(prio), 10, 8)
+		if err != nil {
+			return refuse(n, "modify", "bad-request", "priority is a number from -128 to 127")
+		}
+		it.priority = int8(p)
+	}
+	r.items = append(r.items, it)
+	return nil
+}
+
+// check holds the statement against the grants and the state of the node, before anything is changed.
+func (r *request) check() *itemError {
+	if string(r.from.Domain()) != r.src.Node().Domain {
+		return refuse(-1, "auth", "forbidden", "only the node itself states its sessions; send from "+r.src.Node().Domain)
+	}
+	if (r.step == syncMore || r.step == syncEnd) && !r.src.Sync().Running {
+		return refuse(-1, "modify", "unexpected-request", "no sync has been started on this link; begin with sync='start'")
+	}
+	granted := r.src.Grant().MayAnnounce(r.to.Domain())
+	draining := r.s.draining(r.src)
+	never := !r.src.Grant().TakeOver && r.step == syncNone && !r.src.Sync().Running
+	for n, it := range r.items {
+		switch {
+		case !granted || string(it.who.Domain()) != string(r.to.Domain()):
+			return refuse(n, "auth", "forbidden", "the jid is in a domain that is not granted to this node, or not the one addressed (nodes[].users)")
+		case it.withdraw:
+		case draining:
+			return refuse(n, "cancel", "not-allowed", "the node is drained and takes no new sessions")
+		case never && r.s.heldElsewhere(it.who, r.src.Node().ID()):
+			return refuse(n, "cancel", "conflict", "another node holds the session, and takeover is never for this node")
+		}
+	}
+	return nil
+}
+
+// heldElsewhere reports whether another node holds a session.
+func (s *Service) heldElsewhere(who stanza.Address, node storage.NodeID) bool {
+	m := s.sessions.Find(s.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil)
+	return len(m) > 0 && m[0].Node != node
+}
+
+// apply changes the index, item by item, and asks for the commit.
+func (r *request) apply() {
+	if r.step == syncStart || r.step == syncAll {
+		*r.src.Sync() = routing.SyncState{Running: true, Mark: r.s.sessions.NextMark()}
+	}
+	b := r.s.begin(r.src)
+	replaced, bad := r.change(b)
+	if bad != nil {
+		b.Commit(nil)
+		r.refused(bad)
+		return
+	}
+	if r.step == syncEnd || r.step == syncAll {
+		mark := r.src.Sync().Mark
+		*r.src.Sync() = routing.SyncState{}
+		b.WithdrawBelow(mark, storage.Unconfirmed)
+		r.src.Confirmed()
+	} else {
+		r.src.Accepted()
+	}
+	r.announced()
+	r.commit(b, replaced)
+}
+
+// change applies the items to the index, and gives the list of those that another node keeps.
+func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
+	pol := policy(r.src)
+	for n := range r.items {
+		it := &r.items[n]
+		if it.withdraw {
+			b.Withdraw(it.who.Bare(), it.who.Resource())
+			continue
+		}
+		change, prev, err := b.Announce(it.who.Bare(), it.who.Resource(), it.priority, pol)
+		switch {
+		case err != nil:
+			r.undo(b, r.items[:n])
+			return nil, refuse(n, "wait", "resource-constraint", "the user has too many sessions; withdraw some")
+		case change == storage.Held:
+			replaced = r.appendHeld(replaced, it.who, prev)
+		case change == storage.Taken:
+			r.s.taken(r.src, it.who, prev)
+		}
+		it.created = change == storage.Created
+	}
+	return replaced, nil
+}
+
+// undo takes back the sessions that a refused statement created: all or nothing.
+func (r *request) undo(b *storage.Batch, items []item) {
+	for _, it := range items {
+		if it.created {
+			b.Withdraw(it.who.Bare(), it.who.Resource())
+		}
+	}
+}
+
+// announced lets go what was held for the users that have a session now.
+func (r *request) announced() {
+	for _, it := range r.items {
+		if !it.withdraw {
+			r.s.router.Announced(it.who.Bare())
+		}
+	}
+}
+
+// appendHeld lists a session that another node keeps.
+func (r *request) appendHeld(dst []byte, who stanza.Address, holder storage.NodeID) []byte {
+	rec, _ := r.s.sessions.Node(holder)
+	dst = append(dst, "<replaced jid='"...)
+	dst = stanza.AppendEscaped(dst, who.Bytes())
+	dst = append(dst, "' node='"...)
+	dst = append(dst, rec.Domain...)
+	return append(dst, "'/>"...)
+}
+
+// commit sends the result once the changes are on disk. It is made now: the request's bytes are borrowed.
+func (r *request) commit(b *storage.Batch, replaced []byte) {
+	out := append(make([]byte, 0, 192+len(replaced)), "<iq type='result' id='"...)
+	out = append(out, r.h.In(r.h.ID.Value)...)
+	out = append(out, "' from='"...)
+	out = append(out, r.to.Bytes()...)
+	out = append(out, "' to='"...)
+	out = stanza.AppendEscaped(out, r.from.Bytes())
+	out = append(out, "'><sessions xmlns='"+stanza.NSSessions+"'"...)
+	if len(replaced) > 0 {
+		out = append(append(append(out, '>'), replaced...), "</sessions></iq>"...)
+	} else {
+		out = append(out, "/></iq>"...)
+	}
+	src, router := r.src, r.s.router
+	b.Commit(func(err error) {
+		if err != nil {
+			src.Log.WithError(err).Error("commit sessions") // no result: nothing is acknowledged that is not on disk
+			return
+		}
+		if now, _ := src.Node().Source(); now == src {
+			router.Send(src.Node(), out)
+		}
+	})
+}
+
+// refused answers with an error that names the item.
+func (r *request) refused(bad *itemError) {
+	e := bad.err
+	e.By = r.s.router.Server()
+	if bad.n >= 0 {
+		e.App = "<item xmlns='" + stanza.NSSessions + "' n='" + strconv.Itoa(bad.n) + "'/>"
+	}
+	r.src.Reply(r.h.AppendError(nil, &e, r.from.Bytes(), r.to.Bytes()))
+}

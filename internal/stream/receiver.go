@@ -1,0 +1,106 @@
+package stream
+
+import "sync"
+
+// The sizes of lent buffers. Bulk senders fill 64 KiB per read; a TLS reader keeps its buffer while it waits,
+// so it begins with 4 KiB and moves up only when a read filled it.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 64 << 10
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallBuffer); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
+)
+
+// receiver keeps the bytes between the socket and feed. All of it is owned by the reader.
+type receiver struct {
+	feed    Feed
+	limit   int
+	generic bool
+	err     error
+
+	lent  *[]byte // the pooled buffer under buf, nil when buf is our own or there is none
+	buf   []byte
+	start int // consumed up to here
+	end   int // received up to here
+}
+
+// space returns where the next bytes go: never empty.
+func (r *receiver) space() []byte {
+	switch {
+	case r.buf == nil && r.generic:
+		r.borrow(&smallBuffers)
+	case r.buf == nil:
+		r.borrow(&largeBuffers)
+	case r.end == len(r.buf) && r.start > 0:
+		r.end = copy(r.buf, r.buf[r.start:r.end])
+		r.start = 0
+	case r.end == len(r.buf):
+		r.grow()
+	}
+	return r.buf[r.end:]
+}
+
+func (r *receiver) borrow(p *sync.Pool) {
+	r.lent = p.Get().(*[]byte)
+	r.buf, r.start, r.end = *r.lent, 0, 0
+}
+
+// grow doubles the buffer: one incomplete element fills it.
+func (r *receiver) grow() {
+	old := r.buf[r.start:r.end]
+	if len(r.buf) < largeBuffer {
+		lent := r.lent
+		r.borrow(&largeBuffers)
+		r.end = copy(r.buf, old)
+		smallBuffers.Put(lent)
+		return
+	}
+	next := make([]byte, 2*len(r.buf)) // got bounds what can be left over
+	n := copy(next, old)
+	r.giveBack()
+	r.buf, r.start, r.end = next, 0, n
+}
+
+// got hands n more bytes to feed and reports whether to go on.
+func (r *receiver) got(n int) bool {
+	r.end += n
+	used, err := r.feed(r.buf[r.start:r.end])
+	r.start += used
+	if err != nil {
+		r.err = err
+		return false
+	}
+	if r.start == r.end {
+		r.start, r.end = 0, 0
+		if r.generic && len(r.buf) > smallBuffer {
+			r.release()
+		}
+	} else if r.end-r.start > r.limit+largeBuffer {
+		r.err = ErrBufferFull
+		return false
+	}
+	return true
+}
+
+// release returns the buffer when nothing is left in it; called before the reader waits.
+func (r *receiver) release() {
+	if r.start == r.end {
+		r.giveBack()
+		r.buf, r.start, r.end = nil, 0, 0
+	}
+}
+
+func (r *receiver) giveBack() {
+	if r.lent == nil {
+		return
+	}
+	if len(*r.lent) == smallBuffer {
+		smallBuffers.Put(r.lent)
+	} else {
+		largeBuffers.Put(r.lent)
+	}
+	r.lent = nil
+}

@@ -1,0 +1,105 @@
+package routing
+
+import (
+	"slices"
+	"sync"
+)
+
+// block is a run of whole stanzas with a rec for each. Small ones and large ones are pooled: most links have
+// nothing waiting most of the time.
+type block struct {
+	b    []byte
+	recs []rec
+
+	// how far it is written
+	off  int // bytes
+	done int // bytes of whole stanzas
+	next int // first rec not wholly written
+}
+
+const (
+	smallBlock = 4 << 10
+	largeBlock = 128 << 10
+)
+
+var (
+	smallBlocks = sync.Pool{New: func() any {
+		return &block{b: make([]byte, 0, smallBlock), recs: make([]rec, 0, 16)}
+	}}
+	largeBlocks = sync.Pool{New: func() any {
+		return &block{b: make([]byte, 0, largeBlock), recs: make([]rec, 0, 512)}
+	}}
+)
+
+func newBlock() *block { return smallBlocks.Get().(*block) }
+
+// room makes place for n more bytes; a small block that is too small trades its memory for a large one's.
+func (b *block) room(n int) {
+	if len(b.b)+n <= cap(b.b) || cap(b.b) >= largeBlock || len(b.b)+n > largeBlock {
+		return // append grows beyond the large size by itself
+	}
+	large := largeBlocks.Get().(*block)
+	large.b = append(large.b[:0], b.b...)
+	large.recs = append(large.recs[:0], b.recs...)
+	*b, *large = *large, *b
+	large.free()
+}
+
+// free gives the block's memory back.
+func (b *block) free() {
+	b.b, b.recs = b.b[:0], b.recs[:0]
+	b.off, b.done, b.next = 0, 0, 0
+	switch {
+	case cap(b.b) == smallBlock:
+		smallBlocks.Put(b)
+	case cap(b.b) <= 2*largeBlock:
+		largeBlocks.Put(b)
+	}
+}
+
+func (b *block) empty() bool { return b.next == len(b.recs) }
+
+// advance accounts for n more bytes written and returns how many stanzas, and bytes of them, are now whole.
+func (b *block) advance(n int) (stanzas, size int) {
+	b.off += n
+	before, first := b.done, b.next
+	if b.off == len(b.b) {
+		b.done, b.next = b.off, len(b.recs)
+		return b.next - first, b.done - before
+	}
+	for b.next < len(b.recs) && b.done+int(b.recs[b.next].size) <= b.off {
+		b.done += int(b.recs[b.next].size)
+		b.next++
+	}
+	return b.next - first, b.done - before
+}
+
+// remove takes the unwritten stanzas of one class out; it is only used on a block that nobody writes.
+func (b *block) remove(c class) (stanzas, size int) {
+	if !slices.ContainsFunc(b.recs[b.next:], func(r rec) bool { return r.class == c }) {
+		return 0, 0
+	}
+	at, to := b.done, b.done
+	kept := b.recs[:b.next]
+	for _, r := range b.recs[b.next:] {
+		end := at + int(r.size)
+		if r.class == c {
+			stanzas, size = stanzas+1, size+int(r.size)
+		} else {
+			to += copy(b.b[to:], b.b[at:end])
+			kept = append(kept, r)
+		}
+		at = end
+	}
+	b.b, b.recs = b.b[:to], kept
+	return stanzas, size
+}
+
+// each calls f with each unwritten stanza.
+func (b *block) each(f func(raw []byte, r rec)) {
+	at := b.done
+	for _, r := range b.recs[b.next:] {
+		f(b.b[at:at+int(r.size)], r)
+		at += int(r.size)
+	}
+}

@@ -1,0 +1,167 @@
+package routing
+
+import (
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// do carries a verdict out.
+func (s *Source) do(w *work, it *item, v Verdict) {
+	switch v.Action {
+	case Deliver:
+		s.deliver(w, it, v)
+	case Serve:
+		s.serve(w, it)
+	case Hold:
+		s.hold(w, it)
+	case Bounce:
+		s.bounce(w, it, v.Reason)
+	case Drop:
+		w.end(v.Reason)
+	}
+}
+
+// end0 counts an outcome without a reason.
+func (w *work) end0(o Outcome) { w.ends[o]++ }
+
+// serve hands a stanza to the service. What this batch has queued so far stays queued: the service's own
+// answers join the same queues behind it.
+func (s *Source) serve(w *work, it *item) {
+	from := it.from
+	if !it.h.From.Set() {
+		from, _, _ = stanza.ParseAddress([]byte(s.node.Domain), false, nil)
+	}
+	switch why := s.r.service.Serve(s, &it.h, from, it.to); {
+	case why == None:
+		w.end0(Served)
+	case why.Outcome() == Bounced:
+		s.bounce(w, it, why)
+	default:
+		w.end(why)
+	}
+}
+
+// deliver gives each target a copy.
+func (s *Source) deliver(w *work, it *item, v Verdict) {
+	if it.place == PlaceUsers && s.r.holds.len.Load() > 0 && !s.redo && s.r.holds.waiting(it.to.Bare()) {
+		s.hold(w, it) // others wait for this user already: join their tail
+		return
+	}
+	for i, t := range v.Targets {
+		if i > 0 {
+			w.copies++
+		}
+		s.send(w, it, t.Node)
+	}
+}
+
+// send queues one copy for a node.
+func (s *Source) send(w *work, it *item, n *Node) {
+	r := rec{origin: s.node.ID()}
+	if request(&it.h) {
+		r.class = classRequest
+		if !s.request(it, n) {
+			s.bounce(w, it, IQFull)
+			return
+		}
+	}
+	res, flush := n.queue.put(&it.h, s.edit(w, it), r)
+	if flush {
+		w.queues = append(w.queues, n.queue)
+	}
+	if res == putOK {
+		return
+	}
+	if r.class == classRequest {
+		s.r.iqs.answer(n, it.to.Bytes(), it.asker(s), it.id())
+	}
+	switch res {
+	case putFull:
+		s.bounce(w, it, QueueFull)
+	case putLater:
+		s.bounce(w, it, NodeAway)
+	case putGone: // its grace ended this moment: the table has changed, decide anew
+		s.view(w, it)
+		s.do(w, it, Decide(&it.h, &w.view))
+	}
+}
+
+// edit gives what must change in the bytes of a stanza on its way, or nil if nothing does (engineering: most
+// stanzas go on as they came).
+func (s *Source) edit(w *work, it *item) *stanza.Edit {
+	sh := s.sc.StreamHeader()
+	lang := sh.Lang != "" && !it.h.Lang.Set()
+	if !it.h.NeedsEdit() && !lang && it.h.From.Set() {
+		return nil
+	}
+	w.edit = stanza.Edit{Prefixes: sh.Prefixes}
+	if lang {
+		w.edit.Lang = sh.Lang
+	}
+	if !it.h.From.Set() {
+		w.edit.From = []byte(s.node.Domain)
+		if it.from.Bytes() != nil {
+			w.edit.From = it.from.Bytes()
+		}
+	}
+	return &w.edit
+}
+
+// bounce answers the node that sent the stanza (RFC 6120 8.3). A from that is missing was the node itself.
+func (s *Source) bounce(w *work, it *item, why Reason) {
+	if !it.h.Answerable() {
+		w.end(ErrorToNobody)
+		return
+	}
+	var to, from []byte
+	if !it.h.From.Set() {
+		to = []byte(s.node.Domain)
+	}
+	if why == BadTo || why == NoTo {
+		from = []byte(s.r.cfg.Server) // RFC 6120 8.3.1: not from an address that is none
+	}
+	e := why.StanzaError()
+	e.Text = expand(e.Text, it.to)
+	e.By = s.r.cfg.Server
+	w.buf = it.h.AppendError(w.buf[:0], &e, to, from)
+	w.end(why)
+	s.made(w, s.node)
+}
+
+// made queues the stanza in w.buf, made by the server, for a node.
+func (s *Source) made(w *work, n *Node) {
+	h := stanza.Header{Raw: w.buf}
+	res, flush := n.queue.put(&h, nil, rec{})
+	if res == putOK {
+		s.r.tally.made.Add(1)
+	}
+	if flush {
+		w.queues = append(w.queues, n.queue)
+	}
+}
+
+// expand puts the address into an error's text.
+func expand(text string, to stanza.Address) string {
+	const mark = "%to"
+	for i := 0; i+len(mark) <= len(text); i++ {
+		if text[i:i+len(mark)] == mark {
+			return text[:i] + to.String() + text[i+len(mark):]
+		}
+	}
+	return text
+}
+
+// asker and id name a request in the table of pending iqs.
+func (it *item) asker(s *Source) []byte {
+	if !it.h.From.Set() {
+		return []byte(s.node.Domain)
+	}
+	return it.from.Bytes()
+}
+
+func (it *item) id() []byte {
+	id := it.h.In(it.h.ID.Value)
+	if it.h.ID.Escaped {
+		return stanza.AppendUnescaped(nil, id)
+	}
+	return id
+}

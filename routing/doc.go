@@ -1,0 +1,17 @@
+// Package routing decides where each stanza goes and brings it there.
+//
+//	Source.Feed ──► stanza.Scanner ──► authorise ──► Decide ──► Queue.put ──► Queue.flush ──► Output
+//	 (reader of a node)                 from          (pure)     one a node     one try by the reader,
+//	                                                  │                        else the queue's writer
+//	                                                  ├─► Service   what is addressed to the server
+//	                                                  ├─► holds     users not yet known
+//	                                                  └─► bounce    to the node it came from
+//
+// There is one decision, Decide, a pure function of a stanza's header and of what was looked up for it. There
+// is no network here: a link's output is the interface Output. Owners:
+//
+//	Source   the reader goroutine of its link
+//	Queue    its mutex; the block being written: the holder of the writing flag
+//	Table    one mutex to change, lock-free to read
+//	Router   its maps each under their own mutex; no function holds two locks
+package routing

@@ -1,0 +1,254 @@
+package routing
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// held is a stanza that waits for a user who is not yet known.
+type held struct {
+	raw    []byte // as it will go on
+	origin *Node  // the node it came from
+	until  time.Time
+}
+
+// holdList is what waits for one user.
+type holdList struct {
+	items []held
+	busy  bool // somebody is deciding the head: that one goroutine owns the head of the list
+	again bool // something changed meanwhile: decide once more before giving up
+}
+
+// holds keeps what is addressed to users of whom the view cannot say yet whether they are online. Per user it
+// is a list with one owner: while it is not empty, new stanzas for that user join its tail.
+type holds struct {
+	limit int
+	len   atomic.Int64 // stanzas in all lists
+
+	// guarded by mu
+	mu    sync.Mutex
+	lists map[string]*holdList // by bare JID
+	bytes int
+}
+
+func (hs *holds) init(limit int) {
+	hs.limit = limit
+	hs.lists = map[string]*holdList{}
+}
+
+// waiting reports whether anything is held for a user.
+func (hs *holds) waiting(bare []byte) bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return hs.lists[string(bare)] != nil
+}
+
+// add appends to a user's list, or reports false when all lists together are full.
+func (hs *holds) add(bare []byte, h held) bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if hs.bytes+len(h.raw) > hs.limit {
+		return false
+	}
+	list := hs.lists[string(bare)]
+	if list == nil {
+		list = &holdList{}
+		hs.lists[string(bare)] = list
+	}
+	list.items = append(list.items, h)
+	hs.bytes += len(h.raw)
+	hs.len.Add(1)
+	return true
+}
+
+// claim makes the caller the one who decides a user's list. When somebody does already, that one is told to
+// look again, and the caller has nothing to do.
+func (hs *holds) claim(bare string) bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	list := hs.lists[bare]
+	if list == nil {
+		return false
+	}
+	if list.busy {
+		list.again = true
+		return false
+	}
+	list.busy, list.again = true, false
+	return true
+}
+
+// head gives the first stanza of a claimed list. It stays in the list, so that others go on joining behind it,
+// until drop takes it out.
+func (hs *holds) head(bare string) held {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return hs.lists[bare].items[0]
+}
+
+// drop takes the first stanza of a claimed list out, and reports whether there is another.
+func (hs *holds) drop(bare string) bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	list := hs.lists[bare]
+	hs.bytes -= len(list.items[0].raw)
+	hs.len.Add(-1)
+	list.items[0] = held{}
+	list.items = list.items[1:]
+	if len(list.items) == 0 {
+		delete(hs.lists, bare)
+		return false
+	}
+	return true
+}
+
+// leave gives a claim up, unless something changed since: then it reports false, and the head is to be decided
+// once more.
+func (hs *holds) leave(bare string) bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	list := hs.lists[bare]
+	list.busy = list.again
+	list.again = false
+	return !list.busy
+}
+
+// users gives the users for whom something is held.
+func (hs *holds) users() []string { return hs.due(time.Time{}) }
+
+// due gives the users whose first stanza has waited long enough at now; all, for the zero time.
+func (hs *holds) due(now time.Time) []string {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	var users []string
+	for u, list := range hs.lists {
+		if now.IsZero() || !now.Before(list.items[0].until) {
+			users = append(users, u)
+		}
+	}
+	return users
+}
+
+// hold keeps a stanza until its user is known, at most for the settle time.
+func (s *Source) hold(w *work, it *item) {
+	raw := it.h.Raw
+	if e := s.edit(w, it); e != nil {
+		raw = it.h.AppendEdited(nil, e)
+	} else {
+		raw = append([]byte(nil), raw...)
+	}
+	if !s.r.holds.add(it.to.Bare(), held{raw: raw, origin: s.node, until: s.r.now().Add(s.r.cfg.Settle)}) {
+		s.bounce(w, it, HoldFull)
+	}
+}
+
+// Announced tells that a user has a session now: what was held for that user goes on, before anything newer.
+func (r *Router) Announced(bare []byte) {
+	if r.holds.len.Load() > 0 && r.holds.waiting(bare) {
+		r.release([]string{string(bare)})
+	}
+}
+
+// release decides what is held for some users, in order, as far as it can be decided now.
+func (r *Router) release(users []string) {
+	if len(users) == 0 {
+		return
+	}
+	again := newRedo(r)
+	defer again.close()
+	for _, bare := range users {
+		if !r.holds.claim(bare) {
+			continue
+		}
+		for {
+			if again.held(r.holds.head(bare)) {
+				again.w.flush()
+				if !r.holds.drop(bare) {
+					break
+				}
+			} else if r.holds.leave(bare) {
+				break
+			}
+		}
+	}
+}
+
+// redo decides stanzas again that waited: for a user not yet known, or for a node that did not come back.
+type redo struct {
+	r  *Router
+	w  *work
+	sc *stanza.Scanner
+}
+
+// rootTag opens the stream in which stored stanzas are read again.
+const rootTag = "<stream:stream xmlns='" + stanza.NSComponent + "' xmlns:stream='" + stanza.NSStream + "'>"
+
+func newRedo(r *Router) *redo {
+	d := &redo{r: r, w: r.work.Get().(*work), sc: stanza.NewScanner(r.cfg.Limits)}
+	_, _, _ = d.sc.Next([]byte(rootTag), &stanza.Header{}) // a constant that is well-formed
+	return d
+}
+
+func (d *redo) close() {
+	d.w.src = nil
+	d.r.work.Put(d.w)
+}
+
+// read makes an item of a stored stanza and looks up its addresses.
+func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
+	src := &Source{r: d.r, node: origin, sc: d.sc, redo: true, grant: &Grant{SpeakDomain: true}}
+	d.w.src = src
+	it := &d.w.items[0]
+	tok, _, err := d.sc.Next(raw, &it.h)
+	if err != nil || tok != stanza.Element {
+		return src, it, false // it was whole and valid when it came; a change of limits may refuse it now
+	}
+	src.address(d.w, it)
+	src.view(d.w, it)
+	return src, it, true
+}
+
+// held decides one held stanza, and reports false when it has to wait on.
+func (d *redo) held(h held) bool {
+	src, it, ok := d.read(h.raw, h.origin)
+	if !ok {
+		d.w.end(NodeLeft)
+		return true
+	}
+	v := Decide(&it.h, &d.w.view)
+	if v.Action != Hold {
+		src.do(d.w, it, v)
+		return true
+	}
+	if d.r.now().Before(h.until) {
+		return false
+	}
+	if (it.h.Kind == stanza.Presence) || !it.h.Answerable() {
+		d.w.end(v.Reason)
+	} else {
+		src.bounce(d.w, it, Unsettled)
+	}
+	return true
+}
+
+// decideAgain decides what waited for a node whose grace is over.
+func (r *Router) decideAgain(n *Node, blocks []*block) {
+	again := newRedo(r)
+	defer again.close()
+	for _, b := range blocks {
+		b.each(func(raw []byte, rc rec) {
+			origin := r.table.node(rc.origin)
+			src, it, ok := again.read(raw, origin)
+			if origin == nil || !ok {
+				again.w.end(NodeLeft)
+			} else {
+				src.do(again.w, it, Decide(&it.h, &again.w.view))
+			}
+			again.w.flush()
+		})
+	}
+	r.cfg.Log.WithField("node", n.Domain).Debug("what waited for the node was decided again")
+}

@@ -1,0 +1,199 @@
+package routing
+
+import (
+	"errors"
+	"time"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// ErrAttached is returned by Attach while another link has the domain.
+var ErrAttached = errors.New("the domain has a link already")
+
+// Attach gives a domain to a link whose peer has proved that it may have it. The link gets nothing, and the
+// node's stanzas wait, until Source.Start. sc has read the stream header.
+func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Source, error) {
+	n := r.nodeOf(domainName)
+	src := r.newSource(n, g, sc)
+	n.mu.Lock()
+	if n.src != nil {
+		n.mu.Unlock()
+		return nil, ErrAttached
+	}
+	n.src, n.left = src, make(chan struct{})
+	n.stopTimer()
+	n.mu.Unlock()
+
+	rec, mark, err := r.sessions.AttachNode(domainName)
+	if err != nil {
+		n.mu.Lock()
+		n.src = nil
+		close(n.left)
+		n.mu.Unlock()
+		return nil, err
+	}
+	if n.ID() == 0 {
+		n.id.Store(uint32(rec.ID))
+		r.table.number(n, rec.ID)
+	}
+	src.inc, src.mark = rec.Inc, mark
+	n.mu.Lock()
+	n.rec = rec
+	n.mu.Unlock()
+	return src, nil
+}
+
+// Start opens the link's way out: what waited for the node goes first. From here on the node is attached.
+func (s *Source) Start(out Output) {
+	n := s.node
+	s.out = out
+	n.queue.attach(out)
+	n.mu.Lock()
+	n.since = s.r.now()
+	n.state.Store(uint32(Attached))
+	s.attached = n.since
+	if s.r.sessions.Count(n.rec.ID) > 0 || n.returning {
+		n.timer = time.AfterFunc(s.r.cfg.Grace, func() { s.r.unconfirmed(s) })
+	}
+	n.mu.Unlock()
+}
+
+// Detach takes the link from its node. The reader must have ended, and writes must be bound to fail soon. What
+// was not written waits for the node's return, for at most the grace. clean: more may be written to the
+// connection, because no stanza was cut in the middle.
+func (s *Source) Detach() (clean bool) {
+	r, n := s.r, s.node
+	now := r.now()
+	n.mu.Lock()
+	n.state.Store(uint32(Away))
+	n.since = now
+	n.mu.Unlock()
+
+	clean = true
+	if s.out != nil {
+		clean = n.queue.detach(s.out)
+	}
+	r.sessions.SetNodeState(n.ID(), s.inc, storage.Away, now.Add(r.cfg.Grace))
+	r.requestsDropped(n)
+
+	n.mu.Lock()
+	n.stopTimer()
+	inc := s.inc
+	n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc) })
+	n.src = nil
+	close(n.left)
+	n.mu.Unlock()
+	return clean
+}
+
+// Returning starts the grace of every node that the session table knows from before a restart. It is called
+// when the component port listens: a node cannot come back earlier.
+func (r *Router) Returning() {
+	until := r.now().Add(r.cfg.Grace)
+	waiting := 0
+	for _, rec := range r.sessions.Nodes() {
+		n := r.nodeOf(rec.Domain)
+		n.id.Store(uint32(rec.ID))
+		r.table.number(n, rec.ID)
+		n.mu.Lock()
+		n.rec, n.since = rec, r.now()
+		if rec.State == storage.Gone {
+			n.state.Store(uint32(Past))
+			n.mu.Unlock()
+			continue
+		}
+		n.state.Store(uint32(Away))
+		n.returning = true
+		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, rec.Inc) })
+		n.mu.Unlock()
+		waiting++
+		r.sessions.SetNodeState(rec.ID, rec.Inc, storage.Away, until)
+	}
+	r.mu.Lock()
+	r.toReturn = waiting
+	r.mu.Unlock()
+	r.settled(0)
+}
+
+// settled counts nodes that are no longer awaited; with the last of them the view is complete.
+func (r *Router) settled(nodes int) {
+	r.mu.Lock()
+	r.toReturn -= nodes
+	done := r.toReturn == 0
+	r.mu.Unlock()
+	if done && r.complete.CompareAndSwap(false, true) {
+		r.release(r.holds.users())
+	}
+}
+
+// expire ends a grace: the node's sessions end in one step, and what waited for it is decided again.
+func (r *Router) expire(n *Node, inc uint64) {
+	n.mu.Lock()
+	if n.src != nil || n.rec.Inc != inc || n.State() != Away {
+		n.mu.Unlock()
+		return
+	}
+	n.state.Store(uint32(Past))
+	n.since = r.now()
+	n.timer = nil
+	was := n.returning
+	n.returning = false
+	n.mu.Unlock()
+
+	ended := r.sessions.ExpireNode(n.ID(), inc)
+	blocks := n.queue.takeAll()
+	r.cfg.Log.WithField("node", n.Domain).WithField("sessions", ended).Warn("node did not come back within its grace: its sessions ended")
+	r.decideAgain(n, blocks)
+	if was {
+		r.settled(1)
+	}
+}
+
+// Accepted tells that a batch of announces of this link was taken: the time to confirm starts again, at most
+// ten times.
+func (s *Source) Accepted() {
+	n := s.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.timer == nil || n.src != s {
+		return
+	}
+	latest := s.attached.Add(10 * s.r.cfg.Grace)
+	if d := min(s.r.cfg.Grace, latest.Sub(s.r.now())); d > 0 {
+		n.timer.Reset(d)
+	}
+}
+
+// Confirmed tells that the node has said all it holds: no session of an earlier incarnation is in doubt.
+func (s *Source) Confirmed() {
+	n := s.node
+	n.mu.Lock()
+	if n.src == s {
+		n.stopTimer()
+	}
+	was := n.returning
+	n.returning = false
+	n.mu.Unlock()
+	if was {
+		s.r.settled(1)
+	}
+}
+
+// unconfirmed withdraws what a node that came back did not confirm in time.
+func (r *Router) unconfirmed(s *Source) {
+	n := s.node
+	n.mu.Lock()
+	if n.src != s {
+		n.mu.Unlock()
+		return
+	}
+	n.timer = nil
+	n.mu.Unlock()
+	b := r.sessions.Begin(n.ID(), s.inc, s.mark)
+	if ended := b.WithdrawBelow(s.mark, storage.Unconfirmed); ended > 0 {
+		r.cfg.Log.WithField("node", n.Domain).WithField("sessions", ended).Warn("sessions that the node did not confirm ended")
+	}
+	b.Commit(nil)
+	s.Confirmed()
+}

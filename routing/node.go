@@ -1,0 +1,77 @@
+package routing
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// Grant is what the configuration lets a node do. It is data, and is not changed once in use.
+type Grant struct {
+	Users       []string // user domains whose sessions it may announce
+	SpeakDomain bool     // may use any address of those domains as from, not only users it holds
+	TakeOver    bool     // its log-ins may take a session that another node holds
+}
+
+// MayAnnounce reports whether the grant covers a user domain.
+func (g *Grant) MayAnnounce(domain []byte) bool {
+	for _, u := range g.Users {
+		if u == string(domain) {
+			return true
+		}
+	}
+	return false
+}
+
+// Node is an IM back-end that is, was or may be attached here, under its own domain. It outlives its links.
+type Node struct {
+	// set once
+	Domain string
+	queue  *Queue
+
+	// written under mu, read without it
+	state atomic.Uint32 // NodeState
+	id    atomic.Uint32 // storage.NodeID, 0 until the first attach
+
+	// guarded by mu
+	mu        sync.Mutex
+	src       *Source       // the attached or attaching link
+	left      chan struct{} // closed when src has gone
+	rec       storage.NodeRecord
+	since     time.Time   // the last change of state
+	timer     *time.Timer // ends the grace, or the time to confirm
+	returning bool        // it was attached before a restart, and its sessions are not confirmed yet
+}
+
+// State is the node's state now.
+func (n *Node) State() NodeState { return NodeState(n.state.Load()) }
+
+// ID is the node's number in the session table, 0 if it was never attached.
+func (n *Node) ID() storage.NodeID { return storage.NodeID(n.id.Load()) }
+
+// Queue tells what waits for the node.
+func (n *Node) Queue() QueueStats { return n.queue.stats() }
+
+// Source is the node's link, nil when it has none; gone is closed when that link has gone.
+func (n *Node) Source() (src *Source, gone <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.src, n.left
+}
+
+// Since is the time of the last change of state.
+func (n *Node) Since() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.since
+}
+
+// stopTimer ends a running grace or confirmation. Called with mu held.
+func (n *Node) stopTimer() {
+	if n.timer != nil {
+		n.timer.Stop()
+		n.timer = nil
+	}
+}

@@ -1,0 +1,278 @@
+package routing
+
+import (
+	"sync"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// Output is where a queue writes: the connection of a link.
+type Output interface {
+	// TryWrite writes what can be written without waiting; less than all with a nil error means: would block.
+	TryWrite(b []byte) (int, error)
+	// Write writes all of b, or fails.
+	Write(b []byte) (int, error)
+}
+
+// class of a queued stanza: what a drop of the link means for it.
+type class uint8
+
+const (
+	classKeep    class = iota // waits for the node's return
+	classRequest              // an iq get or set: never kept, its asker is answered at the drop
+)
+
+// rec describes one queued stanza.
+type rec struct {
+	size   uint32
+	class  class
+	origin storage.NodeID // the node it came from, 0 for the server: whom to tell if it fails
+}
+
+// Queue is the outgoing half of a node: numbered stanzas, in order. It outlives the link, so that what was not
+// written when a link dropped waits for the next one.
+//
+//	n: last queued   w: last written   p: last proved      p <= w <= n; (w,n] is in the queue
+type Queue struct {
+	// set once
+	limit int // bytes that may wait
+	wg    *sync.WaitGroup
+
+	// guarded by mu
+	mu        sync.Mutex
+	idle      sync.Cond // signalled when writing becomes false
+	out       Output    // nil: the node is away
+	writing   bool      // somebody holds the writing flag
+	scheduled bool      // a reader has promised to flush
+	torn      bool      // the link that went got a stanza in part
+	gone      bool      // the grace is over: nothing more may wait here
+	pend      *block    // queued behind cur
+	bytes     int       // waiting: pend and the unwritten rest of cur
+	n, w, p   uint64
+	dropped   uint64 // requests taken out at a drop
+	moved     uint64 // taken out by takeAll
+
+	// set under mu, its content owned by the holder of the writing flag while writing is true
+	cur *block
+}
+
+func newQueue(limit int, wg *sync.WaitGroup) *Queue {
+	q := &Queue{limit: limit, wg: wg}
+	q.idle.L = &q.mu
+	return q
+}
+
+// put result.
+type putResult uint8
+
+const (
+	putOK    putResult = iota
+	putFull            // limits.queue is reached
+	putLater           // a request, and the node has no link
+	putGone            // the node's grace is over: decide again
+)
+
+// reserve is what the server's own answers may use beyond the limit, so that a full queue can say so.
+const reserve = 64 << 10
+
+// put queues one stanza: raw as it is, or edited. flush tells the caller to schedule one flush.
+func (q *Queue) put(h *stanza.Header, e *stanza.Edit, r rec) (res putResult, flush bool) {
+	limit := q.limit
+	if r.origin == 0 {
+		limit += reserve
+	}
+	q.mu.Lock()
+	switch {
+	case r.class == classRequest && q.out == nil:
+		res = putLater
+	case q.gone:
+		res = putGone
+	case q.bytes+len(h.Raw) > limit && q.bytes > 0:
+		res = putFull
+	default:
+		q.append(h, e, r)
+		flush = q.out != nil && !q.scheduled
+		q.scheduled = q.scheduled || flush
+	}
+	q.mu.Unlock()
+	return res, flush
+}
+
+func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
+	if q.pend == nil {
+		q.pend = newBlock()
+	}
+	b := q.pend
+	before := len(b.b)
+	b.room(len(h.Raw))
+	if e == nil {
+		b.b = append(b.b, h.Raw...)
+	} else {
+		b.b = h.AppendEdited(b.b, e)
+	}
+	r.size = uint32(len(b.b) - before)
+	b.recs = append(b.recs, r)
+	q.bytes += int(r.size)
+	q.n++
+}
+
+// flush writes what waits: one try by the caller, the rest by a writer of its own.
+func (q *Queue) flush() {
+	q.mu.Lock()
+	q.scheduled = false
+	if q.writing || q.out == nil || !q.next() {
+		q.mu.Unlock()
+		return
+	}
+	q.writing = true
+	out, cur := q.out, q.cur
+	q.mu.Unlock()
+
+	n, err := out.TryWrite(cur.b[cur.off:])
+
+	q.mu.Lock()
+	q.wrote(out, n, err)
+	if !q.more() {
+		q.rest()
+		q.mu.Unlock()
+		return
+	}
+	q.mu.Unlock()
+	q.wg.Go(q.drain)
+}
+
+// drain is the queue's writer. It exists while the socket would block, holds the writing flag, and ends when
+// the queue is empty or the link has gone.
+func (q *Queue) drain() {
+	q.mu.Lock()
+	for q.more() {
+		out, cur := q.out, q.cur
+		q.mu.Unlock()
+		n, err := out.Write(cur.b[cur.off:])
+		q.mu.Lock()
+		q.wrote(out, n, err)
+	}
+	q.rest()
+	q.mu.Unlock()
+}
+
+// more reports whether there is a link and something to write to it. Called with mu held.
+func (q *Queue) more() bool { return q.out != nil && q.next() }
+
+// next makes cur the block to write. Called with mu held.
+func (q *Queue) next() bool {
+	if q.cur != nil && q.cur.empty() {
+		q.cur.free()
+		q.cur = nil
+	}
+	if q.cur == nil {
+		q.cur, q.pend = q.pend, nil
+	}
+	return q.cur != nil
+}
+
+// wrote accounts for n bytes of cur. An error ends the use of out. Called with mu held.
+func (q *Queue) wrote(out Output, n int, err error) {
+	done, size := q.cur.advance(n)
+	q.w += uint64(done)
+	q.p = q.w // a link without proof: written is all that can be said
+	q.bytes -= size
+	if err != nil && q.out == out {
+		q.out = nil
+	}
+	if q.out != out {
+		q.rewind()
+	}
+}
+
+// rewind makes a stanza that was cut in the middle go whole to the next link. Called with mu held.
+func (q *Queue) rewind() {
+	if q.cur != nil && q.cur.off != q.cur.done {
+		q.torn = true
+		q.cur.off = q.cur.done
+	}
+}
+
+// rest gives the writing flag back. Called with mu held.
+func (q *Queue) rest() {
+	q.writing = false
+	if q.out == nil {
+		q.forgetRequests()
+	}
+	q.idle.Broadcast()
+}
+
+// attach gives the queue a link to write to; what waited goes first.
+func (q *Queue) attach(out Output) {
+	q.mu.Lock()
+	q.out, q.torn, q.gone = out, false, false
+	q.mu.Unlock()
+	q.flush()
+}
+
+// detach takes the link away and waits for its writer, which the caller makes sure can not wait for ever (a
+// write deadline). clean: the last byte written was the end of a stanza, so that more may follow.
+func (q *Queue) detach(out Output) (clean bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out == out {
+		q.out = nil
+	}
+	for q.writing {
+		q.idle.Wait()
+	}
+	q.rewind()
+	q.forgetRequests()
+	return !q.torn
+}
+
+// forgetRequests takes the iq gets and sets out of a queue without a link: they are never kept, and whoever
+// asked is answered from the table of pending iqs. Called with mu held, nobody writing.
+func (q *Queue) forgetRequests() {
+	for _, b := range []*block{q.cur, q.pend} {
+		if b == nil {
+			continue
+		}
+		n, size := b.remove(classRequest)
+		q.dropped += uint64(n)
+		q.bytes -= size
+	}
+}
+
+// takeAll empties and closes a queue without a link: its stanzas will be decided again. It is open again when
+// a link attaches.
+func (q *Queue) takeAll() []*block {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out != nil {
+		return nil // the node came back at the last moment
+	}
+	q.gone = true
+	var all []*block
+	for _, b := range []*block{q.cur, q.pend} {
+		if b == nil {
+			continue
+		}
+		q.moved += uint64(len(b.recs) - b.next)
+		all = append(all, b)
+	}
+	q.cur, q.pend, q.bytes = nil, nil, 0
+	return all
+}
+
+// QueueStats is a queue at one moment.
+type QueueStats struct {
+	Queued, Written, Proved uint64 // n, w, p
+	Waiting                 uint64 // stanzas in the queue
+	Bytes                   int    // their bytes
+	Dropped                 uint64 // requests taken out when a link dropped
+	Moved                   uint64 // stanzas decided again after the grace
+}
+
+func (q *Queue) stats() QueueStats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return QueueStats{Queued: q.n, Written: q.w, Proved: q.p, Bytes: q.bytes, Dropped: q.dropped,
+		Moved: q.moved, Waiting: q.n - q.w - q.dropped - q.moved}
+}

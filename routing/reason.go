@@ -1,0 +1,137 @@
+package routing
+
+import "github.com/patchbay-im/patchbay/stanza"
+
+// Outcome is where custody of a stanza ended, or where it waits.
+type Outcome uint8
+
+// The outcomes of this version. A stanza in a queue or on hold has none yet.
+const (
+	Written Outcome = iota // handed to the link's connection, on a link without proof
+	Served                 // addressed to the server, and acted upon
+	Bounced                // answered with a stanza error
+	Dropped                // ended without an answer, for a reason
+	outcomes
+)
+
+// String gives the outcome's word, as it is shown and logged.
+func (o Outcome) String() string {
+	return [...]string{"written", "served", "bounced", "dropped"}[o]
+}
+
+// Reason tells why a stanza ended otherwise than delivered. Its word is the metric label, the log word and
+// the row of docs/errors.md.
+type Reason uint8
+
+// The reasons. Their meaning is in the table below.
+const (
+	None Reason = iota
+	BadStanza
+	NoTo
+	BadTo
+	ServerResource
+	NoSession
+	SessionGone
+	GroupchatToBare
+	AccountIQ
+	NodeAway
+	NodeUnknown
+	NoRoute
+	NotServed
+	QueueFull
+	HoldFull
+	Unsettled
+	IQFull
+	IQTimeout
+	NodeDropped
+	BadReply
+	ErrorToNobody
+	ResultToNobody
+	PresenceToNobody
+	HeadlineToNobody
+	OfflineDiscard
+	LateReply
+	NoRoster
+	AnnounceRefused
+	AnnounceLimit
+	HeldElsewhere
+	Drained
+	NodeLeft
+	reasons
+)
+
+type reasonRow struct {
+	word    string
+	outcome Outcome
+	err     stanza.Error // of those that bounce; %to is the address the stanza had
+}
+
+// offlineMark tells the sending node to treat the message as an offline message (design 7).
+const offlineMark = "<offline xmlns='" + stanza.NSOffline + "'/>"
+
+// reasonTable is the one place that ties a reason to its word, its outcome and its stanza error (RFC 6120 8.3.3).
+var reasonTable = [reasons]reasonRow{
+	None: {word: "none", outcome: Written},
+	BadStanza: {"bad-stanza", Bounced, stanza.Error{Type: "modify", Condition: "bad-request",
+		Text: "the stanza breaks RFC 6120 8.2.3: an iq needs an id, a type of get, set, result or error, and one child for get and set; fix the sender"}},
+	NoTo: {"no-to", Bounced, stanza.Error{Type: "modify", Condition: "bad-request",
+		Text: "the stanza has no to; on a component link each stanza needs one (XEP-0114)"}},
+	BadTo: {"bad-to", Bounced, stanza.Error{Type: "modify", Condition: "jid-malformed",
+		Text: "to is not a valid address (RFC 7622); correct it"}},
+	ServerResource: {"server-resource", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable",
+		Text: "a user domain has no resources; address the domain itself, or a user of it"}},
+	NoSession: {"no-session", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable", App: offlineMark,
+		Text: "%to has no session on any node; treat the message you saved as an offline message"}},
+	SessionGone: {"session-gone", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable",
+		Text: "%to is not logged in; send to the bare address, or wait for its log-in"}},
+	GroupchatToBare: {"groupchat-to-bare", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable",
+		Text: "a groupchat message needs a full address (RFC 6121 8.5.2.1.1)"}},
+	AccountIQ: {"account-iq", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable",
+		Text: "the router answers only ping and disco for an account; send other iqs to a full address"}},
+	NodeAway: {"node-away", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
+		Text: "the node of %to has dropped its link and may come back; an iq is not kept, send it again later"}},
+	NodeUnknown: {"node-unreachable", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
+		Text: "node %to is known but not attached; try again when it is back"}},
+	NoRoute: {"no-route", Bounced, stanza.Error{Type: "cancel", Condition: "remote-server-not-found",
+		Text: "%to is no node, no user domain, and federation is off; check the domain, or list it in the configuration"}},
+	NotServed: {"not-served", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable",
+		Text: "the router does not serve this request; ask disco#info what it serves"}},
+	QueueFull: {"queue-full", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "the queue of the node of %to is full (limits.queue); send again later"}},
+	HoldFull: {"hold-full", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "too much is held for users not yet known (limits.queue); send again later"}},
+	Unsettled: {"unsettled", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
+		Text: "after a restart it is not yet known whether %to is online; send again later"}},
+	IQFull: {"iq-full", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "too many iqs wait for their answers; send again later"}},
+	IQTimeout: {"iq-timeout", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
+		Text: "%to did not answer within 60 s; send again later"}},
+	NodeDropped: {"node-dropped", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
+		Text: "the node of %to dropped its link before it answered; send again later"}},
+	BadReply:         {word: "bad-reply", outcome: Dropped},
+	ErrorToNobody:    {word: "error-to-nobody", outcome: Dropped},
+	ResultToNobody:   {word: "result-to-nobody", outcome: Dropped},
+	PresenceToNobody: {word: "presence-to-nobody", outcome: Dropped},
+	HeadlineToNobody: {word: "headline-to-nobody", outcome: Dropped},
+	OfflineDiscard:   {word: "offline-discard", outcome: Dropped},
+	LateReply:        {word: "late-reply", outcome: Dropped},
+	NoRoster:         {word: "no-roster", outcome: Dropped},
+	AnnounceLimit: {"announce-limit", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "the user has too many sessions; withdraw some"}},
+	HeldElsewhere: {"held-elsewhere", Bounced, stanza.Error{Type: "cancel", Condition: "conflict",
+		Text: "another node holds the session, and takeover is never for this node"}},
+	Drained: {"drained", Bounced, stanza.Error{Type: "cancel", Condition: "not-allowed",
+		Text: "the node is drained and takes no new sessions"}},
+	NodeLeft: {word: "node-left", outcome: Dropped},
+	AnnounceRefused: {"announce-refused", Bounced, stanza.Error{Type: "auth", Condition: "forbidden",
+		Text: "presence to a user domain announces a session: its from must be a full address in that domain, and nodes[].users must grant the domain"}},
+}
+
+// String gives the reason's word.
+func (r Reason) String() string { return reasonTable[r].word }
+
+// Outcome tells how a stanza with this reason ends.
+func (r Reason) Outcome() Outcome { return reasonTable[r].outcome }
+
+// StanzaError gives the error that a bounce with this reason carries.
+func (r Reason) StanzaError() stanza.Error { return reasonTable[r].err }

@@ -1,0 +1,171 @@
+package routing
+
+import (
+	"bytes"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// route brings the first k stanzas of a batch on their way, in order. First all addresses are read and the
+// session table's memory is touched, so that the cache misses of a batch overlap; then one stanza after the
+// other is authorised, decided and done. An error is a stream error of the stanza's sender.
+func (s *Source) route(w *work, k int) error {
+	for i := range k {
+		s.address(w, &w.items[i])
+	}
+	for i := range k {
+		w.accepted++
+		if err := s.one(w, &w.items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address reads from and to and finds their domains. What it looks up can change until the stanza's turn
+// comes; sessions are therefore only touched here.
+func (s *Source) address(w *work, it *item) {
+	h := &it.h
+	it.fromErr, it.fromDomain, it.toDomain = false, nil, nil
+	it.from, it.to = stanza.Address{}, stanza.Address{}
+	it.scratch = it.scratch[:0]
+	var err error
+	if h.From.Set() {
+		if it.from, it.scratch, err = stanza.ParseAddress(h.In(h.From.Value), h.From.Escaped, it.scratch); err != nil {
+			it.fromErr = true
+		} else if it.fromDomain = s.domain(it.from.Domain()); s.users(it.fromDomain) {
+			it.fromHash = s.touch(w, it.from)
+		}
+	}
+	it.place = PlaceNone
+	if !h.To.Set() {
+		return
+	}
+	if it.to, it.scratch, err = stanza.ParseAddress(h.In(h.To.Value), h.To.Escaped, it.scratch); err != nil {
+		it.place = PlaceMalformed
+		return
+	}
+	it.toDomain = s.domain(it.to.Domain())
+	if it.toDomain == nil {
+		it.place = PlaceOther
+		return
+	}
+	it.place = it.toDomain.kind
+	if it.place == PlaceUsers && len(it.to.Local()) > 0 {
+		it.toHash = s.touch(w, it.to)
+	}
+}
+
+func (s *Source) users(d *domain) bool {
+	return d != nil && d.kind == PlaceUsers && !s.grant.SpeakDomain
+}
+
+func (s *Source) touch(w *work, a stanza.Address) uint64 {
+	hash := s.r.sessions.Hash(a.Bare())
+	w.touched += s.r.sessions.Touch(hash)
+	return hash
+}
+
+// domain finds a domain in the table, through the link's memory of the last one.
+func (s *Source) domain(name []byte) *domain {
+	if s.cached != nil && bytes.Equal(s.cached.name, name) {
+		return s.cached
+	}
+	d := s.r.table.find(name)
+	if d != nil && d.kind == PlaceUsers {
+		s.cached = d
+	}
+	return d
+}
+
+// one authorises, decides and does.
+func (s *Source) one(w *work, it *item) error {
+	h := &it.h
+	if reply(h) && (it.place == PlaceNode || it.place == PlaceUsers || !h.From.Set()) {
+		return s.reply(w, it)
+	}
+	if err := s.authorise(it); err != nil {
+		w.end(BadReply)
+		return err
+	}
+	s.view(w, it)
+	s.do(w, it, Decide(h, &w.view))
+	return nil
+}
+
+// reply reports an iq result or error.
+func reply(h *stanza.Header) bool {
+	return h.Kind == stanza.IQ && (h.Type == stanza.TypeResult || h.Type == stanza.TypeError)
+}
+
+// authorise holds from against the names that are granted to the link (RFC 6120 8.1.2.1, XEP-0114 3). Presence
+// to a user domain announces: there the grant of the domain is enough, and the service looks at it.
+func (s *Source) authorise(it *item) error {
+	switch {
+	case !it.h.From.Set():
+		return nil
+	case it.fromErr:
+		return invalidFrom("from is not a valid address (RFC 7622)")
+	case it.fromDomain != nil && it.fromDomain.node == s.node:
+		return nil
+	case it.fromDomain == nil || it.fromDomain.kind != PlaceUsers:
+		return invalidFrom("a link may use only its own domain, and users of the domains granted to it (nodes[].users)")
+	case it.h.Kind == stanza.Presence && it.place == PlaceUsers && len(it.to.Local()) == 0:
+		return nil
+	case !s.grant.MayAnnounce(it.from.Domain()):
+		return invalidFrom("the domain of from is not granted to this link; list it under nodes[].users")
+	case len(it.from.Local()) == 0:
+		return invalidFrom("a user domain itself speaks through the router only")
+	case s.grant.SpeakDomain || s.r.sessions.Holds(it.fromHash, it.from.Bare(), s.node.ID()):
+		return nil
+	}
+	return invalidFrom("the user in from has no session on this node; announce it first, or set speak: domain for a bridge")
+}
+
+func invalidFrom(text string) error {
+	return &stanza.StreamError{Condition: "invalid-from", Text: text}
+}
+
+// view looks up what Decide needs.
+func (s *Source) view(w *work, it *item) {
+	s.r.look(&w.view, &w.matches, place{it.place, it.toDomain, it.to, it.toHash})
+}
+
+// place is an address and what the table knows of its domain.
+type place struct {
+	kind   Place
+	domain *domain
+	to     stanza.Address
+	hash   uint64
+}
+
+// look fills a View for an address.
+func (r *Router) look(v *View, m *[]storage.Match, p place) {
+	v.Place = p.kind
+	v.Local, v.Resource = len(p.to.Local()) > 0, len(p.to.Resource()) > 0
+	v.Node, v.State = nil, Never
+	v.Sessions = v.Sessions[:0]
+	switch {
+	case p.kind == PlaceNode:
+		v.Node, v.State = p.domain.node, p.domain.node.State()
+	case p.kind == PlaceUsers && v.Local:
+		v.Complete, v.Offline = r.complete.Load(), p.domain.user.Offline
+		if v.Resource {
+			*m = r.sessions.Find(p.hash, p.to.Bare(), p.to.Resource(), (*m)[:0])
+			if r.candidates(v, *m, true); len(v.Sessions) > 0 {
+				return
+			}
+		}
+		*m = r.sessions.Find(p.hash, p.to.Bare(), nil, (*m)[:0])
+		r.candidates(v, *m, false)
+	}
+}
+
+func (r *Router) candidates(v *View, found []storage.Match, exact bool) {
+	for _, m := range found {
+		if n := r.table.node(m.Node); n != nil {
+			v.Sessions = append(v.Sessions, Candidate{Node: n, State: n.State(), Priority: m.Priority, Exact: exact})
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package routing
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// Config is what a Router needs to know. All of it is set once.
+type Config struct {
+	Server string // this server's own domain
+	Users  []UserDomain
+	Known  []string      // domains of nodes that the configuration names exactly
+	Limits stanza.Limits // of one stanza
+	Queue  int           // bytes that may wait for one node, and for all unknown users together
+	Grace  time.Duration // a dropped node keeps its sessions this long
+	Settle time.Duration // how long a stanza to a user not yet known is held
+	IQWait time.Duration // how long an iq may go unanswered; 0 is 60 s
+	Log    *logrus.Entry
+	Now    func() time.Time // nil is time.Now
+}
+
+// Service answers what is addressed to the server itself, in the reader of the stanza's source. from and to
+// are canonical and, like h, borrowed. It answers with Source.Reply or Router.Send and returns None, or returns
+// the reason for which the stanza is to be bounced or dropped.
+type Service interface {
+	Serve(src *Source, h *stanza.Header, from, to stanza.Address) Reason
+}
+
+// Router carries stanzas between the links of one server.
+type Router struct {
+	// set once
+	cfg      Config
+	now      func() time.Time
+	sessions *storage.Sessions
+	service  Service
+	table    *Table
+	work     sync.Pool
+	writers  sync.WaitGroup
+	stop     chan struct{}
+	stopped  chan struct{}
+
+	// shared, each with its own lock inside
+	iqs   iqTable
+	holds holds
+	tally tally
+
+	complete atomic.Bool // the view is complete: no entry means offline
+	links    atomic.Uint64
+
+	// guarded by mu
+	mu       sync.Mutex
+	toReturn int // nodes from before a restart that are still awaited
+}
+
+// New makes a router over an open session table. Housekeeping runs until Close.
+func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
+	if cfg.IQWait == 0 {
+		cfg.IQWait = 60 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	r := &Router{cfg: cfg, now: cfg.Now, sessions: sessions, service: service, table: newTable(),
+		stop: make(chan struct{}), stopped: make(chan struct{})}
+	r.work.New = func() any { return newWork() }
+	r.iqs.init()
+	r.holds.init(cfg.Queue)
+	r.table.add(&domain{name: []byte(cfg.Server), kind: PlaceServer})
+	for i := range cfg.Users {
+		u := &r.cfg.Users[i]
+		r.table.add(&domain{name: []byte(u.Name), kind: PlaceUsers, user: u})
+	}
+	for _, name := range cfg.Known {
+		r.nodeOf(name).state.Store(uint32(Past))
+	}
+	go r.housekeeping() // Close waits for it
+	return r
+}
+
+// Close ends housekeeping and waits for the writers; all links must have been detached.
+func (r *Router) Close() {
+	close(r.stop)
+	<-r.stopped
+	for _, n := range r.Nodes() {
+		n.mu.Lock()
+		n.stopTimer()
+		n.mu.Unlock()
+	}
+	r.writers.Wait()
+}
+
+// Server is this server's own domain.
+func (r *Router) Server() string { return r.cfg.Server }
+
+// Complete reports whether the view is complete: a user without an entry is offline, not unknown.
+func (r *Router) Complete() bool { return r.complete.Load() }
+
+// Nodes gives every node that is known here.
+func (r *Router) Nodes() []*Node {
+	var nodes []*Node
+	for _, d := range r.table.all(PlaceNode) {
+		nodes = append(nodes, d.node)
+	}
+	return nodes
+}
+
+// Node gives the node with this domain, or nil.
+func (r *Router) Node(name string) *Node {
+	if d := r.table.find([]byte(name)); d != nil {
+		return d.node
+	}
+	return nil
+}
+
+// IsOurs reports whether a domain is the server's own or a user domain, which no node may take.
+func (r *Router) IsOurs(name string) bool {
+	d := r.table.find([]byte(name))
+	return d != nil && d.kind != PlaceNode
+}
+
+// nodeOf gives the node with this domain, made if it was never seen.
+func (r *Router) nodeOf(name string) *Node {
+	if d := r.table.find([]byte(name)); d != nil {
+		return d.node
+	}
+	n := &Node{Domain: name, since: r.now(), queue: newQueue(r.cfg.Queue, &r.writers)}
+	return r.table.add(&domain{name: []byte(name), kind: PlaceNode, node: n}).node
+}
+
+// housekeeping ends what has waited too long: iqs without an answer, and stanzas to users that did not appear.
+func (r *Router) housekeeping() {
+	defer close(r.stopped)
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-tick.C:
+		}
+		now := r.now()
+		r.requestsExpired(now)
+		if r.holds.len.Load() > 0 {
+			r.release(r.holds.due(now))
+		}
+	}
+}

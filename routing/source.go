@@ -1,0 +1,154 @@
+package routing
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// ErrClosed is returned by Feed when the peer has closed its stream in orderly fashion (RFC 6120 4.4).
+var ErrClosed = errors.New("stream closed by the peer")
+
+// Source is the incoming half of a node's link: what the node sends, in order.
+type Source struct {
+	// set once
+	ID   uint64 // the link's number, for people
+	Log  *logrus.Entry
+	r    *Router
+	node *Node
+	inc  uint64
+	mark storage.Mark
+
+	grant    *Grant
+	redo     bool // not a link: stanzas that waited are decided again as if their node sent them now
+	out      Output
+	attached time.Time
+
+	// owned by the reader
+	sc     *stanza.Scanner
+	cached *domain // the last domain looked up: most stanzas of a link go to one user domain
+	sync   SyncState
+
+	// written by the reader, read by all
+	accepted atomic.Uint64 // stanzas read
+	reads    atomic.Uint64 // times that bytes arrived
+}
+
+// SyncState is how far a node is in stating all its sessions (protocol.md 1.4). It is owned by the reader.
+type SyncState struct {
+	Running bool
+	Mark    storage.Mark
+}
+
+func (r *Router) newSource(n *Node, g *Grant, sc *stanza.Scanner) *Source {
+	id := r.links.Add(1)
+	sc.SetLimits(r.cfg.Limits)
+	return &Source{ID: id, r: r, node: n, grant: g, sc: sc,
+		Log: r.cfg.Log.WithField("node", n.Domain).WithField("link", id)}
+}
+
+// Router is the router that the link belongs to.
+func (s *Source) Router() *Router { return s.r }
+
+// Node is the node whose link it is.
+func (s *Source) Node() *Node { return s.node }
+
+// Grant is what the node may do.
+func (s *Source) Grant() *Grant { return s.grant }
+
+// Sync is the state of the node's statement of sessions; only for the reader.
+func (s *Source) Sync() *SyncState { return &s.sync }
+
+// Incarnation and Mark name the node's attachment in the session table.
+func (s *Source) Incarnation() (inc uint64, mark storage.Mark) { return s.inc, s.mark }
+
+// Prefixes are the namespace declarations of the stream header, which a stanza of the link may rely on.
+func (s *Source) Prefixes() []stanza.Prefix { return s.sc.StreamHeader().Prefixes }
+
+// Reads counts how often bytes arrived; it tells a living link from a dead one.
+func (s *Source) Reads() uint64 { return s.reads.Load() }
+
+// Feed takes bytes that the node sent, routes each whole stanza in them, and returns how many bytes it has
+// used. It writes to every link that got something before it returns. An error ends the link: a
+// *stanza.StreamError is to be told to the peer, ErrClosed is the peer's own orderly end.
+func (s *Source) Feed(b []byte) (n int, err error) {
+	s.reads.Add(1)
+	w := s.r.work.Get().(*work)
+	w.src = s
+	for err == nil {
+		k := 0
+		var used int
+		k, used, err = s.scan(w, b[n:])
+		n += used
+		if rerr := s.route(w, k); rerr != nil {
+			err = rerr
+		}
+		if k < len(w.items) {
+			break
+		}
+	}
+	w.flush()
+	w.src = nil
+	s.r.work.Put(w)
+	return n, err
+}
+
+// scan cuts up to a batch of stanzas from b. k of them are in w, whatever the error.
+func (s *Source) scan(w *work, b []byte) (k, n int, err error) {
+	for k < len(w.items) {
+		h := &w.items[k].h
+		tok, used, err := s.sc.Next(b[n:], h)
+		n += used
+		switch {
+		case err != nil:
+			return k, n, err
+		case tok == stanza.None:
+			return k, n, nil
+		case tok == stanza.End:
+			return k, n, ErrClosed
+		case h.Kind == stanza.Other:
+			return k, n, s.notStanza(h)
+		}
+		k++
+	}
+	return k, n, nil
+}
+
+// notStanza gives the stream error for a top-level element that is no stanza.
+func (s *Source) notStanza(h *stanza.Header) error {
+	switch string(h.Local()) {
+	case "error":
+		if string(s.sc.Space(h)) == stanza.NSStream {
+			s.Log.WithField("error", string(h.Raw)).Info("node ended the stream with an error")
+			return ErrClosed // RFC 6120 4.9.1.4: no error in answer to an error
+		}
+	case "handshake":
+		return &stanza.StreamError{Condition: "policy-violation", Text: "the stream is authenticated already; send one handshake only (XEP-0114)"}
+	case "message", "presence", "iq":
+		return &stanza.StreamError{Condition: "invalid-namespace", Text: "stanzas on this stream are in " + stanza.NSComponent + "; leave xmlns out"}
+	}
+	return &stanza.StreamError{Condition: "unsupported-stanza-type", Text: "only message, presence and iq can be routed (RFC 6120 4.9.3.24)"}
+}
+
+// Reply queues an answer of the server for the node itself. It may be called only while Service.Serve runs.
+func (s *Source) Reply(raw []byte) { s.r.Send(s.node, raw) }
+
+// Send queues a stanza that the server makes itself for a node, in the node's content namespace. It reports
+// false when it had to be dropped: the node's queue is full, or it is long gone.
+func (r *Router) Send(n *Node, raw []byte) bool {
+	h := stanza.Header{Raw: raw}
+	res, flush := n.queue.put(&h, nil, rec{})
+	if res != putOK {
+		return false
+	}
+	r.tally.made.Add(1)
+	if flush {
+		n.queue.flush()
+	}
+	return true
+}

@@ -1,0 +1,85 @@
+package routing
+
+import "sync/atomic"
+
+// tally is the router's half of the ledger (design 10); the other half are the queues' numbers.
+type tally struct {
+	accepted atomic.Uint64 // stanzas read from links
+	made     atomic.Uint64 // errors, replies and notices of the server itself
+	copies   atomic.Uint64 // further copies of a stanza that went to several nodes
+	served   atomic.Uint64
+	why      [reasons]atomic.Uint64
+}
+
+// add takes over what one batch counted.
+func (t *tally) add(w *work) {
+	t.accepted.Add(w.accepted)
+	if w.copies > 0 {
+		t.copies.Add(w.copies)
+	}
+	if w.ends[Served] > 0 {
+		t.served.Add(w.ends[Served])
+	}
+	if w.ends[Bounced]+w.ends[Dropped] > 0 {
+		for i := range w.why {
+			if w.why[i] > 0 {
+				t.why[i].Add(w.why[i])
+				w.why[i] = 0
+			}
+		}
+	}
+	w.ends = [outcomes]uint64{}
+}
+
+// Ledger is the account of every stanza since the start:
+//
+//	Accepted + Made + Copies = Written + Served + Bounced + Dropped + Waiting
+type Ledger struct {
+	Accepted uint64 // read from links
+	Made     uint64 // made by the server: errors, replies, notices
+	Copies   uint64 // further copies of one stanza
+
+	Written uint64
+	Served  uint64
+	Bounced uint64
+	Dropped uint64
+	Waiting uint64 // in queues and on hold
+
+	Reasons map[string]uint64 // bounced and dropped ones, by reason
+}
+
+// Adds reports whether the account adds up, and by how much it does not. While stanzas are moving it may be
+// off by those between two counters.
+func (l *Ledger) Adds() (ok bool, off int64) {
+	in := l.Accepted + l.Made + l.Copies
+	out := l.Written + l.Served + l.Bounced + l.Dropped + l.Waiting
+	return in == out, int64(in) - int64(out)
+}
+
+// Ledger gives the account at this moment.
+func (r *Router) Ledger() Ledger {
+	l := Ledger{Accepted: r.tally.accepted.Load(), Made: r.tally.made.Load(), Copies: r.tally.copies.Load(),
+		Served: r.tally.served.Load(), Waiting: uint64(r.holds.len.Load()), Reasons: map[string]uint64{}}
+	for why := range reasons {
+		n := r.tally.why[why].Load()
+		if n == 0 {
+			continue
+		}
+		l.Reasons[why.String()] = n
+		if why.Outcome() == Bounced {
+			l.Bounced += n
+		} else {
+			l.Dropped += n
+		}
+	}
+	for _, n := range r.Nodes() {
+		s := n.queue.stats()
+		l.Written += s.Written
+		l.Waiting += s.Waiting
+		if s.Dropped > 0 {
+			l.Bounced += s.Dropped
+			l.Reasons[NodeDropped.String()] += s.Dropped
+		}
+	}
+	return l
+}

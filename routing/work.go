@@ -1,0 +1,63 @@
+package routing
+
+import (
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// batchSize is how many stanzas are scanned before they are routed, so that the look-ups of a batch can
+// overlap their cache misses.
+const batchSize = 32
+
+// item is one stanza on its way through a batch.
+type item struct {
+	h          stanza.Header
+	from, to   stanza.Address
+	fromDomain *domain
+	toDomain   *domain
+	fromHash   uint64
+	toHash     uint64
+	place      Place
+	fromErr    bool
+	scratch    []byte // of addresses that were not canonical as written
+}
+
+// work is the memory of one Feed, lent from a pool.
+type work struct {
+	src     *Source
+	items   [batchSize]item
+	view    View
+	matches []storage.Match
+	queues  []*Queue // to flush
+	buf     []byte   // stanzas made here
+	edit    stanza.Edit
+	touched uint64
+
+	accepted uint64
+	copies   uint64
+	ends     [outcomes]uint64
+	why      [reasons]uint64
+}
+
+func newWork() *work {
+	return &work{matches: make([]storage.Match, 0, 16), queues: make([]*Queue, 0, 64), buf: make([]byte, 0, 1024),
+		view: View{Sessions: make([]Candidate, 0, 16), targets: make([]Target, 0, 16)}}
+}
+
+// flush writes each queue that got something, and adds the batch to the ledger.
+func (w *work) flush() {
+	for i, q := range w.queues {
+		q.flush()
+		w.queues[i] = nil
+	}
+	w.queues = w.queues[:0]
+	w.src.r.tally.add(w)
+	w.src.accepted.Add(w.accepted)
+	w.accepted, w.copies = 0, 0
+}
+
+// end counts an outcome.
+func (w *work) end(why Reason) {
+	w.ends[why.Outcome()]++
+	w.why[why]++
+}
