@@ -298,18 +298,24 @@ func (s *Scanner) declaresDefault(b []byte) bool {
 	return false
 }
 
-// types lists the values of the type attribute that each kind of stanza knows: RFC 6120 8.2.3, RFC 6121 4.7.1
-// and 5.2.2.
-var types = [...]map[string]Type{
-	Other: {},
+// typeName is a value of the type attribute.
+type typeName struct {
+	name string
+	t    Type
+}
+
+// types lists the values of the type attribute that each kind of stanza knows, the frequent ones first: RFC
+// 6120 8.2.3, RFC 6121 4.7.1 and 5.2.2.
+var types = [...][]typeName{
+	Other: nil,
 	Message: {
-		"error": TypeError, "normal": TypeNormal, "chat": TypeChat, "groupchat": TypeGroupchat, "headline": TypeHeadline,
+		{"chat", TypeChat}, {"groupchat", TypeGroupchat}, {"normal", TypeNormal}, {"headline", TypeHeadline}, {"error", TypeError},
 	},
 	Presence: {
-		"error": TypeError, "unavailable": TypeUnavailable, "probe": TypeProbe, "subscribe": TypeSubscribe,
-		"subscribed": TypeSubscribed, "unsubscribe": TypeUnsubscribe, "unsubscribed": TypeUnsubscribed,
+		{"unavailable", TypeUnavailable}, {"error", TypeError}, {"probe", TypeProbe}, {"subscribe", TypeSubscribe},
+		{"subscribed", TypeSubscribed}, {"unsubscribe", TypeUnsubscribe}, {"unsubscribed", TypeUnsubscribed},
 	},
-	IQ: {"error": TypeError, "get": TypeGet, "set": TypeSet, "result": TypeResult},
+	IQ: {{"result", TypeResult}, {"get", TypeGet}, {"set", TypeSet}, {"error", TypeError}},
 }
 
 // typeOf reads the type attribute.
@@ -322,8 +328,10 @@ func typeOf(b []byte, h *Header) Type {
 		var room [64]byte
 		v = AppendUnescaped(room[:0], v)
 	}
-	if t, ok := types[h.Kind][string(v)]; ok {
-		return t
+	for i := range types[h.Kind] {
+		if known := &types[h.Kind][i]; known.name == string(v) {
+			return known.t
+		}
 	}
 	return TypeUnknown
 }

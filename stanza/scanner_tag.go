@@ -25,18 +25,19 @@ type cursor struct {
 	part     int32 // first byte of the NCName being read
 	step     step
 	quote    byte
-	empty    bool // the tag ends with "/>"
-	declares bool // there is an xmlns attribute
-	prefixed int8 // prefixed attributes other than xmlns declarations: 0, 1, or 2 for more
-	attr     attr // the attribute being read
+	empty    bool  // the tag ends with "/>"
+	declares bool  // there is an xmlns attribute
+	prefixed int8  // prefixed attributes other than xmlns declarations: 0, 1, or 2 for more
+	behind   int32 // behind the name or the last attribute
 }
 
-// attr is one attribute of the start tag being read.
+// attr is one attribute of the start tag being read; the last of Scanner.attrs may be incomplete.
 type attr struct {
-	outer    int32 // the white space before its name
-	lo, hi   int32 // its name
-	colon    int32 // the colon in the name, or 0
-	vlo, vhi int32 // its value
+	outer    int32  // the white space before its name
+	lo, hi   int32  // its name
+	colon    int32  // the colon in the name, or 0
+	vlo, vhi int32  // its value
+	key      uint32 // ends and length of the name: a quick test for equal names
 	escaped  bool
 }
 
@@ -68,7 +69,7 @@ func (s *Scanner) tagSteps(b []byte, i int) int {
 			return i
 		}
 		c.hi = int32(i)
-		c.step, c.attr.outer = stepGap, int32(i)
+		c.step, c.behind = stepGap, int32(i)
 	}
 	for {
 		if c.step == stepGap {
@@ -89,7 +90,7 @@ func (s *Scanner) tagSteps(b []byte, i int) int {
 		if i = s.attribute(b, i); i < 0 {
 			return i
 		}
-		c.step, c.attr.outer = stepGap, int32(i)
+		c.step, c.behind = stepGap, int32(i)
 	}
 }
 
@@ -109,28 +110,48 @@ func (s *Scanner) gap(b []byte, i int) int {
 	case b[i] == '/':
 		c.step, c.empty = stepSlash, true
 		i++
-	case i == int(c.attr.outer):
+	case i == int(c.behind):
 		return s.fail("not-well-formed", i, "there is no white space before an attribute, or a character that no name may have; mend the tag")
 	case len(s.attrs) >= s.lim.Attrs:
 		return s.fail("policy-violation", i, fmt.Sprintf("the tag has more than %d attributes; send fewer", s.lim.Attrs))
 	default:
-		c.step = stepAttr
-		c.part, c.attr.lo, c.attr.colon, c.attr.escaped = int32(i), int32(i), 0, false
+		c.step, c.part = stepAttr, int32(i)
+		s.addAttr(int32(i))
 	}
 	return i
 }
 
-// attribute reads one attribute, or what is left of it, and adds it to s.attrs.
+// addAttr begins an attribute whose name is at i. What a former attribute left in its place is overwritten
+// field by field: that is quicker than clearing it.
+func (s *Scanner) addAttr(i int32) {
+	n := len(s.attrs)
+	if n == cap(s.attrs) {
+		s.attrs = append(s.attrs, attr{})
+	}
+	s.attrs = s.attrs[:n+1]
+	a := &s.attrs[n]
+	a.outer, a.lo, a.colon, a.escaped = s.cur.behind, i, 0, false
+}
+
+// attribute reads the last attribute of s.attrs, or what is left of it.
 func (s *Scanner) attribute(b []byte, i int) int {
 	c := &s.cur
-	a := &c.attr
+	a := &s.attrs[len(s.attrs)-1]
 	switch c.step {
 	case stepAttr:
 		if i = s.name(b, i, &a.colon); i < 0 {
 			return i
 		}
 		a.hi = int32(i)
+		if !s.distinct(b, a) {
+			return failed
+		}
 		c.step = stepEqual
+		if i+1 < len(b) && b[i] == '=' && (b[i+1] == '\'' || b[i+1] == '"') {
+			c.quote, c.step = b[i+1], stepValue
+			a.vlo = int32(i + 2)
+			return s.attrValue(b, i+2, a)
+		}
 		fallthrough
 	case stepEqual:
 		if i = s.expect(b, i, '=', '='); i < 0 {
@@ -145,33 +166,35 @@ func (s *Scanner) attribute(b []byte, i int) int {
 		c.quote = b[i-1]
 		a.vlo = int32(i)
 		c.step = stepValue
-		fallthrough
-	default:
-		if i = s.value(b, i); i < 0 {
-			return i
-		}
-		a.vhi = int32(i)
 	}
-	return s.addAttr(b, i+1)
+	return s.attrValue(b, i, a)
 }
 
-// addAttr adds the attribute just read; i is behind its closing quote.
-func (s *Scanner) addAttr(b []byte, i int) int {
-	c := &s.cur
-	a := &c.attr
-	name := b[a.lo:a.hi]
-	for k := range s.attrs {
-		if o := &s.attrs[k]; o.hi-o.lo == a.hi-a.lo && string(b[o.lo:o.hi]) == string(name) {
-			return s.fail("not-well-formed", int(a.lo), "an attribute is there twice; leave one out")
+// attrValue reads the attribute's value, or what is left of it, and the closing quote.
+func (s *Scanner) attrValue(b []byte, i int, a *attr) int {
+	if i = s.value(b, i); i < 0 {
+		return i
+	}
+	a.vhi = int32(i)
+	return i + 1
+}
+
+// distinct notes what kind of name the attribute a has, and refuses it when another has the same.
+func (s *Scanner) distinct(b []byte, a *attr) bool {
+	c, name := &s.cur, b[a.lo:a.hi]
+	a.key = uint32(name[0]) | uint32(name[len(name)-1])<<8 | uint32(len(name))<<16
+	for k := range s.attrs[:len(s.attrs)-1] {
+		if o := &s.attrs[k]; o.key == a.key && string(b[o.lo:o.hi]) == string(name) {
+			s.fail("not-well-formed", int(a.lo), "an attribute is there twice; leave one out")
+			return false
 		}
 	}
-	if len(name) >= 5 && string(name[:5]) == "xmlns" && (len(name) == 5 || name[5] == ':') {
+	if name[0] == 'x' && isDecl(name) {
 		c.declares = true
 	} else if a.colon != 0 && c.prefixed < 2 {
 		c.prefixed++
 	}
-	s.attrs = append(s.attrs, *a)
-	return i
+	return true
 }
 
 // expect goes over white space and one of two characters.
@@ -202,7 +225,7 @@ func (s *Scanner) wait(b []byte, from, i int) int {
 func (s *Scanner) name(b []byte, i int, colon *int32) int {
 	c, from := &s.cur, i
 	for {
-		if i == int(c.part) && i < len(b) && b[i] < 0x80 && class[b[i]]&isStart == 0 {
+		if i == int(c.part) && i < len(b) && class[b[i]]&isStart == 0 && b[i] < 0x80 {
 			return s.fail("not-well-formed", i, "a name is missing or begins with a character that names cannot begin with; mend the tag")
 		}
 		for i < len(b) && class[b[i]]&isName != 0 {
@@ -250,12 +273,12 @@ func (s *Scanner) value(b []byte, i int) int {
 		case ch == c.quote:
 			return i
 		case ch == '&':
-			c.attr.escaped = true
+			s.attrs[len(s.attrs)-1].escaped = true
 			n = s.reference(b, i)
 		case ch == '<':
 			return s.fail("not-well-formed", i, "an attribute value has a '<'; write &lt;")
 		case ch == '\t' || ch == '\n' || ch == '\r':
-			c.attr.escaped = true // XML 1.0 3.3.3 makes it a space
+			s.attrs[len(s.attrs)-1].escaped = true // XML 1.0 3.3.3 makes it a space
 		case ch >= 0x80:
 			n = s.chars(b, i, isValue)
 		case ch < 0x20:
