@@ -1,0 +1,106 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// The values of keys that name a choice.
+const (
+	SpeakAnnounced = "announced" // from is the node's own domain or a user it holds
+	SpeakDomain    = "domain"    // from is the node's own domain or any user of its user domains (bridges)
+
+	TakeoverAllow = "allow" // a log-in may take a full JID that another node holds
+	TakeoverNever = "never" // it may not
+
+	ConflictReplace = "replace" // a new link replaces one from which nothing is read after a ping
+	ConflictReject  = "reject"  // the new link is told <conflict/> (RFC 6120 4.9.3.3)
+
+	PolicyBounce  = "bounce"  // the sending node is told, and treats the message it saved as offline
+	PolicyDiscard = "discard" // silence (RFC 6121 8.5.2.2.1 permits it)
+
+	FormatText = "text" // log lines for people
+	FormatJSON = "json" // log lines for machines
+)
+
+// Memory is the value of Config.Data that keeps nothing on disk.
+const Memory = ":memory:"
+
+// Config is all that a server is told. Domains are canonical (RFC 7622 3.2), sizes are bytes, paths are ready to open.
+type Config struct {
+	Server  string   // this server's own address
+	Data    string   // directory of the session table and the queues, or Memory
+	Users   []string // user domains; their users live on nodes
+	Listen  Listen
+	TLS     TLS
+	Nodes   []Node
+	Offline Offline
+	Limits  Limits
+	Timers  Timers
+	Log     Log
+
+	marks  map[string]Fault // where each key was given, for the faults of Validate
+	broken map[string]bool  // keys that have a fault of their own, of which Validate is silent
+	file   string           // the name of the file; "" without one
+}
+
+// Listen says where connections are taken. An empty address is off.
+type Listen struct {
+	Component     string         // host:port for nodes (XEP-0114)
+	ComponentTLS  string         // host:port for nodes, direct TLS
+	PlaintextFrom []netip.Prefix // peers that may attach without TLS
+	HTTP          string         // host:port of /healthz and /readyz
+}
+
+// TLS names the server's certificate, PEM files. Both are empty or both are set.
+type TLS struct{ Cert, Key string }
+
+// Node is one entry of nodes: a domain, or all domains one label below a wildcard.
+type Node struct {
+	Domain     string   // "node1.im.example" or "*.im.example"
+	Secret     []Secret // one, or two while rotating; use Secrets to compare
+	SecretFile string   // the file Secret came from, "" if it stood in the configuration
+	Users      []string // user domains whose sessions the node may announce
+	Speak      string   // SpeakAnnounced or SpeakDomain
+	Takeover   string   // TakeoverAllow or TakeoverNever
+	Conflict   string   // ConflictReplace or ConflictReject
+}
+
+// Offline says what becomes of a message for a user without a session.
+type Offline struct {
+	Policy  string                    // PolicyBounce or PolicyDiscard
+	Domains map[string]*OfflineDomain // exceptions, by user domain
+}
+
+// OfflineDomain is the exception of one user domain.
+type OfflineDomain struct{ Policy string }
+
+// PolicyOf gives the offline policy of a user domain.
+func (o Offline) PolicyOf(domain string) string {
+	if d, ok := o.Domains[domain]; ok {
+		return d.Policy
+	}
+	return o.Policy
+}
+
+// Limits bound what one link may cost.
+type Limits struct {
+	Stanza int // bytes of one stanza
+	Depth  int // nesting of one stanza
+	Queue  int // bytes waiting in memory for one link
+}
+
+// Timers are the server's patience.
+type Timers struct {
+	Handshake time.Duration // to authenticate
+	Ping      time.Duration // idle time before a link is pinged
+	Grace     time.Duration // how long a dropped node keeps its sessions
+	Settle    time.Duration // how long stanzas to users not yet known are held after a start
+	Drain     time.Duration // at most, after SIGTERM
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string // debug, info, warning or error
+	Format string // FormatText or FormatJSON
+}

@@ -1,0 +1,13 @@
+// Package config reads patchbay.yaml and says every fault of it at once, with line and mend.
+//
+//	bytes --yaml.v3--> nodes --walk along the table of keys--> Config --Validate--> Faults
+//	                            |         |                       ^
+//	                         env ${X}   page: the text, with      | Set (--set KEY=VALUE)
+//	                                    secrets veiled            | Development (no file)
+//
+// The table of keys (keys.go) is the only place that knows a key: its path, kind of value, range, default, whether a
+// reload applies it, and the field it fills. What concerns several keys stands in the table of rules (rules.go).
+//
+// Config is plain data and has no owner: it is made once, then only read. Secrets print as bullets, and a fault never
+// shows one, not even in the source line.
+package config

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"mellium.im/xmpp/jid"
+)
+
+// problem is a fault of one value before it has a place. says completes the sentence "VALUE ...", so that the walk
+// decides how the value is named: a secret is never quoted.
+type problem struct{ code, says, mend string }
+
+// scope is where in the file a value stands: what the path of its key leaves open.
+type scope struct {
+	dir    string // relative paths start here
+	node   int    // index in nodes
+	name   string // the node's domain, or "" if it has none
+	domain string // the key under offline.domains
+}
+
+// kind is one kind of value: what it is called, its range in words, and how it is read.
+type kind[T any] struct {
+	name, plural string
+	span         string
+	read         func(text string, in scope) (T, *problem)
+}
+
+// value couples a kind with the field that it fills.
+type value struct {
+	name, span string
+	list       bool // many values
+	either     bool // a single value stands for a list of one
+	most       int  // of a list; 0 is no bound
+	secret     bool
+	clear      func(c *Config, in scope)
+	put        func(c *Config, in scope, text string) *problem
+}
+
+// field gives the address of a key's field.
+type field[T any] func(c *Config, in scope) *T
+
+func of[T any](f func(c *Config) *T) field[T] { return func(c *Config, _ scope) *T { return f(c) } }
+
+func ofNode[T any](f func(n *Node) *T) field[T] {
+	return func(c *Config, in scope) *T { return f(&c.Nodes[in.node]) }
+}
+
+func one[T any](k kind[T], at field[T]) value {
+	return value{
+		name: k.name, span: k.span,
+		clear: func(*Config, scope) {},
+		put: func(c *Config, in scope, text string) *problem {
+			v, bad := k.read(text, in)
+			if bad == nil {
+				*at(c, in) = v
+			}
+			return bad
+		},
+	}
+}
+
+func many[T any](k kind[T], at field[[]T]) value {
+	return value{
+		name: "a list of " + k.plural, span: k.span, list: true,
+		clear: func(c *Config, in scope) { *at(c, in) = nil },
+		put: func(c *Config, in scope, text string) *problem {
+			v, bad := k.read(text, in)
+			if bad == nil {
+				to := at(c, in)
+				*to = append(*to, v)
+			}
+			return bad
+		},
+	}
+}
+
+var domainKind = kind[string]{name: "a domain", plural: "domains", read: readDomain}
+
+// readDomain takes a domain in its canonical form only (RFC 7622 3.2), so that the file says what the wire says.
+func readDomain(text string, _ scope) (string, *problem) {
+	j, err := jid.New("", text, "")
+	canonical := strings.ToLower(j.Domainpart())
+	switch {
+	case text == "":
+		return "", &problem{codeDomain, "is not a domain", "a name such as im.example"}
+	case err != nil || strings.ContainsAny(text, " *:[]/@\"'<>&") || strings.HasPrefix(text, ".") || strings.Contains(text, ".."):
+		return "", &problem{codeDomain, "is not a domain (RFC 7622 section 3.2)", ""}
+	case canonical != text:
+		return "", &problem{codeDomain, "is not in canonical form", canonical}
+	}
+	return text, nil
+}
+
+var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", read: func(text string, in scope) (string, *problem) {
+	base, wild := strings.CutPrefix(text, "*.")
+	d, bad := readDomain(base, in)
+	if bad != nil && wild && bad.code == codeDomain && strings.Contains(base, "*") {
+		bad = &problem{codeDomain, "has more than one *", "a wildcard is one label: *.im.example"}
+	}
+	if bad == nil && wild {
+		d = "*." + d
+	}
+	return d, bad
+}}
+
+var addressKind = kind[string]{name: `an address host:port, or ""`, read: readAddress}
+
+func readAddress(text string, _ scope) (string, *problem) {
+	if text == "" {
+		return "", nil
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", &problem{codeAddress, "is not host:port", mendAddress(text)}
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", &problem{codeAddress, "has no port of 0 to 65535", ""}
+	}
+	if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(host, ": /@*\t") {
+		return "", &problem{codeAddress, "has no valid host", ""}
+	}
+	return text, nil
+}
+
+func mendAddress(text string) string {
+	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return "127.0.0.1:" + text
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return net.JoinHostPort(addr.String(), "5347")
+	}
+	return "127.0.0.1:5347, [::1]:5347 or :5347 for all interfaces"
+}
+
+var networkKind = kind[netip.Prefix]{name: "a network", plural: "networks", read: readNetwork}
+
+func readNetwork(text string, _ scope) (netip.Prefix, *problem) {
+	p, err := netip.ParsePrefix(text)
+	if err == nil && p.Masked() == p {
+		return p, nil
+	}
+	if err == nil {
+		return p, &problem{codeNetwork, "has bits set behind its length", p.Masked().String()}
+	}
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return p, &problem{codeNetwork, "is an address, not a network", netip.PrefixFrom(addr, addr.BitLen()).String()}
+	}
+	return p, &problem{codeNetwork, "is not a network", `such as 10.0.0.0/8 or "::1/128"`}
+}
+
+var (
+	pathKind = kind[string]{name: "a path", read: func(text string, in scope) (string, *problem) {
+		if text == "" || filepath.IsAbs(text) {
+			return text, nil
+		}
+		return filepath.Join(in.dir, text), nil
+	}}
+	dataKind = kind[string]{name: `a directory, or ":memory:"`, read: func(text string, in scope) (string, *problem) {
+		if text == "" {
+			return "", &problem{codePath, "is not a directory", `./patchbay-data; ":memory:" keeps nothing`}
+		}
+		if text == Memory {
+			return text, nil
+		}
+		return pathKind.read(text, in)
+	}}
+	secretKind = kind[Secret]{
+		name: "a secret", plural: "secrets", span: fmt.Sprintf("%d bytes or more", MinSecret),
+		read: func(text string, _ scope) (Secret, *problem) {
+			if len(text) < MinSecret {
+				return "", &problem{codeSecret, fmt.Sprintf("has %s; %d is the least", count(len(text), "byte"), MinSecret), mendSecret}
+			}
+			return Secret(text), nil
+		},
+	}
+)
+
+const mendSecret = "openssl rand -hex 16"
+
+// choice is a kind with a closed list of words; later lists words that a coming version will know.
+func choice(words []string, later ...string) kind[string] {
+	list := strings.Join(words, ", ")
+	return kind[string]{name: "one of " + list, span: list, read: func(text string, _ scope) (string, *problem) {
+		for _, w := range words {
+			if w == text {
+				return text, nil
+			}
+		}
+		for _, w := range later {
+			if w == text {
+				return "", &problem{codeLater, "is not in this version", list}
+			}
+		}
+		mend := ""
+		if w := nearest(text, words); w != "" {
+			mend = "did you mean " + w + "?"
+		}
+		return "", &problem{codeChoice, "is none of " + list, mend}
+	}}
+}
+
+// count says a number with its noun: 1 byte, 2 bytes.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}

@@ -1,0 +1,230 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// audit gathers the faults of several keys together.
+type audit struct {
+	*Config
+	faults Faults
+}
+
+// rules are what no single key can say. Each looks at plain data, so it holds for a file, for --set and for a Config
+// made by hand.
+var rules = []func(*audit){
+	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, plaintext, offlineDomains, queueSize,
+}
+
+// Validate gives the faults that concern several keys: what Parse and Load add to those of single keys. Call it after
+// the last Set.
+func (c *Config) Validate() Faults {
+	a := &audit{Config: c}
+	for _, rule := range rules {
+		rule(a)
+	}
+	a.faults.scrub(c.secrets())
+	a.faults.sort()
+	return a.faults
+}
+
+// fault says a fault at the first of the paths that was given. Nothing is said of a key that is already faulty: it
+// would be a fault's fault.
+func (a *audit) fault(bad problem, paths ...string) *Fault {
+	at := Fault{File: a.file}
+	if at.File == "" {
+		at.File = "configuration"
+	}
+	for _, path := range slices.Backward(paths) {
+		if mark, ok := a.marks[path]; ok {
+			at = mark
+		}
+	}
+	at.Code, at.Message, at.Mend = bad.code, bad.says, bad.mend
+	a.faults = append(a.faults, at)
+	return &a.faults[len(a.faults)-1]
+}
+
+func (a *audit) told(bad problem, paths ...string) { a.fault(bad, paths...).Source = "" }
+
+func (a *audit) warn(bad problem, paths ...string) { a.fault(bad, paths...).Warning = true }
+
+func (a *audit) sound(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool { return a.broken[path] })
+}
+
+func nodePath(i int, leaf string) string { return fmt.Sprintf("%s[%d]%s", keyNodes, i, leaf) }
+
+// given warns of a file that leaves out what makes a server this one.
+func given(a *audit) {
+	if a.file == "" || a.broken[""] && len(a.marks) <= 1 {
+		return
+	}
+	for _, name := range []string{keyServer, keyUsers} {
+		if _, ok := a.marks[name]; !ok {
+			a.warn(problem{codeMissing, name + " is not given; the example's is used", name + ": " + root.kids[name].key.def})
+		}
+	}
+	if len(a.Nodes) == 0 && a.sound(keyNodes) {
+		a.warn(problem{codeMissing, "no nodes are given, so none can attach", "nodes: [{domain: ..., secret: ...}]"}, keyNodes)
+	}
+}
+
+func serverName(a *audit) {
+	if slices.Contains(a.Users, a.Server) && a.sound(keyServer, keyUsers) {
+		a.fault(problem{codeClash, "user domain " + a.Server + " is this server's own address", "give the server a name of its own: hub1." + a.Server}, keyUsers)
+	}
+}
+
+func userDomains(a *audit) {
+	for _, d := range repeated(a.Users) {
+		a.fault(problem{codeTwice, "user domain " + d + " is listed twice", "keep one"}, keyUsers)
+	}
+}
+
+// repeated gives the words that a list holds more than once, each once.
+func repeated(words []string) []string {
+	seen := map[string]int{}
+	var twice []string
+	for _, w := range words {
+		if seen[w]++; seen[w] == 2 {
+			twice = append(twice, w)
+		}
+	}
+	return twice
+}
+
+func nodeNames(a *audit) {
+	first := map[string]int{}
+	for i, n := range a.Nodes {
+		at := nodePath(i, ".domain")
+		j, twice := first[n.Domain]
+		switch {
+		case !a.sound(at):
+		case n.Domain == "":
+			a.fault(problem{codeMissing, nodePath(i, "") + " has no domain", "domain: node1.im.example"}, nodePath(i, ""))
+		case twice:
+			line := strconv.Itoa(a.marks[nodePath(j, ".domain")].Line)
+			a.told(problem{codeTwice, n.Domain + " is listed twice (first on line " + line + ")", "one entry; secret may be a list"}, at)
+		case n.Domain == a.Server:
+			a.told(problem{codeClash, "node " + n.Domain + " has this server's own address", "give the node a name of its own"}, at)
+		case slices.Contains(a.Users, n.Domain):
+			a.told(problem{codeClash, "node " + n.Domain + " is also a user domain", "give the node a name of its own: node1." + n.Domain}, at)
+		default:
+			first[n.Domain] = i
+		}
+	}
+}
+
+func nodeSecrets(a *audit) {
+	for i, n := range a.Nodes {
+		secret, file := nodePath(i, ".secret"), nodePath(i, ".secret_file")
+		name := n.Domain
+		if name == "" {
+			name = nodePath(i, "")
+		}
+		_, both := a.marks[secret]
+		switch {
+		case !a.sound(secret, file):
+		case n.SecretFile != "" && both:
+			a.fault(problem{codeClash, name + " has both secret and secret_file", "keep one"}, file)
+		case n.SecretFile == "" && len(n.Secret) == 0:
+			a.fault(problem{codeMissing, name + " has no secret", "secret: made by " + mendSecret}, secret, nodePath(i, ".domain"), nodePath(i, ""))
+		}
+	}
+}
+
+func nodeUsers(a *audit) {
+	if !a.sound(keyUsers) {
+		return
+	}
+	for i, n := range a.Nodes {
+		for _, d := range n.Users {
+			if !slices.Contains(a.Users, d) {
+				mend := "add it to users, or take it out here"
+				if near := nearest(d, a.Users); near != "" {
+					mend = "add it to users, or did you mean " + near + "?"
+				}
+				a.fault(problem{codeUserDomain, d + " is not a user domain of this server", mend}, nodePath(i, ".users"))
+			}
+		}
+	}
+}
+
+func listeners(a *audit) {
+	first := map[string]string{}
+	for _, l := range []struct{ path, address string }{
+		{keyComponent, a.Listen.Component}, {keyComponentTLS, a.Listen.ComponentTLS}, {keyHTTP, a.Listen.HTTP},
+	} {
+		if other, taken := first[l.address]; taken && !strings.HasSuffix(l.address, ":0") {
+			a.fault(problem{codeClash, l.path + " is the address of " + other, "choose another port"}, l.path, other)
+		}
+		if l.address != "" {
+			first[l.address] = l.path
+		}
+	}
+	if a.Listen.Component == "" && a.Listen.ComponentTLS == "" {
+		a.warn(problem{codeMissing, "nodes have no address to attach at", "set " + keyComponent + " or " + keyComponentTLS}, keyComponent)
+	}
+}
+
+func certificatePair(a *audit) {
+	pair := a.TLS.Cert != "" && a.TLS.Key != ""
+	switch {
+	case !a.sound(keyCert, keyKey) || pair:
+	case a.TLS.Cert != "":
+		a.fault(problem{codeClash, "tls.cert is set, tls.key is not", "key: the private key's PEM file"}, keyCert)
+	case a.TLS.Key != "":
+		a.fault(problem{codeClash, "tls.key is set, tls.cert is not", "cert: the certificate's PEM file"}, keyKey)
+	case a.Listen.ComponentTLS != "":
+		a.fault(problem{codeClash, "listen.component_tls needs tls.cert and tls.key", "tls: {cert: server.pem, key: server.key}"}, keyComponentTLS)
+	}
+}
+
+// plaintext refuses a plain port that cannot be used: whoever opens it beyond loopback meant to be reached from there.
+func plaintext(a *audit) {
+	if !a.sound(keyPlaintext) {
+		return
+	}
+	from := a.Listen.PlaintextFrom
+	if slices.ContainsFunc(from, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+		a.warn(problem{codePlaintext, "plaintext_from lets everybody attach without TLS", "name your networks: 10.0.0.0/8"}, keyPlaintext)
+	}
+	host, _, err := net.SplitHostPort(a.Listen.Component)
+	beyond := slices.ContainsFunc(from, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
+	if err != nil || beyond || loopbackHost(host) || !a.sound(keyComponent) {
+		return
+	}
+	if host == "" {
+		host = "all interfaces"
+	}
+	a.fault(problem{codePlaintext, "plain component port on " + host + ", but plaintext_from names loopback only",
+		"name your networks there, or use component_tls"}, keyComponent, keyPlaintext)
+}
+
+// loopbackHost reports whether an address is reachable from this machine only. A name other than localhost is not
+// looked up: what it stands for may change.
+func loopbackHost(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func offlineDomains(a *audit) {
+	for _, d := range slices.Sorted(maps.Keys(a.Offline.Domains)) {
+		if !slices.Contains(a.Users, d) && a.sound(keyUsers) {
+			a.told(problem{codeUserDomain, d + " is not a user domain of this server", "add it to users"}, join(keyOffline, d))
+		}
+	}
+}
+
+func queueSize(a *audit) {
+	if a.Limits.Queue < a.Limits.Stanza {
+		a.fault(problem{codeClash, "limits.queue is smaller than one stanza", "limits.stanza or more"}, keyQueue, "limits.stanza")
+	}
+}
