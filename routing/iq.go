@@ -144,11 +144,17 @@ func (r *Router) answerFor(asks []*ask, why Reason) {
 			e.Text = expand(e.Text, to)
 		}
 		e.By = r.cfg.Server
-		id := stanza.AppendEscaped(nil, []byte(a.id))
-		all := stanza.Span{Lo: 0, Hi: int32(len(id))}
-		h := stanza.Header{Raw: id, Kind: stanza.IQ, Type: stanza.TypeGet, ID: stanza.Attr{Outer: all, Value: all}}
+		h := requestHeader(a.id)
 		r.Send(a.origin, h.AppendError(nil, &e, []byte(a.asker), []byte(a.asked)))
 	}
+}
+
+// requestHeader makes the header of an iq get that has nothing but an id, to be answered.
+func requestHeader(id string) *stanza.Header {
+	raw := append(stanza.AppendEscaped([]byte("'"), []byte(id)), '\'')
+	n := int32(len(raw))
+	return &stanza.Header{Raw: raw, Kind: stanza.IQ, Type: stanza.TypeGet,
+		ID: stanza.Attr{Outer: stanza.Span{Hi: n}, Value: stanza.Span{Lo: 1, Hi: n - 1}}}
 }
 
 // request enters an iq in the table before it is queued for n.

@@ -13,6 +13,8 @@ type Output interface {
 	TryWrite(b []byte) (int, error)
 	// Write writes all of b, or fails.
 	Write(b []byte) (int, error)
+	// Interrupt makes a Write that waits fail now. It may be called while Write runs, and must not wait.
+	Interrupt()
 }
 
 // class of a queued stanza: what a drop of the link means for it.
@@ -225,6 +227,27 @@ func (q *Queue) detach(out Output) (clean bool) {
 	q.rewind()
 	q.forgetRequests()
 	return !q.torn
+}
+
+// cut takes the link away at once; a writer that waits is interrupted.
+func (q *Queue) cut() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out != nil {
+		q.out.Interrupt()
+		q.out = nil
+	}
+	for q.writing {
+		q.idle.Wait()
+	}
+	q.rewind()
+}
+
+// attached reports whether there is a link to write to.
+func (q *Queue) attached() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.out != nil
 }
 
 // forgetRequests takes the iq gets and sets out of a queue without a link: they are never kept, and whoever

@@ -56,6 +56,7 @@ const (
 	AnnounceLimit
 	HeldElsewhere
 	Drained
+	Stopping
 	NodeLeft
 	reasons
 )
@@ -122,6 +123,8 @@ var reasonTable = [reasons]reasonRow{
 		Text: "another node holds the session, and takeover is never for this node"}},
 	Drained: {"drained", Bounced, stanza.Error{Type: "cancel", Condition: "not-allowed",
 		Text: "the node is drained and takes no new sessions"}},
+	Stopping: {"stopping", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
+		Text: "the router stops, and the node of %to is not here; send again later"}},
 	NodeLeft: {word: "node-left", outcome: Dropped},
 	AnnounceRefused: {"announce-refused", Bounced, stanza.Error{Type: "auth", Condition: "forbidden",
 		Text: "presence to a user domain announces a session: its from must be a full address in that domain, and nodes[].users must grant the domain"}},

@@ -98,6 +98,9 @@ func (c *Conn) receiveGeneric() error {
 // Write writes all of b, waiting as long as the peer takes; Close ends the wait.
 func (c *Conn) Write(b []byte) (int, error) { return c.nc.Write(b) }
 
+// Interrupt makes a Write that waits fail now; a later SetWriteDeadline lets others write again.
+func (c *Conn) Interrupt() { _ = c.nc.SetWriteDeadline(time.Unix(1, 0)) }
+
 // SetWriteDeadline bounds Write.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.nc.SetWriteDeadline(t) }
 

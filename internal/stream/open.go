@@ -58,4 +58,3 @@ func (c *Conn) Finish(last []byte, wait time.Duration) {
 
 // maxDiscard bounds what is read and thrown away after the end of a stream.
 const maxDiscard = 1 << 20
-

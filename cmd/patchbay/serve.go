@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/server"
+)
+
+// defaultData is where a server without a file keeps its data.
+const defaultData = "./patchbay-data"
+
+func newServeCommand() *cobra.Command {
+	var file string
+	var sets []string
+	cmd := &cobra.Command{
+		Use:   "serve [--config FILE] [--set KEY=VALUE]",
+		Short: "run a server; no file: development, loopback",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				file = os.Getenv("PATCHBAY_CONFIG")
+			}
+			return serve(cmd.Context(), cmd.ErrOrStderr(), file, sets)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file (PATCHBAY_CONFIG)")
+	cmd.Flags().StringArrayVar(&sets, "set", nil, "set one key of the configuration: KEY=VALUE")
+	return cmd
+}
+
+// serve runs a server until a signal or until its disk fails.
+func serve(ctx context.Context, stderr io.Writer, file string, sets []string) error {
+	began := time.Now()
+	cfg, err := loadConfig(stderr, file, sets)
+	if err != nil {
+		return err
+	}
+	tty := isTerminal(stderr)
+	log := newLogger(stderr, cfg.Log, tty)
+	failed := make(chan error, 1)
+	s, err := server.New(cfg, server.Options{Version: version, Log: logrus.NewEntry(log),
+		OnFail: func(err error) { failed <- err }})
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	if err := s.Start(); err != nil {
+		_ = s.Stop()
+		return &exitError{exitFailed, inUse(err)}
+	}
+	switch {
+	case file != "":
+		log.WithFields(logrus.Fields{"server": cfg.Server, "nodes": len(cfg.Nodes)}).Info("config " + file + " sha256=" + digest(file))
+	case tty:
+		writeBanner(stderr, cfg, s)
+	default:
+		log.WithFields(logrus.Fields{"server": cfg.Server, "component": s.ComponentAddr(), "http": s.HTTPAddr(), "data": cfg.Data}).
+			Info("development server: loopback only, no TLS, one secret for all nodes")
+	}
+	log.Infof("ready in %d ms", time.Since(began).Milliseconds())
+	return wait(ctx, s, log, failed)
+}
+
+// wait ends the server at a signal; a second signal ends the process at once.
+func wait(ctx context.Context, s *server.Server, log *logrus.Logger, failed <-chan error) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	select {
+	case err := <-failed:
+		return &exitError{exitFailed, err} // nothing may be acknowledged any more: end, the disk has what was
+	case <-ctx.Done():
+	}
+	stop()
+	log.Info("stopping: queues are written, links are closed (again to end at once)")
+	if err := s.Stop(); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	return nil
+}
+
+// loadConfig reads the file, or makes the development configuration.
+func loadConfig(stderr io.Writer, file string, sets []string) (*config.Config, error) {
+	if file != "" {
+		cfg, faults := config.Load(file, sets...)
+		if len(faults) > 0 {
+			_ = faults.Write(stderr, colour(stderr))
+		}
+		if cfg == nil || faults.Fatal() {
+			return nil, &exitError{code: exitFailed}
+		}
+		return cfg, nil
+	}
+	data := defaultData
+	for _, set := range sets {
+		if v, ok := strings.CutPrefix(set, "data="); ok {
+			data = v
+		}
+	}
+	cfg, err := config.Development(data)
+	if err != nil {
+		return nil, &exitError{exitFailed, err}
+	}
+	for _, set := range sets {
+		key, value, _ := strings.Cut(set, "=")
+		if bad := cfg.Set(key, value); bad != nil {
+			return nil, &exitError{exitUsage, errors.New("--set " + bad.Error())}
+		}
+	}
+	if faults := cfg.Validate(); len(faults) > 0 {
+		_ = faults.Write(stderr, colour(stderr))
+		if faults.Fatal() {
+			return nil, &exitError{code: exitFailed}
+		}
+	}
+	return cfg, nil
+}
+
+func digest(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "unreadable"
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(b))
+	return sum[:4] + "…" + sum[len(sum)-4:]
+}
+
+// inUse gives the mend for a port that another program has.
+func inUse(err error) error {
+	var used *server.InUseError
+	if !errors.As(err, &used) {
+		return err
+	}
+	host, port, _ := net.SplitHostPort(used.Addr)
+	other, hint := "0", ""
+	if port == "5347" {
+		other, hint = "5348", " (Prosody and ejabberd use it too)"
+	}
+	return fmt.Errorf("%s is in use%s. Choose another: patchbay serve --set %s=%s", used.Addr, hint, used.Key, net.JoinHostPort(host, other))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// colour reports whether a stream may be coloured: a terminal, and NO_COLOR unset.
+func colour(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
+
+// writeBanner tells a newcomer what runs and what to do next.
+func writeBanner(w io.Writer, cfg *config.Config, s *server.Server) {
+	sessions := s.Sessions().Total()
+	state := "new (0 sessions)"
+	if sessions > 0 {
+		state = fmt.Sprintf("%d sessions from before", sessions)
+	}
+	node := cfg.Nodes[0]
+	fmt.Fprintf(w, `patchbay %s   development server: loopback only, no TLS, one secret for all nodes
+
+  Server address   %s
+  User domain      %s
+  Nodes attach at  %-24s any domain under %s
+  Secret           export PATCHBAY_SECRET=%s      (the same next time)
+  Health           http://%s/healthz and /readyz
+  Data             %-24s %s
+
+  Try it           patchbay node a.%[3]s --user alice@%[3]s/phone
+                   patchbay node b.%[3]s --user bob@%[3]s/web       (another terminal)
+  For production   patchbay serve --config patchbay.yaml
+
+`, version, cfg.Server, cfg.Users[0], s.ComponentAddr(), node.Domain, string(node.Secret[0]), s.HTTPAddr(), cfg.Data, state)
+}

@@ -1,0 +1,199 @@
+package component
+
+import (
+	"crypto/sha1"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/netip"
+	"time"
+
+	"github.com/patchbay-im/patchbay/internal/stream"
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// Limits of a stream before it is authenticated (RFC 6120 13.12): a peer that has proved nothing gets little.
+const (
+	maxUnauthenticated = 10_000 // bytes in all
+	handshakeDepth     = 2
+	handshakeTag       = 4 << 10
+	handshakeAttrs     = 32
+)
+
+// Acceptor is what the accepting side needs to know to grant a domain to a peer (XEP-0114 3). Set once.
+type Acceptor struct {
+	// Secrets gives the secrets that are valid for a canonical domain, none if it may not attach here.
+	Secrets func(domain string) [][]byte
+	// Ours reports whether a domain is the server's own or a user domain, which no peer may take.
+	Ours func(domain string) bool
+	// Gate slows down addresses that fail too often.
+	Gate *Gate
+}
+
+// Handshake is the opening of one accepted component stream: header, handshake, verdict. The reader of the
+// connection feeds it.
+//
+//	peer  ──► <stream:stream to='node1.im.example'>      header   is the name served?
+//	peer  ◄── <stream:stream from='node1…' id='…'>
+//	peer  ──► <handshake>hex(sha1(id + secret))</handshake>
+//	                                                     done     the caller answers <handshake/>
+type Handshake struct {
+	// set once
+	acceptor *Acceptor
+	write    func([]byte) error
+	addr     netip.Addr
+	trusted  bool // the peer's address is one the operator named: texts may say how to mend the configuration
+
+	// owned by the reader
+	sc      *stanza.Scanner
+	seen    int
+	id      string
+	domain  string
+	secrets [][]byte
+	opened  bool // our own header is sent
+}
+
+// NewHandshake begins to accept a stream from addr. write sends bytes to the peer and may block; it is called
+// by Feed and Refuse only. trusted lets the texts of errors name the configuration.
+func NewHandshake(a *Acceptor, addr netip.Addr, trusted bool, write func([]byte) error) *Handshake {
+	return &Handshake{acceptor: a, write: write, addr: addr, trusted: trusted, id: stream.NewID(),
+		sc: stanza.NewScanner(stanza.Limits{Stanza: maxUnauthenticated, Depth: handshakeDepth, Tag: handshakeTag, Attrs: handshakeAttrs})}
+}
+
+// Domain is the name the peer asked for, canonical; empty before it did.
+func (h *Handshake) Domain() string { return h.domain }
+
+// Scanner is the stream's Scanner, to go on with once the handshake is done.
+func (h *Handshake) Scanner() *stanza.Scanner { return h.sc }
+
+// Feed takes bytes and returns how many it has used; done: the peer has proved that it may have Domain, and
+// what follows in b are its stanzas. An error is a *stanza.StreamError to be given to Refuse, or io trouble.
+func (h *Handshake) Feed(b []byte) (n int, done bool, err error) {
+	var el stanza.Header
+	for {
+		tok, used, err := h.sc.Next(b[n:], &el)
+		n += used
+		h.seen += used
+		switch {
+		case err != nil:
+			return n, false, err
+		case tok == stanza.None:
+			if h.seen+len(b)-n > maxUnauthenticated {
+				return n, false, fault("policy-violation", "more than 10000 bytes before the handshake")
+			}
+			return n, false, nil
+		case tok == stanza.End:
+			return n, false, fault("not-authorized", "the stream ended before the handshake")
+		case tok == stanza.Open:
+			err = h.open()
+		default:
+			err = h.verify(&el)
+			return n, err == nil, err
+		}
+		if err != nil {
+			return n, false, err
+		}
+	}
+}
+
+func fault(condition, text string) error {
+	return &stanza.StreamError{Condition: condition, Text: text}
+}
+
+// open judges the initial stream header and answers it.
+func (h *Handshake) open() error {
+	sh := h.sc.StreamHeader()
+	if sh.NS != stanza.NSComponent {
+		return fault("invalid-namespace", "this port takes streams in "+stanza.NSComponent+" only (XEP-0114)")
+	}
+	if sh.To == "" {
+		return fault("host-unknown", "the stream header has no to; put the domain that the component serves there (XEP-0114)")
+	}
+	to, _, err := stanza.ParseAddress([]byte(sh.To), false, nil)
+	if err != nil || !to.IsDomain() {
+		return fault("host-unknown", "the to of the stream header is not a domain")
+	}
+	h.domain = to.String()
+	if h.acceptor.Ours(h.domain) {
+		return fault("conflict", "the domain is the server's own or a user domain; a node needs a domain of its own")
+	}
+	if h.secrets = h.acceptor.Secrets(h.domain); len(h.secrets) == 0 {
+		text := "the domain may not attach here"
+		if h.trusted {
+			text += "; add it under nodes: in the configuration"
+		}
+		h.acceptor.Gate.Failed(h.addr)
+		return fault("host-unknown", text)
+	}
+	return h.answer()
+}
+
+// answer sends our stream header once.
+func (h *Handshake) answer() error {
+	if h.opened {
+		return nil
+	}
+	h.opened = true
+	return h.write(stream.AppendHeader(nil, stanza.NSComponent, h.domain, h.id))
+}
+
+// verify judges the handshake element.
+func (h *Handshake) verify(el *stanza.Header) error {
+	if string(el.Local()) != "handshake" || string(h.sc.Space(el)) != stanza.NSComponent {
+		return fault("not-authorized", "the handshake comes before anything else (XEP-0114)")
+	}
+	w := el.Walk()
+	w.Next()
+	digest, _ := w.Text()
+	plain := el.Children == 0 && bareTag(el)
+	if !plain || !h.matches(digest) {
+		h.acceptor.Gate.Failed(h.addr)
+		return fault("not-authorized", "handshake does not match the secret for "+h.domain+
+			"; it is the lower-case hex of sha1(stream id + secret)")
+	}
+	return nil
+}
+
+// bareTag reports a start tag without attributes (but a declaration of the content namespace).
+func bareTag(el *stanza.Header) bool {
+	tag := el.Raw[el.NameEnd:]
+	if el.XMLNS.Set() {
+		tag = el.Raw[el.XMLNS.Outer.Hi:]
+	}
+	for i, c := range tag {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return tag[i] == '>'
+		}
+	}
+	return false
+}
+
+// matches compares in constant time with each valid secret (S10), whichever of them is right.
+func (h *Handshake) matches(digest []byte) bool {
+	ok := 0
+	for _, secret := range h.secrets {
+		sum := sha1.Sum(append([]byte(h.id), secret...))
+		var want [2 * sha1.Size]byte
+		hex.Encode(want[:], sum[:])
+		ok |= subtle.ConstantTimeCompare(digest, want[:])
+	}
+	return ok == 1
+}
+
+// Refuse gives the bytes that end the stream with an error; our own header comes first if the peer has none
+// yet (RFC 6120 4.9.1.2).
+func (h *Handshake) Refuse(e *stanza.StreamError) []byte {
+	var b []byte
+	if !h.opened {
+		h.opened = true
+		b = stream.AppendHeader(b, stanza.NSComponent, h.domain, h.id)
+	}
+	return e.AppendTo(b)
+}
+
+// Penalty is how long the answer to this peer must wait; see Gate.
+func (h *Handshake) Penalty() time.Duration { return h.acceptor.Gate.Penalty(h.addr) }
+
+// Accepted is the element that grants the domain.
+const Accepted = "<handshake/>"

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// proofOfLife is how long a link that a newcomer wants to replace has to show that it lives.
+const proofOfLife = time.Second
+
+var errConflict = &stanza.StreamError{Condition: "conflict",
+	Text: "another link has this domain and is alive; end it first, or give this node a domain of its own"}
+
+// take gives a domain to the link. If another link has it, the policy decides: reject tells the newcomer
+// <conflict/>; replace pings the old link and lets it go if nothing is read from it for a second. The loser is
+// told <conflict/> in any case (RFC 6120 4.9.3.3).
+func (l *link) take(domain string, entry *config.Node) (*routing.Source, error) {
+	grant := &routing.Grant{Users: entry.Users, SpeakDomain: entry.Speak == config.SpeakDomain,
+		TakeOver: entry.Takeover != config.TakeoverNever}
+	for {
+		src, err := l.s.router.Attach(domain, grant, l.hs.Scanner())
+		if !errors.Is(err, routing.ErrAttached) {
+			return src, err
+		}
+		if entry.Conflict == config.ConflictReject || !l.replace(domain) {
+			return nil, errConflict
+		}
+	}
+}
+
+// replace reports whether the domain is free now, because its link has gone.
+func (l *link) replace(domain string) bool {
+	node := l.s.router.Node(domain)
+	old, gone := node.Source()
+	if old == nil {
+		return true
+	}
+	before := old.Reads()
+	l.s.router.Send(node, ping(l.s.cfg.Server, domain))
+	select {
+	case <-gone:
+		return true
+	case <-l.s.ctx.Done():
+		return false
+	case <-time.After(proofOfLife):
+	}
+	if old.Reads() != before {
+		return false
+	}
+	if o := l.s.linkOf(old); o != nil {
+		o.stop(&stanza.StreamError{Condition: "conflict", Text: "a new link took this domain over, and this one did not answer for " + proofOfLife.String()})
+	}
+	select {
+	case <-gone:
+		return true
+	case <-l.s.ctx.Done():
+	case <-time.After(2 * farewell):
+	}
+	return false
+}
+
+// linkOf finds the link of a source.
+func (s *Server) linkOf(src *routing.Source) *link {
+	s.mu.Lock()
+	links := make([]*link, 0, len(s.links))
+	for l := range s.links {
+		links = append(links, l)
+	}
+	s.mu.Unlock()
+	for _, l := range links {
+		if l.source() == src {
+			return l
+		}
+	}
+	return nil
+}

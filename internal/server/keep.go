@@ -1,0 +1,80 @@
+package server
+
+import (
+	"time"
+
+	"github.com/patchbay-im/patchbay/internal/stream"
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// deadAfter is how many ping intervals a link may be silent while its socket takes nothing. Silence alone is
+// slowness: some libraries never answer an iq, and some answer behind minutes of work.
+const deadAfter = 10
+
+// pinger is what the keeper remembers of a link. Owned by the keeper.
+type pinger struct {
+	reads   uint64
+	read    time.Time // when reads last changed
+	pinged  time.Time
+	written uint64
+	wrote   time.Time // when written last changed, or the queue was empty
+}
+
+// keep pings idle links and ends dead ones (RFC 6120 4.6.3). It never sends bare white space, which one
+// library cannot bear.
+func (s *Server) keep() {
+	tick := time.NewTicker(min(time.Second, s.cfg.Timers.Ping/2))
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case now := <-tick.C:
+			s.keepAll(now)
+		}
+	}
+}
+
+func (s *Server) keepAll(now time.Time) {
+	s.mu.Lock()
+	links := make([]*link, 0, len(s.links))
+	for l := range s.links {
+		links = append(links, l)
+	}
+	s.mu.Unlock()
+	for _, l := range links {
+		l.keep(now)
+	}
+}
+
+func (l *link) keep(now time.Time) {
+	src, p, interval := l.source(), &l.ping, l.s.cfg.Timers.Ping
+	if src == nil {
+		return
+	}
+	if reads := src.Reads(); reads != p.reads || p.read.IsZero() {
+		p.reads, p.read = reads, now
+	}
+	if now.Sub(p.read) < interval {
+		return
+	}
+	q := src.Node().Queue()
+	if q.Written != p.written || q.Waiting == 0 {
+		p.written, p.wrote = q.Written, now
+	}
+	limit := deadAfter * interval
+	if now.Sub(p.read) > limit && now.Sub(p.wrote) > limit {
+		l.stop(&stanza.StreamError{Condition: "connection-timeout", Text: "nothing was read from this link, and it took nothing, for " + limit.String()})
+		return
+	}
+	if q.Waiting == 0 && now.Sub(p.pinged) >= interval {
+		p.pinged = now
+		l.s.router.Send(src.Node(), ping(l.s.cfg.Server, src.Node().Domain))
+	}
+}
+
+// ping makes a ping of the server to a node (XEP-0199).
+func ping(server, node string) []byte {
+	return []byte("<iq type='get' id='pb-" + stream.NewID()[:16] + "-0' from='" + server + "' to='" + node +
+		"'><ping xmlns='urn:xmpp:ping'/></iq>")
+}

@@ -1,0 +1,272 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/component"
+	"github.com/patchbay-im/patchbay/internal/stream"
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// farewell bounds the end of a stream: writing its last bytes, and waiting for the peer's.
+const farewell = 2 * time.Second
+
+// link is one connection of a peer, from accept to close. Its goroutine is the reader.
+type link struct {
+	// set once
+	s     *Server
+	conn  *stream.Conn
+	addr  netip.AddrPort
+	plain bool
+
+	// owned by the reader
+	hs      *component.Handshake
+	entered bool // counted by the gate as unauthenticated
+	src     *routing.Source
+
+	// owned by the keeper
+	ping pinger
+
+	// guarded by mu
+	mu  sync.Mutex
+	why *stanza.StreamError // set when the server ends the link
+}
+
+// serve runs one link.
+func (s *Server) serve(nc net.Conn, overTLS bool) {
+	l := &link{s: s, plain: !overTLS, addr: peerOf(nc)}
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timers.Handshake)
+	defer cancel()
+	l.entered = s.acceptor.Gate.Enter(ctx, l.addr.Addr())
+	if tc, ok := nc.(*tls.Conn); ok && l.entered {
+		if err := tc.HandshakeContext(ctx); err != nil {
+			s.log.WithError(err).WithField("from", l.addr).Info("TLS handshake of a node")
+			l.leave()
+			_ = nc.Close()
+			return
+		}
+	}
+	l.conn = stream.NewConn(nc)
+	l.hs = component.NewHandshake(s.acceptor, l.addr.Addr(), s.cfg.Listen.Plaintext(l.addr.Addr()), l.say)
+	if !s.enter(l) {
+		l.leave()
+		_ = nc.Close()
+		return
+	}
+	err := l.run()
+	l.end(err)
+	s.leave(l)
+}
+
+func peerOf(nc net.Conn) netip.AddrPort {
+	if ta, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		ap := ta.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// enter lists a link, unless the server is stopping.
+func (s *Server) enter(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.links[l] = struct{}{}
+	s.readers.Add(1)
+	return true
+}
+
+func (s *Server) leave(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links, l)
+}
+
+// leave tells the gate that the link is no longer unauthenticated.
+func (l *link) leave() {
+	if l.entered {
+		l.entered = false
+		l.s.acceptor.Gate.Leave(l.addr.Addr())
+	}
+}
+
+// run reads until the link ends.
+func (l *link) run() error {
+	defer l.s.readers.Done()
+	switch {
+	case !l.entered:
+		return &stanza.StreamError{Condition: "resource-constraint", Text: "too many unauthenticated streams from this address; try again later"}
+	case l.plain && !l.s.cfg.Listen.Plaintext(l.addr.Addr()):
+		return &stanza.StreamError{Condition: "policy-violation", Text: "this address may attach over TLS only (listen.plaintext_from); use the TLS port"}
+	}
+	_ = l.conn.SetReadDeadline(time.Now().Add(l.s.cfg.Timers.Handshake))
+	return l.conn.Receive(l.s.cfg.Limits.Stanza, l.feed)
+}
+
+// feed takes bytes from the connection: the handshake first, then stanzas.
+func (l *link) feed(b []byte) (n int, err error) {
+	if l.src != nil {
+		return l.src.Feed(b)
+	}
+	n, done, err := l.hs.Feed(b)
+	if err != nil || !done {
+		return n, err
+	}
+	if err := l.attach(); err != nil {
+		return n, err
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	m, err := l.src.Feed(b[n:])
+	return n + m, err
+}
+
+// attach gives the peer its domain.
+func (l *link) attach() error {
+	domain := l.hs.Domain()
+	entry, ok := l.s.cfg.Node(domain)
+	if !ok {
+		return &stanza.StreamError{Condition: "host-unknown", Text: "the domain may not attach here"}
+	}
+	l.leave()
+	src, err := l.take(domain, entry)
+	if err != nil {
+		return err
+	}
+	_ = l.conn.SetReadDeadline(time.Time{})
+	if err := l.stopping(); err != nil {
+		src.Detach()
+		return err
+	}
+	if err := l.say([]byte(component.Accepted)); err != nil {
+		src.Detach()
+		return err
+	}
+	l.setSource(src)
+	src.Start(l.conn)
+	src.Log.WithFields(logrus.Fields{"from": l.addr, "grade": "written"}).Info("node attached")
+	return nil
+}
+
+// setSource publishes the source to the keeper.
+func (l *link) setSource(src *routing.Source) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.src = src
+}
+
+// source is the link's source, for goroutines other than the reader.
+func (l *link) source() *routing.Source {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.src
+}
+
+// say writes to the peer before the link has a queue.
+func (l *link) say(b []byte) error {
+	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.cfg.Timers.Handshake))
+	_, err := l.conn.Write(b)
+	_ = l.conn.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// stop makes the reader end the link for a reason of the server's.
+func (l *link) stop(why *stanza.StreamError) {
+	l.mu.Lock()
+	if l.why == nil {
+		l.why = why
+	}
+	l.mu.Unlock()
+	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// stopping gives the reason of stop, if there was one.
+func (l *link) stopping() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.why != nil {
+		return l.why
+	}
+	return nil
+}
+
+// end closes the stream as RFC 6120 4.4 and 4.9.1.1 ask, whatever ended the reader.
+func (l *link) end(err error) {
+	if why := l.stopping(); why != nil {
+		err = why
+	}
+	l.leave()
+	if l.src == nil {
+		l.refuse(err)
+		return
+	}
+	var se *stanza.StreamError
+	isError := errors.As(err, &se)
+	if isError && se.Condition == "system-shutdown" {
+		<-l.s.closing // all queues are written, or answered
+	}
+	_ = l.conn.SetWriteDeadline(time.Now().Add(farewell))
+	clean := l.src.Detach()
+	switch {
+	case isError && clean:
+		l.src.Log.WithField("reason", se.Condition).Warn("link ended: " + se.Text)
+		l.conn.Finish(se.AppendTo(nil), farewell)
+	case errors.Is(err, routing.ErrClosed) && clean:
+		l.src.Log.Info("node closed its stream")
+		l.conn.Finish([]byte(stream.CloseTag), farewell)
+	default:
+		l.src.Log.WithField("reason", cause(err)).Warn("link dropped")
+		_ = l.conn.Close()
+	}
+}
+
+// cause words the end of a connection.
+func cause(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "the peer ended the connection without closing its stream"
+	}
+	return err.Error()
+}
+
+// refuse ends a stream that was never attached.
+func (l *link) refuse(err error) {
+	var se *stanza.StreamError
+	switch {
+	case errors.As(err, &se):
+	case isTimeout(err):
+		se = &stanza.StreamError{Condition: "connection-timeout", Text: "no complete handshake within " + l.s.cfg.Timers.Handshake.String()}
+	default:
+		_ = l.conn.Close() // the peer left: nobody to tell
+		return
+	}
+	log := l.s.log.WithFields(logrus.Fields{"from": l.addr, "reason": se.Condition})
+	if d := l.hs.Domain(); d != "" {
+		log = log.WithField("node", d)
+	}
+	log.Warn("node refused: " + se.Text)
+	if wait := l.hs.Penalty(); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-l.s.ctx.Done():
+		}
+	}
+	l.conn.Finish(l.hs.Refuse(se), farewell)
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}

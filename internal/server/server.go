@@ -1,0 +1,242 @@
+// Package server puts one patchbay together: configuration, session table, router, listeners.
+//
+//	New ──► Start ──► accept ──► link (one goroutine, the reader) ──► routing.Source
+//	                    │
+//	                    └─ Stop: readers end, queues are flushed, the rest is answered, streams are closed
+//
+// Goroutines: one acceptor a listener, one reader a link, one keeper for idle links, one HTTP server. Stop
+// waits for all of them.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/component"
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/service"
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// Options are what a server needs besides its configuration.
+type Options struct {
+	Version string
+	Log     *logrus.Entry
+	OnFail  func(error) // called once when the disk refuses what must be kept: the process has to end
+}
+
+// Server is one patchbay.
+type Server struct {
+	// set once
+	cfg      *config.Config
+	opt      Options
+	log      *logrus.Entry
+	started  time.Time
+	sessions *storage.Sessions
+	router   *routing.Router
+	acceptor *component.Acceptor
+	ctx      context.Context // ends when Stop begins
+	cancel   context.CancelFunc
+
+	// set by Start
+	plain, tls net.Listener
+	web        *http.Server
+	webAddr    net.Addr
+
+	settled atomic.Bool // the settle time has passed since Start
+	wg      sync.WaitGroup
+	readers sync.WaitGroup // links whose reader may still accept stanzas
+	closing chan struct{}  // closed when the links may close their streams
+
+	// guarded by mu
+	mu       sync.Mutex
+	links    map[*link]struct{}
+	stopping bool
+}
+
+// New opens the session table and makes a server that does not listen yet.
+func New(cfg *config.Config, opt Options) (*Server, error) {
+	now := time.Now()
+	dir := cfg.Data
+	if dir != config.Memory {
+		dir = filepath.Join(dir, "sessions")
+	}
+	sessions, err := storage.OpenSessions(storage.Options{Dir: dir, Server: cfg.Server, Log: opt.Log, OnFail: opt.OnFail})
+	if err != nil {
+		return nil, err
+	}
+	svc := service.New(service.Config{Version: opt.Version, Start: now}, sessions)
+	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions,
+		links: map[*link]struct{}{}, closing: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.router = routing.New(routerConfig(cfg, opt.Log), sessions, svc)
+	svc.Bind(s.router)
+	s.acceptor = &component.Acceptor{Secrets: s.secrets, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
+	return s, nil
+}
+
+func routerConfig(cfg *config.Config, log *logrus.Entry) routing.Config {
+	rc := routing.Config{Server: cfg.Server, Queue: cfg.Limits.Queue, Grace: cfg.Timers.Grace,
+		Settle: cfg.Timers.Settle, Log: log, Limits: stanza.DefaultLimits}
+	rc.Limits.Stanza, rc.Limits.Depth = cfg.Limits.Stanza, cfg.Limits.Depth
+	for _, u := range cfg.Users {
+		d := routing.UserDomain{Name: u}
+		if cfg.Offline.PolicyOf(u) == config.PolicyDiscard {
+			d.Offline = routing.PolicyDiscard
+		}
+		rc.Users = append(rc.Users, d)
+	}
+	for i := range cfg.Nodes {
+		if !cfg.Nodes[i].Wildcard() {
+			rc.Known = append(rc.Known, cfg.Nodes[i].Domain)
+		}
+	}
+	return rc
+}
+
+// secrets gives the secrets that are valid for a domain.
+func (s *Server) secrets(domain string) [][]byte {
+	n, ok := s.cfg.Node(domain)
+	if !ok {
+		return nil
+	}
+	return n.Secrets(domain)
+}
+
+// Router is the server's router.
+func (s *Server) Router() *routing.Router { return s.router }
+
+// Sessions is the server's session table.
+func (s *Server) Sessions() *storage.Sessions { return s.sessions }
+
+// ComponentAddr is where nodes attach without TLS, empty if nowhere.
+func (s *Server) ComponentAddr() string { return addrOf(s.plain) }
+
+// ComponentTLSAddr is where nodes attach with TLS, empty if nowhere.
+func (s *Server) ComponentTLSAddr() string { return addrOf(s.tls) }
+
+// HTTPAddr is where /healthz and /readyz are served, empty if nowhere.
+func (s *Server) HTTPAddr() string {
+	if s.webAddr == nil {
+		return ""
+	}
+	return s.webAddr.String()
+}
+
+func addrOf(ln net.Listener) string {
+	if ln == nil {
+		return ""
+	}
+	return ln.Addr().String()
+}
+
+// Ready reports whether the server knows where its users are, or has waited long enough for their nodes.
+func (s *Server) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.stopping && (s.router.Complete() || s.settled.Load())
+}
+
+// Start listens. On an error nothing is left listening.
+func (s *Server) Start() error {
+	if err := s.listen(); err != nil {
+		s.closeListeners()
+		return err
+	}
+	s.router.Returning()
+	settle := time.AfterFunc(s.cfg.Timers.Settle, func() { s.settled.Store(true) })
+	context.AfterFunc(s.ctx, func() { settle.Stop() })
+	for _, ln := range []net.Listener{s.plain, s.tls} {
+		if ln != nil {
+			s.wg.Go(func() { s.accept(ln) })
+		}
+	}
+	s.wg.Go(s.keep)
+	return nil
+}
+
+// Stop ends the server in orderly fashion, within the drain time: readers first, so that nothing new comes;
+// then the queues are written; what can not be written is answered; then each stream ends with
+// <system-shutdown/> (RFC 6120 4.9.3.20).
+func (s *Server) Stop() error {
+	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		return nil
+	}
+	s.stopping = true
+	links := make([]*link, 0, len(s.links))
+	for l := range s.links {
+		links = append(links, l)
+	}
+	s.mu.Unlock()
+	s.cancel()
+	s.closeListeners()
+	for _, l := range links {
+		l.stop(&stanza.StreamError{Condition: "system-shutdown", Text: "the router is stopping; attach again when it is back"})
+	}
+	s.readers.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timers.Drain)
+	s.router.Drain(ctx)
+	cancel()
+	close(s.closing)
+	s.wg.Wait()
+	s.router.Close()
+	l := s.router.Ledger()
+	s.log.WithFields(logrus.Fields{"accepted": l.Accepted, "made": l.Made, "copies": l.Copies, "written": l.Written,
+		"served": l.Served, "bounced": l.Bounced, "dropped": l.Dropped, "waiting": l.Waiting}).Info("stopped")
+	return s.sessions.Close()
+}
+
+func (s *Server) closeListeners() {
+	for _, ln := range []net.Listener{s.plain, s.tls} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+	if s.web != nil {
+		_ = s.web.Close()
+	}
+}
+
+// InUseError says that an address to listen on is taken by another program.
+type InUseError struct {
+	Key  string // the key of the configuration that names the address
+	Addr string
+	Err  error
+}
+
+func (e *InUseError) Error() string { return fmt.Sprintf("%s is in use", e.Addr) }
+
+// Unwrap gives the cause.
+func (e *InUseError) Unwrap() error { return e.Err }
+
+// accept takes connections until the listener closes.
+func (s *Server) accept(ln net.Listener) {
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			s.wg.Go(func() { s.serve(nc, ln == s.tls) })
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			s.log.WithError(err).Error("accept a connection")
+			select {
+			case <-s.ctx.Done():
+			case <-time.After(100 * time.Millisecond): // out of files, most likely: do not spin
+			}
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package routing
+
+import (
+	"context"
+	"time"
+
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// lastFlush bounds the writing of the answers that Drain makes.
+const lastFlush = 2 * time.Second
+
+// Drain empties the router for a stop, after the last reader has ended: what waits for users and nodes that
+// are not here is answered, what waits for attached nodes is written, and what a node does not take before ctx
+// ends is answered too. Nothing that was accepted is left without an outcome.
+func (r *Router) Drain(ctx context.Context) {
+	for _, bare := range r.holds.users() {
+		r.answerHeld(bare)
+	}
+	for _, n := range r.Nodes() {
+		if n.State() != Attached {
+			r.answerBlocks(n.queue.takeAll())
+		}
+	}
+	r.flushed(ctx)
+	for _, n := range r.Nodes() {
+		if n.State() == Attached && n.queue.stats().Waiting > 0 {
+			n.queue.cut()
+			r.answerBlocks(n.queue.takeAll())
+		}
+	}
+	last, cancel := context.WithTimeout(context.Background(), lastFlush)
+	defer cancel()
+	r.flushed(last)
+}
+
+// flushed waits until every attached node has been written what waits for it, or ctx ends.
+func (r *Router) flushed(ctx context.Context) {
+	for _, n := range r.Nodes() {
+		n.queue.flush()
+		for n.State() == Attached && n.queue.stats().Waiting > 0 && n.queue.attached() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+}
+
+func (r *Router) answerHeld(bare string) {
+	if !r.holds.claim(bare) {
+		return
+	}
+	again := newRedo(r)
+	defer again.close()
+	for {
+		h := r.holds.head(bare)
+		again.stop(h.raw, h.origin)
+		if !r.holds.drop(bare) {
+			return
+		}
+	}
+}
+
+func (r *Router) answerBlocks(blocks []*block) {
+	again := newRedo(r)
+	defer again.close()
+	for _, b := range blocks {
+		b.each(func(raw []byte, rc rec) { again.stop(raw, r.table.node(rc.origin)) })
+	}
+}
+
+// stop answers one stanza that the router cannot keep any longer.
+func (d *redo) stop(raw []byte, origin *Node) {
+	src, it, ok := d.read(raw, origin)
+	switch {
+	case !ok || origin == nil:
+		d.w.end(NodeLeft)
+	case it.h.Answerable() && it.h.Kind != stanza.Presence:
+		src.bounce(d.w, it, Stopping)
+	default:
+		d.w.end(nobody(&it.h, true))
+	}
+	d.w.flush()
+}
