@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
@@ -21,7 +22,7 @@ var reserve = uint64(96 << 20)
 var errNoSpace = errors.New("no space left on device")
 
 // badgerOptions are for small values, one writer, and an idle server that stays small.
-func badgerOptions(dir string, log *logrus.Entry) badger.Options {
+func badgerOptions(dir string, log *badgerLog) badger.Options {
 	o := badger.DefaultOptions(dir)
 	if dir == Memory {
 		o = badger.DefaultOptions("").WithInMemory(true)
@@ -37,11 +38,8 @@ func badgerOptions(dir string, log *logrus.Entry) badger.Options {
 		WithCompression(options.None).
 		WithNumCompactors(2).
 		WithMetricsEnabled(false).
-		WithLogger(nil)
-	if log != nil {
-		o = o.WithLogger(badgerLog{log})
-	}
-	return o
+		WithChecksumVerificationMode(options.OnTableRead) // else damage is read as an early end
+	return o.WithLogger(log)
 }
 
 // openBadger opens a database directory, for this process alone.
@@ -51,7 +49,15 @@ func openBadger(dir string, log *logrus.Entry) (*badger.DB, error) {
 			return nil, explain(dir, err)
 		}
 	}
-	db, err := badger.Open(badgerOptions(dir, log))
+	if err := checkTables(dir); err != nil {
+		return nil, explain(dir, err)
+	}
+	l := &badgerLog{to: log}
+	db, err := badger.Open(badgerOptions(dir, l))
+	if err == nil && l.ignored.Load() {
+		_ = db.Close() // nothing was written
+		err = errDamaged
+	}
 	if err != nil {
 		return nil, explain(dir, err)
 	}
@@ -59,12 +65,27 @@ func openBadger(dir string, log *logrus.Entry) (*badger.DB, error) {
 }
 
 // badgerLog passes Badger's log on; what it calls information is of interest to developers only.
-type badgerLog struct{ *logrus.Entry }
+type badgerLog struct {
+	to      *logrus.Entry // nil: nowhere
+	ignored atomic.Bool   // Badger goes on without a table that has a wrong checksum; we do not
+}
 
-func (l badgerLog) Errorf(f string, v ...any)   { l.Entry.Errorf(strings.TrimSpace(f), v...) }
-func (l badgerLog) Warningf(f string, v ...any) { l.Entry.Warnf(strings.TrimSpace(f), v...) }
-func (l badgerLog) Infof(f string, v ...any)    { l.Entry.Debugf(strings.TrimSpace(f), v...) }
-func (l badgerLog) Debugf(f string, v ...any)   { l.Entry.Tracef(strings.TrimSpace(f), v...) }
+func (l *badgerLog) Errorf(f string, v ...any) {
+	if strings.HasPrefix(f, "Ignoring table") {
+		l.ignored.Store(true)
+	}
+	l.log(logrus.ErrorLevel, f, v)
+}
+
+func (l *badgerLog) Warningf(f string, v ...any) { l.log(logrus.WarnLevel, f, v) }
+func (l *badgerLog) Infof(f string, v ...any)    { l.log(logrus.DebugLevel, f, v) }
+func (l *badgerLog) Debugf(f string, v ...any)   { l.log(logrus.TraceLevel, f, v) }
+
+func (l *badgerLog) log(at logrus.Level, f string, v []any) {
+	if l.to != nil && l.to.Logger.IsLevelEnabled(at) {
+		l.to.Logf(at, strings.TrimSpace(f), v...)
+	}
+}
 
 // explain makes one line of a database error that says what mends it. Badger turns most causes into
 // text, so text is what there is to go by.

@@ -18,6 +18,7 @@ const (
 	chunkMin   = 512            // words: 4 KiB, more than the longest record (388 words)
 	slotsMin   = 16
 	coldWords  = 3
+	warmWords  = 5 // words of a record that never change but for the head: touch reads them without a lock
 
 	slotEmpty = 0 // ends a probe
 	slotTomb  = 1 // a removed slot: a probe goes on
@@ -66,7 +67,7 @@ func (w head) binding() uint32 { return uint32(w) }
 func (w head) priority() int8  { return int8(uint8(w >> 32)) }
 func (w head) bareLen() int    { return int(w >> 40 & 0x7ff) }
 func (w head) resLen() int     { return int(w >> 51 & 0x3ff) }
-func (w head) cold() int       { return 1 + (w.bareLen()+w.resLen()+7)>>3 }
+func (w head) cold() int       { return max(warmWords, 1+(w.bareLen()+w.resLen()+7)>>3) }
 func (w head) words() int      { return w.cold() + coldWords }
 
 // with is w under another binding and priority.
@@ -123,14 +124,22 @@ func (r record) is(w head, bare, res []byte) bool {
 	return string(r.res(w)) == string(res) && string(r.bare(w)) == string(bare)
 }
 
-func newIndex(min int) *index {
-	x := &index{seed: maphash.MakeSeed(), min: min}
+func newIndex(k knobs) *index {
+	x := &index{seed: k.seed, min: k.compact}
 	for i := range x.tabs {
 		x.tabs[i].Store(&table{slots: make([]uint64, slotsMin)})
 		x.sh[i].arena = newArena()
 	}
 	return x
 }
+
+// knobs are what tests turn to bring about in a small table what else takes a large one.
+type knobs struct {
+	compact int          // dead bytes below which a shard is not compacted
+	seed    maphash.Seed // of the hash of bare JIDs
+}
+
+func defaultKnobs() knobs { return knobs{compact: 64 << 10, seed: maphash.MakeSeed()} }
 
 func (x *index) hash(bare []byte) uint64 { return maphash.Bytes(x.seed, bare) }
 
@@ -161,13 +170,21 @@ func (x *index) find(h uint64, bare, res []byte, dst []Match) []Match {
 	}
 }
 
-// touch loads the first cache line that find will need of the slots and of the record.
+// touch loads the cache line of the slots where find will begin.
 func (x *index) touch(h uint64) uint64 {
 	t := x.tabs[h>>(64-shardBits)].Load()
-	for i, n := t.home(h), 0; n < 4; n++ {
+	return atomic.LoadUint64(&t.slots[t.home(h)])
+}
+
+// touchRecord loads the head of the first record whose tag is the hash's. The slots should be in the
+// cache by then: the branches depend on them.
+func (x *index) touchRecord(h uint64) uint64 {
+	t := x.tabs[h>>(64-shardBits)].Load()
+	for i, n := t.home(h), 0; n < 8; n++ {
 		v := atomic.LoadUint64(&t.slots[i])
 		if uint32(v>>32) == uint32(h) && v > slotTomb {
-			return atomic.LoadUint64(&t.record(uint32(v))[0])
+			r := t.record(uint32(v))
+			return uint64(r.head()) + r[warmWords-1] // the key may go on in the next line
 		}
 		if i++; i == len(t.slots) {
 			i = 0

@@ -41,15 +41,12 @@ type Sessions struct {
 	version atomic.Uint64 // of the last change of a session
 }
 
-// compactBytes is the dead memory of a shard that is worth a compaction.
-const compactBytes = 64 << 10
-
 // OpenSessions opens the table and loads every session into memory. Nodes that were attached when it
 // was last open are Away without a deadline: the caller sets one when nodes can come back.
 // Errors are one line and say what mends them.
-func OpenSessions(o Options) (*Sessions, error) { return openSessions(o, compactBytes) }
+func OpenSessions(o Options) (*Sessions, error) { return openSessions(o, defaultKnobs()) }
 
-func openSessions(o Options, compact int) (*Sessions, error) {
+func openSessions(o Options, k knobs) (*Sessions, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -57,7 +54,7 @@ func openSessions(o Options, compact int) (*Sessions, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sessions{opt: o, db: db, index: newIndex(compact), history: newHistory(), recent: newRecent()}
+	s := &Sessions{opt: o, db: db, index: newIndex(k), history: newHistory(), recent: newRecent()}
 	s.nodes = newNodeTable(s.index)
 	if err := s.load(); err != nil {
 		_ = db.Close() // nothing was written: the load's error is the one to tell
@@ -97,9 +94,21 @@ func (s *Sessions) seconds() uint32 { return uint32(s.opt.Now().Unix()) }
 // Hash is the key of a bare JID in this table, for Touch, Find and Holds. It differs from run to run.
 func (s *Sessions) Hash(bare []byte) uint64 { return s.index.hash(bare) }
 
-// Touch loads the memory that Find will read first, so that the misses of a batch of hashes overlap.
-// Sum the results into a variable that lives on, or the loads are optimised away.
+// Touch loads the memory that Find will read first. TouchAll is better for a batch of hashes.
+// Use the result, or the load is optimised away.
 func (s *Sessions) Touch(h uint64) uint64 { return s.index.touch(h) }
+
+// TouchAll loads what Find will read for each of a batch of hashes, first all slots and then all
+// records, so that the misses of the batch overlap. Use the result, or the loads are optimised away.
+func (s *Sessions) TouchAll(hs []uint64) (sum uint64) {
+	for _, h := range hs {
+		sum += s.index.touch(h)
+	}
+	for _, h := range hs {
+		sum += s.index.touchRecord(h)
+	}
+	return sum
+}
 
 // Find appends to dst the live sessions of a bare JID, or with res not nil that of the one resource.
 // h is Hash(bare). It takes no lock and allocates only to grow dst. A session that ends and begins again
