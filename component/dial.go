@@ -158,24 +158,25 @@ func Dial(ctx context.Context, cfg Config) (*Node, error) {
 // attach tries each address, round after round, until one takes the node. With first set, a refusal ends it;
 // later a refusal may be a matter of time (the old link not yet given up, a secret being rotated).
 func (n *Node) attach(ctx context.Context, first bool) (*link, error) {
+	last := errors.New("none")
 	for wait := !first; ; wait = true {
 		if wait {
 			if err := pause(ctx, n.cfg.Backoff.Wait(n.tries, rand.Float64)); err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%w (last attempt: %w)", err, last)
 			}
 			n.tries++
 		}
 		l, err := n.attachRound(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			return l, nil
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w (last attempt: %w)", context.Cause(ctx), err)
-		}
-		n.cfg.Log.WithField("reason", err).Info("attach again after a pause")
-		if first && refused(err) {
+		case first && refused(err):
 			return nil, err
 		}
+		last = err
+		n.cfg.Log.WithField("reason", err).Info("attach again after a pause")
 	}
 }
 
