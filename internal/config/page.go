@@ -3,6 +3,7 @@ package config
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -84,7 +85,7 @@ func (p *page) at(n *yaml.Node) Fault {
 	if !ok {
 		width = max(1, len(uncommented(p.rest(n), 0)))
 	}
-	f := Fault{File: p.file, Line: n.Line, Column: n.Column, Width: width}
+	f := Fault{File: p.file, Line: min(n.Line, len(p.lines)), Column: n.Column, Width: width}
 	f.Source, f.caret = p.excerpt(f)
 	return f
 }
@@ -157,9 +158,25 @@ var (
 	secretText = regexp.MustCompile(`(?i)(secret|passw|token|credential|psk)[\w-]*["']?\s*[:=]`)
 )
 
-// secretName reports whether the value of a key of this name is to be hidden: also that of a misspelt one.
+// words are all names of keys.
+var words = func() (all []string) {
+	paths := slices.Clone(later)
+	for _, k := range keys {
+		paths = append(paths, k.path)
+	}
+	for _, path := range paths {
+		all = append(all, strings.Split(strings.ReplaceAll(path, eachEntry, ""), ".")...)
+	}
+	return all
+}()
+
+// secretName reports whether the value of a key of this name is to be hidden: also that of a misspelt one, and of one
+// that is like no key at all, for what it holds cannot be known. A name with a dot is a domain.
 func secretName(name string) bool {
-	return name != "secret_file" && (secretWord.MatchString(name) || distance(strings.ToLower(name), "secret") <= 2)
+	if name == "secret_file" || strings.Contains(name, ".") {
+		return false
+	}
+	return secretWord.MatchString(name) || distance(strings.ToLower(name), "secret") <= 2 || nearest(name, words) == ""
 }
 
 // conceal veils all that is, or may be, a secret in the document.

@@ -95,7 +95,7 @@ func read(p *page, data []byte) (*yaml.Node, *Fault) {
 	case err != nil:
 		return nil, syntax(p, err)
 	}
-	line := second.Content[0].Line
+	line := min(second.Content[0].Line, len(p.lines)) // an empty one stands behind the end
 	return nil, &Fault{File: p.file, Line: line, Code: codeSyntax, Message: "a second document begins here", Mend: "one file, one document: take out the ---"}
 }
 

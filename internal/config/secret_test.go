@@ -84,6 +84,24 @@ func TestMasking(t *testing.T) {
 	}
 }
 
+// TestTypo makes one typing mistake anywhere in a good file but in the secret: no mistake may bring it to the screen.
+func TestTypo(t *testing.T) {
+	text := "server: h.example\nusers: [im.example] # " + hidden + "\nnodes:\n  - domain: n.example\n    secret: " + hidden +
+		"\n    users: [im.example]\n  - {domain: m.example, secret: [" + hidden + ", \"" + hidden + "\"], speak: domain}\n"
+	try := func(typo string) {
+		if _, faults := Parse("patchbay.yaml", []byte(typo), lookup); strings.Contains(screen(faults), hidden) {
+			t.Errorf("the secret is shown for\n%s\n%s", typo, screen(faults))
+		}
+	}
+	for i := range len(text) {
+		try(text[:i] + text[i+1:])
+		for _, r := range "\t\n :\"'{}[]#-*&!|>?,x" {
+			try(text[:i] + string(r) + text[i:])
+			try(text[:i] + string(r) + text[i+1:])
+		}
+	}
+}
+
 // TestVariableValues sees that what a variable holds is not shown: it may be a secret in the wrong place.
 func TestVariableValues(t *testing.T) {
 	env := func(string) (string, bool) { return "Wrong-Secret-0123456789", true }
