@@ -73,8 +73,8 @@ func (h *Header) appendMissing(dst []byte, e *Edit) []byte {
 	}
 	for i := range e.Prefixes {
 		if h.RootPrefixes&(1<<i) != 0 {
-			dst = append(dst, " xmlns:"...)
-			dst = appendAttr(dst, e.Prefixes[i].Name, e.Prefixes[i].URI)
+			dst = append(append(dst, " xmlns:"...), e.Prefixes[i].Name...)
+			dst = appendValue(dst, e.Prefixes[i].URI)
 		}
 	}
 	return dst
@@ -82,8 +82,12 @@ func (h *Header) appendMissing(dst []byte, e *Edit) []byte {
 
 // appendAttr appends an attribute, with a space before it.
 func appendAttr[T string | []byte](dst []byte, name string, value T) []byte {
-	dst = append(append(append(dst, ' '), name...), "='"...)
-	dst = appendEscaped(dst, value, true)
+	return appendValue(append(append(dst, ' '), name...), value)
+}
+
+// appendValue appends what follows an attribute's name.
+func appendValue[T string | []byte](dst []byte, value T) []byte {
+	dst = appendEscaped(append(dst, "='"...), value, true)
 	return append(dst, '\'')
 }
 

@@ -96,13 +96,13 @@ func lineOf(open []scope, tok xml.StartElement) string {
 		attrs = append(attrs, attrLine(space, a.Name.Local, a.Value))
 	}
 	sort.Strings(attrs)
-	return fmt.Sprintf("%d {%s}%s %s", len(open)-1, spaceOf(open, tok.Name.Space), tok.Name.Local, attrs)
+	return fmt.Sprintf("%d {%s}%s%s", len(open)-1, spaceOf(open, tok.Name.Space), tok.Name.Local, strings.Join(attrs, ""))
 }
 
 // attrLine shows an attribute; encoding/xml does not normalise the white space of values.
 func attrLine(space, local, value string) string {
 	value = strings.NewReplacer("\t", " ", "\r\n", " ", "\n", " ", "\r", " ").Replace(value)
-	return fmt.Sprintf("{%s}%s=%q", space, local, value)
+	return fmt.Sprintf(" {%s}%s=%q", space, local, value)
 }
 
 // spaceOf resolves a prefix; the default of the stream header is contentSpace.
@@ -149,7 +149,7 @@ func walkTree(h *Header, prefixes []Prefix) []string {
 			attrs = append(attrs, attrLine(space, local, string(AppendUnescaped(nil, t.value))))
 		}
 		sort.Strings(attrs)
-		lines = append(lines, fmt.Sprintf("%d {%s}%s %s %q", w.Depth(), w.Space(), w.Local(), attrs, w.AppendText(nil)))
+		lines = append(lines, fmt.Sprintf("%d {%s}%s%s %q", w.Depth(), w.Space(), w.Local(), strings.Join(attrs, ""), w.AppendText(nil)))
 	}
 	return lines
 }
