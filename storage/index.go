@@ -147,16 +147,20 @@ func (x *index) hash(bare []byte) uint64 { return maphash.Bytes(x.seed, bare) }
 // beyond dst's growth. A session that ends and begins again during the call may be given twice.
 func (x *index) find(h uint64, bare, res []byte, dst []Match) []Match {
 	t := x.tabs[h>>(64-shardBits)].Load()
-	bind := *x.bind.Load()
+	had := len(dst)
 	for i := t.home(h); ; {
 		v := atomic.LoadUint64(&t.slots[i])
 		if v == slotEmpty {
 			return dst
 		}
 		if uint32(v>>32) == uint32(h) && v != slotTomb {
+			if t.older(v) {
+				return x.find(h, bare, res, dst[:had])
+			}
 			r := t.record(uint32(v))
 			if w := r.head(); r.is(w, bare, res) {
-				if b := bind[w.binding()]; !b.dead.Load() {
+				// Loaded after the head: the bindings are published before a head that names a new one.
+				if b := (*x.bind.Load())[w.binding()]; !b.dead.Load() {
 					dst = append(dst, Match{Node: b.node, Priority: w.priority()})
 				}
 				if res != nil {
@@ -170,6 +174,10 @@ func (x *index) find(h uint64, bare, res []byte, dst []Match) []Match {
 	}
 }
 
+// older tells that a slot names a chunk newer than the table. Tables share slots while only chunks are
+// added, so a reader may see a slot of the next table; that one is published already.
+func (t *table) older(v uint64) bool { return int(uint32(v)>>chunkBits) >= len(t.chunks) }
+
 // touch loads the cache line of the slots where find will begin.
 func (x *index) touch(h uint64) uint64 {
 	t := x.tabs[h>>(64-shardBits)].Load()
@@ -182,7 +190,7 @@ func (x *index) touchRecord(h uint64) uint64 {
 	t := x.tabs[h>>(64-shardBits)].Load()
 	for i, n := t.home(h), 0; n < 8; n++ {
 		v := atomic.LoadUint64(&t.slots[i])
-		if uint32(v>>32) == uint32(h) && v > slotTomb {
+		if uint32(v>>32) == uint32(h) && v > slotTomb && !t.older(v) {
 			r := t.record(uint32(v))
 			return uint64(r.head()) + r[warmWords-1] // the key may go on in the next line
 		}
@@ -196,15 +204,17 @@ func (x *index) touchRecord(h uint64) uint64 {
 // heldBy tells whether the index has a session of the bare JID under the node, dead ones included.
 func (x *index) heldBy(h uint64, bare []byte, node NodeID) bool {
 	t := x.tabs[h>>(64-shardBits)].Load()
-	bind := *x.bind.Load()
 	for i := t.home(h); ; {
 		v := atomic.LoadUint64(&t.slots[i])
 		if v == slotEmpty {
 			return false
 		}
 		if uint32(v>>32) == uint32(h) && v != slotTomb {
+			if t.older(v) {
+				return x.heldBy(h, bare, node)
+			}
 			r := t.record(uint32(v))
-			if w := r.head(); r.is(w, bare, nil) && bind[w.binding()].node == node {
+			if w := r.head(); r.is(w, bare, nil) && (*x.bind.Load())[w.binding()].node == node {
 				return true
 			}
 		}
