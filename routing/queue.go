@@ -128,21 +128,27 @@ func (q *Queue) flush() {
 		return
 	}
 	q.writing = true
-	out, cur := q.out, q.cur
-	q.mu.Unlock()
-
-	n, err := out.TryWrite(cur.b[cur.off:])
-
-	q.mu.Lock()
-	q.wrote(out, n, err)
-	if !q.more() {
-		q.rest()
+	for try := 0; try < inlineTries; try++ {
+		out, cur := q.out, q.cur
 		q.mu.Unlock()
-		return
+		n, err := out.TryWrite(cur.b[cur.off:])
+		q.mu.Lock()
+		q.wrote(out, n, err)
+		if !q.more() {
+			q.rest()
+			q.mu.Unlock()
+			return
+		}
+		if q.cur.off > 0 || n == 0 {
+			break // the socket would block
+		}
 	}
 	q.mu.Unlock()
 	q.wg.Go(q.drain)
 }
+
+// inlineTries bounds how long a reader writes for others: its own block, and what joined meanwhile.
+const inlineTries = 2
 
 // drain is the queue's writer. It exists while the socket would block, holds the writing flag, and ends when
 // the queue is empty or the link has gone.
