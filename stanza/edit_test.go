@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // prefixedHead declares prefixes and a language for its stanzas.
@@ -61,8 +62,8 @@ func FuzzEdit(f *testing.F) {
 		f.Add([]byte(e), "", "x&y", "")
 	}
 	f.Fuzz(func(t *testing.T, data []byte, to, from, lang string) {
-		for _, c := range to + from + lang {
-			if !isChar(c) || c == 0xFFFD {
+		for _, text := range []string{to, from, lang} {
+			if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !isChar(r) }) {
 				t.Skip("no text of XML")
 			}
 		}

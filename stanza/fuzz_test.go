@@ -138,7 +138,7 @@ func agree(t *testing.T, stream []byte) {
 	if _, _, err := s.Next(stream, &h); err != nil {
 		t.Fatal(err)
 	}
-	document := append(bytes.Clone(stream[:end]), "</"+s.root+">"...)
+	document := append(bytes.Clone(stream[:end]), "</"+string(s.root)+">"...)
 	std, stdErr := stdElements(document)
 	if stdErr != nil {
 		if olderNames(stdErr) {

@@ -3,6 +3,7 @@ package stanza
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,8 @@ func TestDripIsLinear(t *testing.T) {
 	} {
 		s, h := NewScanner(Limits{Stanza: 16 * size, Tag: 8 * size}), new(Header)
 		in := []byte(head + c.in)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		at, found := 0, false
 		for i := range in {
 			tok, n, err := s.Next(in[at:i+1], h)
@@ -173,6 +176,9 @@ func TestDripIsLinear(t *testing.T) {
 			}
 			at += n
 			found = found || tok == Element
+		}
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > size {
+			t.Errorf("%s: %d bytes allocated", c.name, after.TotalAlloc-before.TotalAlloc)
 		}
 		if most := int64(13 * len(in)); !found || s.work > most { // a reference is begun anew up to ten times
 			t.Errorf("%s: %d bytes looked at for %d, element found: %v", c.name, s.work, len(in), found)

@@ -58,7 +58,7 @@ type Scanner struct {
 	// the stream
 	header StreamHeader
 	space  []byte // header.NS as bytes
-	root   string // qualified name of the stream element
+	root   []byte // qualified name of the stream element
 	err    *StreamError
 	offset int64 // bytes of the stream before buf
 	origin int64 // bytes of the stream before the construct, for error texts

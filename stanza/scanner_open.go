@@ -79,7 +79,7 @@ func (s *Scanner) open(b []byte) int {
 			return failed
 		}
 	}
-	s.space, s.root = []byte(s.header.NS), string(b[c.lo:c.hi])
+	s.space, s.root = []byte(s.header.NS), bytes.Clone(b[c.lo:c.hi])
 	s.binds, s.def = s.binds[:0], 0
 	s.phase = inStream
 	return n

@@ -152,12 +152,12 @@ func (s *Scanner) endTag(b []byte, i int) int {
 	if j < len(b) && b[j] == '>' && string(b[i+2:j]) == string(name) {
 		return j + 1
 	}
-	return matchEnd(s, b, i, string(name))
+	return s.matchEnd(b, i, name)
 }
 
 // close reads the closing tag of the stream.
 func (s *Scanner) close(b []byte) int {
-	n := matchEnd(s, b, 0, s.root)
+	n := s.matchEnd(b, 0, s.root)
 	if n > 0 {
 		s.phase = ended
 	}
@@ -165,7 +165,7 @@ func (s *Scanner) close(b []byte) int {
 }
 
 // matchEnd compares an end tag that has white space, is incomplete or wrong.
-func matchEnd(s *Scanner, b []byte, i int, name string) int {
+func (s *Scanner) matchEnd(b []byte, i int, name []byte) int {
 	from := s.look
 	for ; ; s.look++ {
 		k := i + s.look
