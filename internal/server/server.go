@@ -33,7 +33,8 @@ import (
 type Options struct {
 	Version string
 	Log     *logrus.Entry
-	OnFail  func(error) // called once when the disk refuses what must be kept: the process has to end
+	OnFail  func(error)   // called once when the disk refuses what must be kept: the process has to end
+	IQWait  time.Duration // how long an iq may go unanswered; 0 is 60 s
 }
 
 // Server is one patchbay.
@@ -80,7 +81,9 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions,
 		links: map[*link]struct{}{}, closing: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.router = routing.New(routerConfig(cfg, opt.Log), sessions, svc)
+	rc := routerConfig(cfg, opt.Log)
+	rc.IQWait = opt.IQWait
+	s.router = routing.New(rc, sessions, svc)
 	svc.Bind(s.router)
 	s.acceptor = &component.Acceptor{Secrets: s.secrets, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
 	return s, nil
