@@ -3,6 +3,7 @@ package storage
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // The child processes of these tests are this test binary with childDir set.
@@ -31,10 +33,17 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// childMost ends a child that hangs; none needs a tenth of it.
+const childMost = time.Minute
+
 // child starts this test binary as another process that works on dir.
 func child(t *testing.T, dir, job string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	ctx, cancel := context.WithTimeout(context.Background(), childMost)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // shows where it hangs
+	cmd.WaitDelay = time.Second
 	cmd.Env = append(os.Environ(), childDir+"="+dir, childJob+"="+job)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
