@@ -206,17 +206,35 @@ func (n *Node) attachTo(ctx context.Context, addr string) (*link, error) {
 		}
 	}
 	lc := newLinkConn(conn, 2*n.cfg.MaxStanza)
-	s, err := mcomponent.NewSession(ctx, n.domain, []byte(n.cfg.Secret), lc)
-	if err != nil {
-		conn.Close()
-		return nil, streamError(err)
+	var session *xmpp.Session
+	// NewSession's own watcher of ctx may wake up late and then cuts a link that is already in use (it draws between
+	// "ctx ended" and "negotiation done"): ctx is kept from it.
+	interruptible(ctx, conn.SetDeadline, func() {
+		session, err = mcomponent.NewSession(context.WithoutCancel(ctx), n.domain, []byte(n.cfg.Secret), lc)
+	})
+	switch {
+	case err == nil:
+		return newLink(lc, session), nil
+	case ctx.Err() != nil:
+		err = fmt.Errorf("wait for the handshake: %w", context.Cause(ctx))
 	}
-	// NewSession's watcher of ctx may have left a deadline in the past behind.
-	if err := conn.SetDeadline(time.Time{}); err != nil {
-		conn.Close()
-		return nil, err
+	conn.Close()
+	return nil, streamError(err)
+}
+
+// interruptible calls do, whose reads and writes fail once ctx ends: by a deadline in the past, undone before it
+// returns.
+func interruptible(ctx context.Context, setDeadline func(time.Time) error, do func()) {
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		setDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	do()
+	if !stop() {
+		<-interrupted
+		setDeadline(time.Time{})
 	}
-	return newLink(lc, s), nil
 }
 
 func secure(ctx context.Context, conn net.Conn, addr string, cfg *tls.Config) (net.Conn, error) {

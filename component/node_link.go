@@ -62,7 +62,9 @@ func (l *link) write(ctx context.Context, raw []byte) error {
 	if l.session.State()&xmpp.OutputStreamClosed != 0 {
 		return errLinkEnded
 	}
-	n, err := l.writeUntil(ctx, raw)
+	var n int
+	var err error
+	interruptible(ctx, l.conn.SetWriteDeadline, func() { n, err = l.conn.Write(raw) })
 	switch {
 	case n == len(raw):
 		return nil
@@ -71,23 +73,6 @@ func (l *link) write(ctx context.Context, raw []byte) error {
 	}
 	l.conn.Close() // the reader sees it and ends the link
 	return fmt.Errorf("%w: %w", errLinkEnded, err)
-}
-
-func (l *link) writeUntil(ctx context.Context, raw []byte) (int, error) {
-	if ctx.Done() == nil {
-		return l.conn.Write(raw)
-	}
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		l.conn.SetWriteDeadline(time.Unix(1, 0))
-		close(interrupted)
-	})
-	n, err := l.conn.Write(raw)
-	if !stop() {
-		<-interrupted
-		l.conn.SetWriteDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // why gives errLinkEnded with the reason.
@@ -117,6 +102,7 @@ func (l *link) leave() {
 	select {
 	case l.writing <- struct{}{}:
 		defer func() { <-l.writing }()
+		l.conn.SetWriteDeadline(deadline) // the last writer may have taken it away
 		if err := l.session.Close(); err != nil {
 			l.conn.Close()
 		}
