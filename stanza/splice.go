@@ -11,6 +11,22 @@ type Edit struct {
 	To, From []byte   // canonical addresses, not escaped; nil leaves what is written
 	Lang     string   // xml:lang of the stream header, for a stanza that has none of its own (RFC 6120 4.7.4)
 	Prefixes []Prefix // of the stream header: those in Header.RootPrefixes are declared on the stanza
+	Cut      []Attr   // attributes to leave out, from Header.Attribute; none of those that To and From replace
+	Insert   []byte   // attributes to put in behind the name, as written: each with a space before it
+}
+
+// Attribute gives the attribute of the top-level start tag with this name, as written ("node", "p:q"); the
+// zero Attr when it has none. The frequent ones are fields of the Header already.
+func (h *Header) Attribute(name string) Attr {
+	for t := tagAt(h.Raw, 0); t.next(); {
+		if string(t.name) == name {
+			hi := int32(t.i)
+			return Attr{
+				Outer: Span{int32(t.outer), hi}, Value: Span{hi - 1 - int32(len(t.value)), hi - 1}, Escaped: t.escaped(),
+			}
+		}
+	}
+	return Attr{}
 }
 
 // NeedsEdit tells whether the stanza cannot go on to another stream as it is, whatever its addresses.
@@ -21,29 +37,30 @@ func (h *Header) NeedsEdit() bool {
 // AppendEdited appends the stanza as it goes on: without declarations of the content namespace, so that it
 // takes that of the stream it is written to, with the prefixes and the language that it had from its own
 // stream, and with new addresses if e has them. Everything else stays byte by byte as it was. It allocates
-// nothing but what dst needs.
+// nothing but what dst needs, with up to five attributes to cut.
 func (h *Header) AppendEdited(dst []byte, e *Edit) []byte {
-	var cuts [3]cut
-	n := 0
+	var room [8]cut
+	cuts := room[:0]
 	if h.Flags&FlagXMLNS != 0 {
-		cuts[n] = cut{span: h.XMLNS.Outer}
-		n++
+		cuts = append(cuts, cut{span: h.XMLNS.Outer})
+	}
+	for _, a := range e.Cut {
+		cuts = append(cuts, cut{span: a.Outer})
 	}
 	for _, a := range [...]struct {
 		attr Attr
 		want []byte
 	}{{h.To, e.To}, {h.From, e.From}} {
 		if a.want != nil && a.attr.Set() {
-			cuts[n] = cut{span: a.attr.Value, put: a.want}
-			n++
+			cuts = append(cuts, cut{span: a.attr.Value, put: a.want})
 		}
 	}
-	slices.SortFunc(cuts[:n], func(a, b cut) int { return int(a.span.Lo - b.span.Lo) })
+	slices.SortFunc(cuts, func(a, b cut) int { return int(a.span.Lo - b.span.Lo) })
 
 	dst = append(dst, h.Raw[:h.NameEnd]...)
-	dst = h.appendMissing(dst, e)
+	dst = h.appendMissing(append(dst, e.Insert...), e)
 	at := h.NameEnd
-	for _, c := range cuts[:n] {
+	for _, c := range cuts {
 		dst = append(dst, h.Raw[at:c.span.Lo]...)
 		dst = AppendEscaped(dst, c.put)
 		at = c.span.Hi
