@@ -147,6 +147,7 @@ var badElements = []struct{ name, in, want string }{
 	{"twice the same attribute", `<a b='1' c='' b='1'/>`, "not-well-formed"},
 	{"twice the same expanded name", `<a xmlns:p='u' xmlns:q='u' p:b='' q:b=''/>`, "not-well-formed"},
 	{"the same with a reference", `<a xmlns:p='u' xmlns:q='&#117;' p:b='' q:b=''/>`, "not-well-formed"},
+	{"the same with white space", "<a xmlns:p='u\n' xmlns:q='u ' p:b='' q:b=''/>", "not-well-formed"},
 	{"undeclared element prefix", `<p:a/>`, "not-well-formed"},
 	{"undeclared attribute prefix", `<a p:b=''/>`, "not-well-formed"},
 	{"prefix out of scope", `<a><b xmlns:p='u'/><p:c/></a>`, "not-well-formed"},

@@ -21,8 +21,8 @@ type scope struct {
 }
 
 // treeOf reads a stream with encoding/xml and gives its elements below the root, one line each: depth,
-// namespace, name, attributes, direct text. It resolves namespaces by itself. What the header of the package
-// calls the stanza's own content is in contentSpace however that is spelled.
+// namespace, name, attributes, direct text. It resolves namespaces by itself. A stanza's own content (see
+// FlagNestedNS) is in contentSpace however that is spelled.
 func treeOf(stream []byte) ([]string, error) {
 	d := xml.NewDecoder(bytes.NewReader(stream))
 	var lines []string
@@ -75,9 +75,9 @@ func declsOf(attrs []xml.Attr) map[string]string {
 	decls := map[string]string{}
 	for _, a := range attrs {
 		if a.Name.Space == "xmlns" {
-			decls[a.Name.Local] = a.Value
+			decls[a.Name.Local] = plainSpace.Replace(a.Value)
 		} else if a.Name.Space == "" && a.Name.Local == "xmlns" {
-			decls[""] = a.Value
+			decls[""] = plainSpace.Replace(a.Value)
 		}
 	}
 	return decls
@@ -99,10 +99,11 @@ func lineOf(open []scope, tok xml.StartElement) string {
 	return fmt.Sprintf("%d {%s}%s%s", len(open)-1, spaceOf(open, tok.Name.Space), tok.Name.Local, strings.Join(attrs, ""))
 }
 
-// attrLine shows an attribute; encoding/xml does not normalise the white space of values.
+// plainSpace does for attribute values what encoding/xml leaves out: XML 1.0 3.3.3.
+var plainSpace = strings.NewReplacer("\t", " ", "\r\n", " ", "\n", " ", "\r", " ")
+
 func attrLine(space, local, value string) string {
-	value = strings.NewReplacer("\t", " ", "\r\n", " ", "\n", " ", "\r", " ").Replace(value)
-	return fmt.Sprintf(" {%s}%s=%q", space, local, value)
+	return fmt.Sprintf(" {%s}%s=%q", space, local, plainSpace.Replace(value))
 }
 
 // spaceOf resolves a prefix; the default of the stream header is contentSpace.
