@@ -1,0 +1,138 @@
+package interop
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// tap stands between one node and the server and records the bytes of both directions.
+type tap struct {
+	// set once
+	ln       net.Listener
+	target   string
+	up, down *os.File // to the server, and from it
+	wg       sync.WaitGroup
+}
+
+func newTap(t *testing.T, target string) *tap {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &tap{ln: ln, target: target}
+	dir := t.TempDir()
+	for name, f := range map[string]**os.File{"up": &p.up, "down": &p.down} {
+		if *f, err = os.Create(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.wg.Go(p.accept)
+	t.Cleanup(func() {
+		_ = ln.Close()
+		p.wg.Wait()
+		_, _ = p.up.Close(), p.down.Close()
+	})
+	return p
+}
+
+// addr is where the node attaches.
+func (p *tap) addr() string { return p.ln.Addr().String() }
+
+// accept takes the one connection of the node.
+func (p *tap) accept() {
+	node, err := p.ln.Accept()
+	if err != nil {
+		return
+	}
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		_ = node.Close()
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { pass(server, node, p.up) })
+	both.Go(func() { pass(node, server, p.down) })
+	both.Wait()
+	_, _ = node.Close(), server.Close()
+}
+
+// pass copies one direction to its end, and hands the end on.
+func pass(to, from net.Conn, record io.Writer) {
+	_, _ = io.Copy(to, io.TeeReader(from, record))
+	if half, ok := to.(*net.TCPConn); ok {
+		_ = half.CloseWrite()
+	}
+	_, _ = io.Copy(io.Discard, from)
+}
+
+// record gives what a direction has carried, once the connection has ended.
+func (p *tap) record(t *testing.T) (up, down wire) {
+	t.Helper()
+	p.wg.Wait()
+	for f, w := range map[*os.File]*wire{p.up: &up, p.down: &down} {
+		b, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		*w = wire(b)
+	}
+	return up, down
+}
+
+// wire is one direction of a stream. It is read with a plain search for tags, so that no parser of ours judges
+// itself: in these tests no stanza holds another, nor text that looks like one.
+type wire []byte
+
+// stanzas counts the stanzas.
+func (w wire) stanzas() (n int) {
+	for _, name := range []string{"message", "iq", "presence"} {
+		for _, end := range []string{" ", ">", "/>"} {
+			n += bytes.Count(w, []byte("<"+name+end))
+		}
+	}
+	return n
+}
+
+// seen is one message as it was on the wire.
+type seen struct{ id, from, to, body string }
+
+// messages gives the messages in their order.
+func (w wire) messages(t *testing.T) (all []seen) {
+	t.Helper()
+	for rest := []byte(w); ; {
+		begin := bytes.Index(rest, []byte("<message"))
+		if begin < 0 {
+			return all
+		}
+		rest = rest[begin:]
+		whole, next, ok := bytes.Cut(rest, []byte("</message>"))
+		tag, content, closed := bytes.Cut(whole, []byte(">"))
+		if !ok || !closed {
+			t.Fatalf("a message is cut: %.200q", whole)
+		}
+		_, content, _ = bytes.Cut(content, []byte("<body>"))
+		body, _, ok := bytes.Cut(content, []byte("</body>"))
+		if !ok {
+			t.Fatalf("a message has no body: %q", whole)
+		}
+		all = append(all, seen{attr(tag, "id"), attr(tag, "from"), attr(tag, "to"), string(body)})
+		rest = next
+	}
+}
+
+// attr gives the value of an attribute of a start tag as it is written.
+func attr(tag []byte, name string) string {
+	for _, quote := range []string{"'", `"`} {
+		if _, after, ok := bytes.Cut(tag, []byte(" "+name+"="+quote)); ok {
+			value, _, _ := bytes.Cut(after, []byte(quote))
+			return string(value)
+		}
+	}
+	return ""
+}
