@@ -361,7 +361,7 @@ func TestDrainAnswersWhatWaits(t *testing.T) {
 		tb.detach("n2")
 		tb.wires["n3"].room = 0
 		tb.send("n1", "CHAT from='n1' to='n2' id='m1'/>CHAT from='n1' to='n3' id='m2'/>")
-		ctx, cancel := contextFor(time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		tb.r.Drain(ctx)
 		tb.expect("n1", "m1:remote-server-timeout m2:remote-server-timeout")
@@ -396,8 +396,4 @@ func TestConcurrentSources(t *testing.T) {
 		wg.Wait()
 		tb.close()
 	})
-}
-
-func contextFor(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), d)
 }

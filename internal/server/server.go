@@ -220,6 +220,7 @@ type InUseError struct {
 	Err  error
 }
 
+// Error names the address.
 func (e *InUseError) Error() string { return fmt.Sprintf("%s is in use", e.Addr) }
 
 // Unwrap gives the cause.

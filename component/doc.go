@@ -1,0 +1,15 @@
+// Package component speaks the Jabber Component Protocol (XEP-0114), both ends.
+//
+// The dialing end is the Go SDK for authors of nodes: Dial attaches a Node that stays attached, announces its
+// users, and sends and receives stanzas with mellium's types.
+//
+//	Dial ──► Node ──► Announce, Withdraw, Send, SendIQ ──► router
+//	           └────► Config.Handler (a mellium mux) ◄──── router
+//
+// The accepting end is what a router needs to grant a domain to a peer:
+//
+//	bytes ──► Handshake.Feed ──► done: the domain is proved; Scanner goes on with the stanzas
+//	              └─ Gate: budgets of peers that have proved nothing yet, by address
+//
+// Owners: a Handshake belongs to the reader of its connection; a Gate and a Node may be shared.
+package component
