@@ -32,7 +32,7 @@ func defaults(dir string) *Config {
 }
 
 // Parse reads a configuration. file is its name, for faults and because relative paths start at its directory; data is
-// its text; env looks up environment variables. All faults come in one run. The Config is nil if a fault is no mere
+// its text; env looks up environment variables, and where it is nil a $ is an ordinary character. All faults come in one run. The Config is nil if a fault is no mere
 // warning. Parse opens no file: what a secret_file holds is read by Load.
 func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, Faults) {
 	c, faults := parse(file, data, env)
