@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ type (
 		t     *rapid.T
 		dir   string
 		knobs knobs
-		clock time.Time
+		clock atomic.Int64 // microseconds; the sweep reads it too
 		s     *Sessions
 		jids  []string
 		nodes [3]modelNode
@@ -39,8 +40,10 @@ type (
 
 func (m *model) alive(x modelSession) bool { return x.inc >= m.nodes[x.node].base }
 
+func (m *model) now() time.Time { return time.UnixMicro(m.clock.Load()) }
+
 func (m *model) open() {
-	s, err := openSessions(Options{Dir: m.dir, Server: "hub1", Now: func() time.Time { return m.clock }}, m.knobs)
+	s, err := openSessions(Options{Dir: m.dir, Server: "hub1", Now: m.now}, m.knobs)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -77,7 +80,7 @@ func (m *model) reopen(*rapid.T) {
 
 func (m *model) attach(t *rapid.T) {
 	i := rapid.IntRange(0, len(m.nodes)-1).Draw(t, "node")
-	m.clock = m.clock.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "microseconds")) * time.Microsecond)
+	m.clock.Add(int64(rapid.IntRange(0, 2).Draw(t, "microseconds")))
 	r, mark, err := m.s.AttachNode(fmt.Sprintf("node%d.im.example", i))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +113,7 @@ func (m *model) speaker(t *rapid.T) (int, *modelNode) {
 func (m *model) setState(t *rapid.T) {
 	_, n := m.speaker(t)
 	st := rapid.SampledFrom([]NodeState{Up, Draining, Away}).Draw(t, "state")
-	if ok := m.s.SetNodeState(n.node, n.inc, st, m.clock); ok != (n.state != Gone) {
+	if ok := m.s.SetNodeState(n.node, n.inc, st, m.now()); ok != (n.state != Gone) {
 		t.Fatalf("SetNodeState = %t of %+v", ok, n)
 	} else if ok {
 		n.state = st
@@ -283,7 +286,8 @@ func TestModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		m := &model{t: t, dir: dir, knobs: k, clock: time.Unix(1.7e9, 0), jids: jids, had: map[string]modelSession{}}
+		m := &model{t: t, dir: dir, knobs: k, jids: jids, had: map[string]modelSession{}}
+		m.clock.Store(1.7e15)
 		m.open()
 		t.Repeat(map[string]func(*rapid.T){
 			"attach": m.attach, "announce": m.announce, "announce more": m.announce, "withdraw": m.withdraw,
