@@ -152,7 +152,18 @@ func (st *stage) end() {
 			breakf("%v", err)
 		}
 		st.stop()
+		st.goodbye()
 		st.wait()
+	}
+}
+
+// goodbye lets every actor close its end when the server has closed its own.
+func (st *stage) goodbye() {
+	for _, n := range st.names {
+		a := st.actors[n]
+		for a.open && !a.deaf && a.receive().what == isElement {
+		}
+		a.leave()
 	}
 }
 

@@ -47,7 +47,7 @@ var verbs = []verb{
 		}
 		st.actor(m[1]).write([]byte(text), 0)
 	}},
-	{form(`(\w+) sends (?:(\d+) times )?(?:in chunks of (\d+) )?(<.+|\S)`), func(st *stage, m []string) {
+	{form(`(\w+) sends (?:(\d+) times )?(?:in chunks of (\d+) )?(\S.*)`), func(st *stage, m []string) {
 		a := st.actor(m[1])
 		a.write([]byte(a.speech(m[4], max(1, number(m[2])))), number(m[3]))
 	}},
@@ -97,6 +97,7 @@ func (st *stage) lifecycle(what string) {
 		if st.stopped == nil {
 			st.silence("")
 			st.stop()
+			st.goodbye()
 			st.wait()
 		}
 		for _, a := range st.actors {
@@ -123,7 +124,7 @@ func (a *actor) act(what string) {
 
 var (
 	digestMacro = regexp.MustCompile(`\{(digest|DIGEST) ([^{}]+)\}`)
-	repeatMacro = regexp.MustCompile(`\{(\d+) ([^{}]+)\}`)
+	repeatMacro = regexp.MustCompile(`\{(\d+) ([^{}]+)\}`) // {10 x}
 )
 
 // speech makes what is sent: the text n times, with its macros and variables put in.
