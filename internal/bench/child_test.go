@@ -1,0 +1,140 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// child is a server under test.
+type child struct {
+	tb         testing.TB
+	role       string
+	pid        int
+	plain, tls string
+	in         io.WriteCloser
+	out        *bufio.Reader
+}
+
+// start runs a server until the benchmark ends or stop.
+func start(tb testing.TB, role string, env ...string) *child {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(append(os.Environ(), roleEnv+"="+role), env...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	c := &child{tb: tb, role: role, pid: cmd.Process.Pid, in: in, out: bufio.NewReader(out)}
+	tb.Cleanup(func() {
+		_ = in.Close() // it stops by itself
+		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		late.Stop()
+	})
+	first := c.read()
+	c.plain, c.tls = first.Plain, first.TLS
+	return c
+}
+
+func (c *child) read() (r reply) {
+	c.tb.Helper()
+	line, err := c.out.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &r)
+	}
+	if err != nil {
+		c.tb.Fatalf("%s: %v", c.role, err)
+	}
+	if r.Error != "" {
+		c.tb.Fatalf("%s: %s", c.role, r.Error)
+	}
+	return r
+}
+
+// tell gives the server a command and returns its answer.
+func (c *child) tell(command string) reply {
+	c.tb.Helper()
+	if _, err := io.WriteString(c.in, command+"\n"); err != nil {
+		c.tb.Fatalf("%s: %v", c.role, err)
+	}
+	return c.read()
+}
+
+// cpu is the processor time of the server so far.
+func (c *child) cpu() time.Duration {
+	c.tb.Helper()
+	d, err := CPU(c.pid)
+	if err != nil {
+		c.tb.Skip(err)
+	}
+	return d
+}
+
+// memory is the server's RSS in bytes.
+func (c *child) memory() int64 {
+	c.tb.Helper()
+	rss, _, err := Memory(c.pid)
+	if err != nil {
+		c.tb.Skip(err)
+	}
+	return rss
+}
+
+// profileEnv names a directory for CPU profiles of our server, one a benchmark:
+//
+//	go tool pprof -top DIR/BenchmarkX.prof
+const profileEnv = "PATCHBAY_BENCH_PROFILE"
+
+// profile lets the server write a CPU profile, if asked to, until the returned function is called.
+func (c *child) profile() (end func()) {
+	dir := os.Getenv(profileEnv)
+	if dir == "" || c.role != "patchbay" {
+		return func() {}
+	}
+	c.tell("profile " + filepath.Join(dir, strings.ReplaceAll(c.tb.Name(), "/", "-")+".prof"))
+	return func() { c.tell("profile-end") }
+}
+
+// dial opens a connection to the server without TLS.
+func (c *child) dial() net.Conn {
+	c.tb.Helper()
+	conn, err := net.Dial("tcp", c.plain)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return conn
+}
+
+// link attaches to the server as a node, whatever its kind.
+func (c *child) link(domain string) *Link {
+	c.tb.Helper()
+	conn := c.dial()
+	link, err := c.open(conn, domain)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return link
+}
+
+func (c *child) open(conn net.Conn, domain string) (*Link, error) {
+	if c.role == "nats" {
+		return connectNATS(conn)
+	}
+	return Attach(conn, domain, benchSecret)
+}

@@ -1,0 +1,123 @@
+package bench
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+// Link is one connection to a server under test, past its handshake.
+type Link struct {
+	Conn  net.Conn
+	Rest  []byte // what arrived behind the handshake
+	Other Other  // takes what is no frame
+}
+
+// Load sends frames over links, and counts them where they arrive.
+type Load struct {
+	// set once
+	Source  *Source
+	Senders []*Link       // more than one: each batch goes over one of them by chance
+	Window  int64         // frames under way at most
+	Limit   time.Duration // of one Run
+	Meter   *Meter
+
+	// owned by the goroutine of Run
+	rng  rand.PCG
+	sent int64
+
+	wg    sync.WaitGroup
+	links []net.Conn
+}
+
+// Take reads a link with a buffer of a size until the load is closed. buffer grows if a frame needs it.
+func (l *Load) Take(link *Link, sink *Sink, buffer int) {
+	l.links = append(l.links, link.Conn)
+	l.wg.Go(func() { // Close waits for it
+		if err := read(link, max(buffer, 2*sink.form.size), sink.Take); err != nil {
+			l.Meter.Fail(err)
+		}
+	})
+}
+
+// Skip reads a link and throws away what arrives, until the load is closed. It gives what arrived to each.
+func (l *Load) Skip(link *Link, each func(b []byte)) {
+	l.links = append(l.links, link.Conn)
+	l.wg.Go(func() { // Close waits for it
+		_ = read(link, 64<<10, func(b []byte) (int, []byte, error) {
+			each(b)
+			return len(b), nil, nil
+		})
+	})
+}
+
+// read gives what a link receives to take, and sends its answers. The end of our own link is no error.
+func read(link *Link, buffer int, take func([]byte) (int, []byte, error)) error {
+	buf := make([]byte, max(buffer, 2*len(link.Rest)))
+	end := copy(buf, link.Rest)
+	for {
+		n, answer, err := take(buf[:end])
+		if err != nil {
+			return err
+		}
+		end = copy(buf, buf[n:end])
+		if len(answer) > 0 {
+			if _, err := link.Conn.Write(answer); err != nil {
+				return err
+			}
+		}
+		if end == len(buf) {
+			return io.ErrShortBuffer
+		}
+		n, err = link.Conn.Read(buf[end:])
+		end += n
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Run sends count frames as fast as the window lets it, and returns when all that are due have arrived, with the
+// time that took.
+func (l *Load) Run(count int) (time.Duration, error) {
+	began := time.Now()
+	for made := 0; made < count; {
+		n := min(l.Source.Batch(), count-made)
+		if err := l.send(n); err != nil {
+			return 0, err
+		}
+		made += n
+		if err := l.Meter.Wait(l.Source.Due()-l.Window, l.Limit-time.Since(began)); err != nil {
+			return 0, err
+		}
+	}
+	err := l.Meter.Wait(l.Source.Due(), l.Limit-time.Since(began))
+	return time.Since(began), err
+}
+
+// send writes n frames over one of the links.
+func (l *Load) send(n int) error {
+	i := 0
+	if len(l.Senders) > 1 {
+		i = int(Range{N: len(l.Senders)}.pick(&l.rng))
+	}
+	_, err := l.Senders[i].Conn.Write(l.Source.Next(i, n))
+	return err
+}
+
+// Close closes all links and waits for their readers.
+func (l *Load) Close() {
+	for _, s := range l.Senders {
+		_ = s.Conn.Close()
+	}
+	for _, c := range l.links {
+		_ = c.Close()
+	}
+	l.wg.Wait()
+}

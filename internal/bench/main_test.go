@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The test binary is also the servers under test: started again with roleEnv it is one of them, listens on loopback,
+// and takes commands on its standard input, so that what it uses is its own and nobody else's.
+const (
+	roleEnv   = "PATCHBAY_BENCH_ROLE" // a name in roles
+	dataEnv   = "PATCHBAY_BENCH_DATA" // data directory, "" keeps nothing
+	tlsEnv    = "PATCHBAY_BENCH_TLS"  // directory with cert.pem and key.pem, "" is no TLS
+	sampleEnv = "PATCHBAY_BENCH_MEMPROFILERATE"
+)
+
+// roles are the servers: each starts and gives its addresses.
+var roles = map[string]func() (plain, overTLS string, stop func() error, err error){
+	"patchbay": servePatchbay,
+	"nats":     serveNATS,
+}
+
+func TestMain(m *testing.M) {
+	role := os.Getenv(roleEnv)
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	if err := serve(role); err != nil {
+		fmt.Fprintln(os.Stderr, role+":", err)
+		os.Exit(1)
+	}
+}
+
+// reply is what a server under test answers, one JSON value a line.
+type reply struct {
+	Plain, TLS string // addresses, in the first reply only
+	Mallocs    uint64 // objects allocated since the start
+	Heap       uint64 // bytes of live objects
+	Goroutines int
+	Index      int64 // bytes that the session table's index holds, after a gc only
+	Error      string
+}
+
+// serve is the life of a server under test. It ends with its standard input, so it cannot outlive the benchmark.
+func serve(role string) error {
+	if rate, err := strconv.Atoi(os.Getenv(sampleEnv)); err == nil {
+		runtime.MemProfileRate = rate
+	}
+	plain, overTLS, stop, err := roles[role]()
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	if err := out.Encode(reply{Plain: plain, TLS: overTLS}); err != nil {
+		return err
+	}
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if err := out.Encode(obey(in.Text())); err != nil {
+			return err
+		}
+	}
+	return stop()
+}
+
+// obey runs one command: stats, gc, profile FILE, or profile-end.
+func obey(line string) reply {
+	var r reply
+	command, file, _ := strings.Cut(line, " ")
+	switch command {
+	case "gc":
+		runtime.GC() // the profile of the heap is as of the collection before the last
+		debug.FreeOSMemory()
+		r.Index = indexBytes()
+	case "profile":
+		f, err := os.Create(file)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			r.Error = err.Error()
+		}
+	case "profile-end":
+		pprof.StopCPUProfile()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	r.Mallocs, r.Heap, r.Goroutines = m.Mallocs, m.HeapAlloc, runtime.NumGoroutine()
+	return r
+}
+
+// indexBytes sums what the heap profile says was allocated by package storage itself and is live: the index. Badger,
+// which storage calls, is not it.
+func indexBytes() (sum int64) {
+	n, _ := runtime.MemProfile(nil, true)
+	records := make([]runtime.MemProfileRecord, n+100)
+	n, _ = runtime.MemProfile(records, true)
+	for _, r := range records[:n] {
+		if inIndex(r.Stack()) {
+			sum += r.InUseBytes()
+		}
+	}
+	return sum
+}
+
+func inIndex(stack []uintptr) bool {
+	own := false
+	frames := runtime.CallersFrames(stack)
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, "dgraph-io") {
+			return false
+		}
+		own = own || strings.Contains(f.Function, "patchbay/storage.")
+		if !more {
+			return own
+		}
+	}
+}
+

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+const (
+	rounds    = 5        // medians are of so many
+	batch     = 64 << 10 // bytes of one write of a busy sender
+	window    = 2 << 20  // bytes under way at most
+	roundTime = 60 * time.Second
+)
+
+// scene is what one benchmark of relaying does.
+type scene struct {
+	from, to   string // addresses, with marks for digits
+	size, body int    // see MessageForm
+	names      Names
+	sessions   int    // announced by the node that receives
+	speakers   int    // announced by the node that sends
+	subject    string // for NATS
+	subjects   int    // that the receiver asks for
+	count      int    // stanzas of one round
+}
+
+const (
+	sendNode = "node1." + benchUsers
+	takeNode = "node2." + benchUsers
+	spread   = 1_000_000 // sessions in the table
+	speakers = 100_000
+)
+
+var userAddress = "u" + ToDigits + "@" + benchUsers + "/phone"
+
+// scenes are the rows of the design's table that relay from one link to another.
+var scenes = []struct {
+	name string
+	scene
+}{
+	{"Node250B", scene{from: sendNode, to: takeNode, size: 250, subject: takeNode, subjects: 1, count: 400_000}},
+	{"Node1KB", scene{from: sendNode, to: takeNode, body: 1 << 10, subject: takeNode, subjects: 1, count: 200_000}},
+	{"Node16KB", scene{from: sendNode, to: takeNode, body: 16 << 10, subject: takeNode, subjects: 1, count: 30_000}},
+	{"Users250B", scene{from: sendNode, to: userAddress, size: 250, names: Names{To: Range{N: spread}}, sessions: spread,
+		subject: "u." + ToDigits, subjects: 20_000, count: 400_000}},
+	{"UsersFromUsers250B", scene{from: "s" + FromDigits + "@" + benchUsers + "/phone", to: userAddress, size: 250,
+		names: Names{From: Range{N: speakers}, To: Range{N: spread}}, sessions: spread, speakers: speakers,
+		subject: "u." + ToDigits, subjects: 20_000, count: 400_000}},
+}
+
+// BenchmarkRelay is the CPU time of the server for one stanza from link to link, beside nats-server.
+func BenchmarkRelay(b *testing.B) {
+	for _, s := range scenes {
+		b.Run(s.name, func(b *testing.B) {
+			for b.Loop() {
+				ours := s.patchbay(b)
+				theirs := s.nats(b)
+				compare(b, s.count, ours, theirs)
+			}
+		})
+	}
+}
+
+// rig is a server under test with a load on it.
+type rig struct {
+	*child
+	load *Load
+}
+
+// patchbay starts our server with two nodes.
+func (s *scene) patchbay(tb testing.TB) rig {
+	c := start(tb, "patchbay")
+	send, take := c.link(sendNode), c.link(takeNode)
+	announce(tb, take, takeNode, "u", s.sessions)
+	announce(tb, send, sendNode, "s", s.speakers)
+	return connect(c, s.load(MessageForm(s.from, s.to, s.size, s.body), s.names, send), send, take)
+}
+
+func announce(tb testing.TB, link *Link, node, letter string, n int) {
+	tb.Helper()
+	jid := func(name int) string { return fmt.Sprintf("%s%07d@%s/phone", letter, name, benchUsers) }
+	if err := Announce(link, node, benchUsers, Range{N: n}, jid); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// nats starts a NATS server with two connections.
+func (s *scene) nats(tb testing.TB) rig {
+	c := start(tb, "nats")
+	send, take := c.link(""), c.link("")
+	names := s.names
+	if names.To.N > 0 {
+		names.To.N = s.subjects
+	}
+	if err := subscribe(take, bufio.NewReader(take.Conn), Range{N: s.subjects}, s.subject); err != nil {
+		tb.Fatal(err)
+	}
+	form := natsForm(s.subject, MessageForm(s.from, s.to, s.size, s.body))
+	return connect(c, s.load(form, names, send), send, take)
+}
+
+func (s *scene) load(f *Form, names Names, send *Link) *Load {
+	return &Load{Source: NewSource(f, names, 1, max(1, batch/len(f.sent))), Senders: []*Link{send},
+		Window: int64(window / f.size), Limit: roundTime, Meter: NewMeter()}
+}
+
+// connect starts to read both links of a load.
+func connect(c *child, l *Load, send, take *Link) rig {
+	l.Take(take, NewSink(l.Source.form, l.Meter, 1, take.Other), 256<<10)
+	l.Take(send, NewSink(l.Source.form, l.Meter, 1, send.Other), 4<<10)
+	c.tb.Cleanup(l.Close)
+	return rig{c, l}
+}
+
+// figures are what one round showed.
+type figures struct {
+	cpu    float64 // ns of the server a frame
+	rate   float64 // frames a second
+	allocs float64 // a frame
+}
+
+// round runs one round of a load.
+func (r rig) round(count int) figures {
+	r.tb.Helper()
+	before, cpu := r.tell("stats"), r.cpu()
+	took, err := r.load.Run(count)
+	if err != nil {
+		r.tb.Fatalf("%s: %v", r.role, err)
+	}
+	cpu = r.cpu() - cpu
+	after := r.tell("stats")
+	n := float64(count)
+	return figures{cpu: float64(cpu) / n, rate: n / took.Seconds(), allocs: float64(after.Mallocs-before.Mallocs) / n}
+}
+
+// compare runs rounds of two servers in turn, after one that warms each up, and reports the medians.
+func compare(b *testing.B, count int, ours, theirs rig) {
+	b.Helper()
+	ours.round(count / 4)
+	theirs.round(count / 4)
+	defer ours.profile()()
+	var us, them []figures
+	for range rounds {
+		us = append(us, ours.round(count))
+		them = append(them, theirs.round(count))
+	}
+	cpu, rival := median(us, figures.ns), median(them, figures.ns)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(cpu, "ns-cpu/stanza")
+	b.ReportMetric(rival, "nats-ns-cpu/stanza")
+	b.ReportMetric(cpu/rival, "of-nats")
+	b.ReportMetric(median(us, figures.perSecond), "stanzas/s")
+	b.ReportMetric(median(them, figures.perSecond), "nats-stanzas/s")
+	b.ReportMetric(median(us, figures.objects), "allocs/stanza")
+}
+
+func (f figures) ns() float64        { return f.cpu }
+func (f figures) perSecond() float64 { return f.rate }
+func (f figures) objects() float64   { return f.allocs }
+
+// median is the middle of what get gives for each of an odd number of rounds.
+func median[T any](all []T, get func(T) float64) float64 {
+	v := make([]float64, len(all))
+	for i, x := range all {
+		v[i] = get(x)
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}
