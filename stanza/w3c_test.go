@@ -23,6 +23,8 @@ var (
 	w3cAttr  = regexp.MustCompile(`([A-Z]+)\s*=\s*"([^"]*)"|([A-Z]+)\s*=\s*'([^']*)'`)
 	w3cDecl  = regexp.MustCompile(`^<\?xml\s[^>]*\?>`)
 	excluded = regexp.MustCompile(`<!DOCTYPE|<!--|<\?`)
+
+	cdataForm = regexp.MustCompile(`(?s)<!\[CDATA\[.*?\]\]>`)
 )
 
 // TestW3C puts each document of the suite into a stream, as its one top-level element. The environment
@@ -99,8 +101,8 @@ func w3cCase(t *testing.T, attrs map[string]string, doc []byte) string {
 	spans, _, err := elementsOf(stream)
 	accepted := err == nil && len(spans) == 1 && strings.HasSuffix(play(t, Limits{}, string(stream)), " end")
 	switch {
-	case excluded.Match(doc):
-		if accepted && !bytes.Contains(doc, []byte("<![CDATA[")) {
+	case excluded.Match(cdataForm.ReplaceAll(doc, nil)):
+		if accepted {
 			t.Errorf("%s: passes with a document type, comment or instruction: %q", id, doc)
 		}
 		return "excluded by RFC 6120 11.1, refused"
