@@ -11,9 +11,11 @@ import (
 // session table's memory is touched, so that the cache misses of a batch overlap; then one stanza after the
 // other is authorised, decided and done. An error is a stream error of the stanza's sender.
 func (s *Source) route(w *work, k int) error {
+	w.hashes = w.hashes[:0]
 	for i := range k {
 		s.address(w, &w.items[i])
 	}
+	w.touched += s.r.sessions.TouchAll(w.hashes)
 	for i := range k {
 		w.accepted++
 		if err := s.one(w, &w.items[i]); err != nil {
@@ -35,7 +37,7 @@ func (s *Source) address(w *work, it *item) {
 		if it.from, it.scratch, err = stanza.ParseAddress(h.In(h.From.Value), h.From.Escaped, it.scratch); err != nil {
 			it.fromErr = true
 		} else if it.fromDomain = s.domain(it.from.Domain()); s.users(it.fromDomain) {
-			it.fromHash = s.touch(w, it.from)
+			it.fromHash = s.hash(w, it.from)
 		}
 	}
 	it.place = PlaceNone
@@ -53,7 +55,7 @@ func (s *Source) address(w *work, it *item) {
 	}
 	it.place = it.toDomain.kind
 	if it.place == PlaceUsers && len(it.to.Local()) > 0 {
-		it.toHash = s.touch(w, it.to)
+		it.toHash = s.hash(w, it.to)
 	}
 }
 
@@ -61,9 +63,10 @@ func (s *Source) users(d *domain) bool {
 	return d != nil && d.kind == PlaceUsers && !s.grant.SpeakDomain
 }
 
-func (s *Source) touch(w *work, a stanza.Address) uint64 {
+// hash gives the key of a user's sessions, and notes it to be touched.
+func (s *Source) hash(w *work, a stanza.Address) uint64 {
 	hash := s.r.sessions.Hash(a.Bare())
-	w.touched += s.r.sessions.Touch(hash)
+	w.hashes = append(w.hashes, hash)
 	return hash
 }
 

@@ -31,7 +31,8 @@ type work struct {
 	queues  []*Queue // to flush
 	buf     []byte   // stanzas made here
 	edit    stanza.Edit
-	touched uint64
+	hashes  []uint64 // of the batch, to be touched
+	touched uint64   // the loads' result, so that they are made
 
 	accepted uint64
 	copies   uint64
@@ -40,7 +41,7 @@ type work struct {
 }
 
 func newWork() *work {
-	return &work{matches: make([]storage.Match, 0, 16), queues: make([]*Queue, 0, 64), buf: make([]byte, 0, 1024),
+	return &work{matches: make([]storage.Match, 0, 16), queues: make([]*Queue, 0, 64), buf: make([]byte, 0, 1024), hashes: make([]uint64, 0, 2*batchSize),
 		view: View{Sessions: make([]Candidate, 0, 16), targets: make([]Target, 0, 16)}}
 }
 
