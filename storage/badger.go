@@ -108,6 +108,12 @@ func explain(dir string, err error) error {
 		return fmt.Errorf("write %s: no space (%s): free some, or move the directory, and start again", dir, text)
 	case errors.Is(err, fs.ErrPermission) || has(syscall.EACCES.Error(), syscall.EROFS.Error()):
 		return fmt.Errorf("open %s: no permission to write there (user id %d): change its owner or mode", dir, os.Getuid())
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("open %s: it is not a directory: name another, or move that file away", dir)
+	case has(syscall.EIO.Error()):
+		return fmt.Errorf("use %s: %s: look at the disk's health", dir, cut(text))
+	case has(syscall.EMFILE.Error(), syscall.ENFILE.Error()):
+		return fmt.Errorf("use %s: %s: raise the limit of open files", dir, cut(text))
 	case errors.Is(err, badger.ErrBlockedWrites) || errors.Is(err, badger.ErrDBClosed):
 		return fmt.Errorf("write %s: %w", dir, ErrClosed)
 	}

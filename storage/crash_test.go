@@ -174,7 +174,7 @@ func TestBadDirectory(t *testing.T) {
 		{"a file in its place", func(t *testing.T, dir string) {
 			_ = os.RemoveAll(dir)
 			overwrite(t, dir, nil)
-		}, "not a directory"},
+		}, "it is not a directory"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
