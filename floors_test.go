@@ -32,6 +32,7 @@ var floors = []floor{
 	{"internal/service", []string{"stanza", "storage", "routing"}},
 	{"internal/server", []string{"stanza", "storage", "routing", "internal/stream", "internal/config", "component", "internal/service"}},
 	{"internal/demo", []string{"stanza", "component"}},
+	{"internal/interop", []string{"stanza", "storage", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
 	{"cmd/patchbay", []string{"stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench"}},
 	{"examples/...", []string{"stanza", "component"}}, // what any user of the module can import
