@@ -167,6 +167,10 @@ func writeBanner(w io.Writer, cfg *config.Config, s *server.Server) {
 	if sessions > 0 {
 		state = fmt.Sprintf("%d sessions from before", sessions)
 	}
+	health := "off"
+	if addr := s.HTTPAddr(); addr != "" {
+		health = "http://" + addr + "/healthz and /readyz"
+	}
 	node := cfg.Nodes[0]
 	fmt.Fprintf(w, `patchbay %s   development server: loopback only, no TLS, one secret for all nodes
 
@@ -174,12 +178,12 @@ func writeBanner(w io.Writer, cfg *config.Config, s *server.Server) {
   User domain      %s
   Nodes attach at  %-24s any domain under %s
   Secret           export PATCHBAY_SECRET=%s      (the same next time)
-  Health           http://%s/healthz and /readyz
+  Health           %s
   Data             %-24s %s
 
   Try it           patchbay node a.%[3]s --user alice@%[3]s/phone
                    patchbay node b.%[3]s --user bob@%[3]s/web       (another terminal)
   For production   patchbay serve --config patchbay.yaml
 
-`, version, cfg.Server, cfg.Users[0], s.ComponentAddr(), node.Domain, string(node.Secret[0]), s.HTTPAddr(), cfg.Data, state)
+`, version, cfg.Server, cfg.Users[0], s.ComponentAddr(), node.Domain, string(node.Secret[0]), health, cfg.Data, state)
 }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/server"
+)
+
+func TestLogLine(t *testing.T) {
+	at := time.Date(2026, 11, 22, 14, 2, 38, 0, time.UTC)
+	for _, c := range []struct {
+		level  logrus.Level
+		text   string
+		fields logrus.Fields
+		want   string
+	}{
+		{logrus.InfoLevel, "node attached", logrus.Fields{"link": 1, "grade": "written", "node": "a.im.example", "from": "127.0.0.1:5"},
+			"14:02:38 INFO  node attached   node=a.im.example link=1 from=127.0.0.1:5 grade=written\n"},
+		{logrus.WarnLevel, "node refused", nil, "14:02:38 WARN  node refused\n"},
+		{logrus.ErrorLevel, "two\nlines \x1b[31m", logrus.Fields{"error": "a b", "empty": "", "esc": "\x1b"},
+			"14:02:38 ERROR two\\nlines \\x1b[31m   empty=\"\" error=\"a b\" esc=\"\\x1b\"\n"},
+	} {
+		got, err := (&lineFormatter{stamp: "15:04:05"}).Format(&logrus.Entry{Time: at, Level: c.level, Message: c.text, Data: c.fields})
+		if err != nil || string(got) != c.want {
+			t.Errorf("got  %q\nwant %q (%v)", got, c.want, err)
+		}
+	}
+}
+
+func TestInUse(t *testing.T) {
+	for _, c := range []struct{ addr, want string }{
+		{"127.0.0.1:5347", "127.0.0.1:5347 is in use (Prosody and ejabberd use it too). Choose another: patchbay serve --set listen.component=127.0.0.1:5348"},
+		{"127.0.0.1:7000", "127.0.0.1:7000 is in use. Choose another: patchbay serve --set listen.component=127.0.0.1:0"},
+	} {
+		err := inUse(&server.InUseError{Key: "listen.component", Addr: c.addr, Err: errors.New("in use")})
+		if err.Error() != c.want {
+			t.Errorf("got %q", err)
+		}
+	}
+	other := errors.New("other")
+	if inUse(other) != other {
+		t.Error("another error is changed")
+	}
+}
+
+// A second server on the same port says so in one line, and ends with 1.
+func TestServePortInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var out bytes.Buffer
+	err = serve(t.Context(), &out, "", []string{"data=" + t.TempDir(), "listen.http=", "listen.component=" + ln.Addr().String()})
+	var ee *exitError
+	if !errors.As(err, &ee) || ee.code != exitFailed || !strings.Contains(err.Error(), "is in use") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// The first screen of a newcomer.
+func TestBanner(t *testing.T) {
+	cfg, err := config.Development(config.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Nodes[0].Secret = []config.Secret{"dev-7Qk2mVx9TzR4wB1n"}
+	cfg.Listen.Component, cfg.Listen.HTTP = "127.0.0.1:0", ""
+	s, err := server.New(cfg, server.Options{Version: version, Log: logrus.NewEntry(logrus.New())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Stop() }()
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Data = "./patchbay-data"
+	var out bytes.Buffer
+	writeBanner(&out, cfg, s)
+	got := strings.ReplaceAll(out.String(), s.ComponentAddr()+strings.Repeat(" ", 24-len(s.ComponentAddr())), "127.0.0.1:5347          ")
+	golden(t, "banner.txt", got)
+}
+
+func TestHelp(t *testing.T) {
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetArgs([]string{"--help"})
+	root.SetOut(&out)
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "help.txt", out.String())
+}
+
+// golden compares with testdata/NAME, which PATCHBAY_GOLDEN=update writes.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if os.Getenv("PATCHBAY_GOLDEN") == "update" {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil || string(want) != got {
+		t.Errorf("%s differs (%v):\n%s", path, err, got)
+	}
+}
