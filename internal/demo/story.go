@@ -1,0 +1,185 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	cutFor    = 900 * time.Millisecond // how long a cut lasts
+	slowFor   = 1500 * time.Millisecond
+	slowNap   = 20 * time.Millisecond // what a handler of the slow node takes per message
+	settleFor = 5 * time.Second       // then what is still missing is called lost
+	lookEvery = 20 * time.Millisecond
+)
+
+// storyList is told in this order, one story per key.
+var storyList = []struct {
+	title string
+	tell  func(*Play, context.Context)
+}{
+	{"move a user", (*Play).moveUser},
+	{"cut a node", (*Play).cutNode},
+	{"to an offline user", (*Play).toOffline},
+	{"slow node", (*Play).slowNode},
+}
+
+// stories tells a story at each key, and by itself one after the other while nobody presses any.
+func (p *Play) stories(ctx context.Context) {
+	for next := 0; ; {
+		wait := time.NewTimer(p.stage.Interval)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case key := <-p.keys:
+			wait.Stop()
+			if i, err := strconv.Atoi(key); err == nil && i >= 1 && i <= len(storyList) {
+				storyList[i-1].tell(p, ctx)
+			}
+		case <-wait.C:
+			storyList[next%len(storyList)].tell(p, ctx)
+			next++
+		}
+	}
+}
+
+// moveUser has erin log in on the other node: her session goes with her, and so does the next message.
+func (p *Play) moveUser(ctx context.Context) {
+	const user = "erin/phone"
+	from := p.home(user)
+	to := map[int]int{1: 2, 2: 1}[from]
+	if err := p.actors[to].node.Announce(ctx, p.jid(user)); err != nil {
+		p.tell(Event{Kind: Note, Note: "erin could not move: " + err.Error()})
+		return
+	}
+	p.actors[from].drop(user)
+	p.actors[to].add(user)
+	p.tell(Event{Kind: Moved, From: user, FromNode: p.actors[from].name, ToNode: p.actors[to].name,
+		Note: "has moved; the next message follows her"})
+	p.send(ctx, "story", line{"alice/phone", user, "where are you now?"})
+}
+
+func (a *actor) drop(user string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users = slices.DeleteFunc(a.users, func(u string) bool { return u == user })
+}
+
+func (a *actor) add(user string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users = append(a.users, user)
+}
+
+// cutNode drops the connection of node2 in the middle of everything, and counts what became of the messages that
+// were under way to it.
+func (p *Play) cutNode(ctx context.Context) {
+	const cut = 1
+	_, disorder := p.missing(nil)
+	open := p.actors[cut].gate.cut()
+	p.tell(Event{Kind: Note, Note: "node2 was cut off on purpose; what is for it waits in the router"})
+	sleep(ctx, cutFor)
+	waited := p.underWay(cut)
+	open()
+	lost, late := p.await(ctx, waited)
+	if ctx.Err() != nil {
+		return
+	}
+	order := "in order"
+	if late > disorder {
+		order = fmt.Sprintf("%d out of order", late-disorder)
+	}
+	p.tell(Event{Kind: Note, Outcome: fmt.Sprintf("%d lost", lost),
+		Note: fmt.Sprintf("node2 is back: %d waited, %d came, %s", len(waited), len(waited)-lost, order)})
+}
+
+// toOffline has carol write to somebody who is nowhere: her node is told, so that it can keep the message.
+func (p *Play) toOffline(ctx context.Context) {
+	p.send(ctx, "story", line{"carol/tablet", "grace", "are you there?"})
+}
+
+// slowNode makes the handler of node3 slow: what it cannot take waits in the router, nobody else feels it.
+func (p *Play) slowNode(ctx context.Context) {
+	const slow = 2
+	p.actors[slow].setNap(slowNap)
+	p.tell(Event{Kind: Note, Note: fmt.Sprintf("node3 takes %d ms per message now; what it cannot take waits in the router", slowNap.Milliseconds())})
+	sleep(ctx, slowFor)
+	waited := p.underWay(slow)
+	p.actors[slow].setNap(0)
+	lost, _ := p.await(ctx, waited)
+	if ctx.Err() == nil {
+		p.tell(Event{Kind: Note, Outcome: fmt.Sprintf("%d lost", lost),
+			Note: fmt.Sprintf("node3 is fast again: %d waited, %d came", len(waited), len(waited)-lost)})
+	}
+}
+
+func (a *actor) setNap(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.nap = d
+}
+
+// underWay gives the ids of the messages on their way to a node.
+func (p *Play) underWay(node int) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var ids []string
+	for id, d := range p.open {
+		if d.node == node {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// await waits until the messages have arrived or settleFor has passed. It gives up those that have not and says how
+// many they are, and how many of all messages so far came out of order.
+func (p *Play) await(ctx context.Context, ids []string) (lost int, disorder uint64) {
+	limit := time.Now().Add(settleFor)
+	for {
+		lost, disorder = p.missing(ids)
+		if lost == 0 || ctx.Err() != nil {
+			return lost, disorder
+		}
+		if time.Now().After(limit) {
+			p.giveUp(ids)
+			return lost, disorder
+		}
+		sleep(ctx, lookEvery)
+	}
+}
+
+func (p *Play) giveUp(ids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if _, ok := p.open[id]; ok {
+			delete(p.open, id)
+			p.lost++
+		}
+	}
+}
+
+func (p *Play) missing(ids []string) (lost int, disorder uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if _, ok := p.open[id]; ok {
+			lost++
+		}
+	}
+	return lost, p.disorder
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
