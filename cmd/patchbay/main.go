@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServeCommand(), newNodeCommand(), newVersionCommand())
+	root.AddCommand(newDemoCommand(), newServeCommand(), newNodeCommand(), newVersionCommand())
 	root.SetHelpTemplate(helpTemplate)
 	return root
 }

@@ -59,7 +59,8 @@ type Snapshot struct {
 	Rate      float64 // messages per second
 	P50, P99  time.Duration
 	Accepted  uint64
-	Ends      []Count // accepted is their sum, or the ledger does not add up
+	Made      uint64  // by the server itself: errors, replies
+	Ends      []Count // what was accepted and made is their sum, or the ledger does not add up
 	Events    []Event // oldest first
 	Keys      []Key
 	Attach    string // the command that attaches one more node
@@ -71,7 +72,7 @@ func (s *Snapshot) Balanced() bool {
 	for _, c := range s.Ends {
 		sum += c.N
 	}
-	return sum == s.Accepted
+	return sum == s.Accepted+s.Made
 }
 
 // Source feeds a view.

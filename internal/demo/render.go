@@ -188,6 +188,9 @@ func eventTail(e Event, width int, p palette) string {
 // footer is the ledger, the keys and the invitation; each wraps at word groups where it is too long.
 func footer(s Snapshot, width int, p palette) []string {
 	terms := []string{"accepted " + thousands(s.Accepted)}
+	if s.Made > 0 {
+		terms = append(terms, "+ made "+thousands(s.Made))
+	}
 	for i, c := range s.Ends {
 		sign := "+ "
 		if i == 0 {

@@ -106,7 +106,7 @@ func (p *Play) toOffline(ctx context.Context) {
 func (p *Play) slowNode(ctx context.Context) {
 	const slow = 2
 	p.actors[slow].setNap(slowNap)
-	p.tell(Event{Kind: Note, Note: fmt.Sprintf("node3 takes %d ms per message now; what it cannot take waits in the router", slowNap.Milliseconds())})
+	p.tell(Event{Kind: Note, Note: fmt.Sprintf("node3 takes %d ms per message now; its messages wait, those of the others do not", slowNap.Milliseconds())})
 	sleep(ctx, slowFor)
 	waited := p.underWay(slow)
 	p.actors[slow].setNap(0)
