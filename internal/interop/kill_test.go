@@ -13,83 +13,6 @@ import (
 	"github.com/patchbay-im/patchbay/storage"
 )
 
-// probe is a node that asks, by messages, whom the server knows.
-type probe struct {
-	*node
-
-	mu     sync.Mutex
-	errors map[string]string // guarded by mu: the errors that came back, by id
-	result map[string]bool   // guarded by mu: iqs answered
-}
-
-func newProbe(t *testing.T, s *server) *probe {
-	t.Helper()
-	p := &probe{errors: map[string]string{}, result: map[string]bool{}}
-	p.node = attached(t, s, "probe.im.example", p.take)
-	p.ask(t, "sync", "<sessions xmlns='urn:patchbay:sessions:1' sync='all'><announce jid='probe@im.example/x'/></sessions>", "set")
-	return p
-}
-
-func (p *probe) take(e element) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case e.XMLName.Local == "message" && e.Type == "error":
-		p.errors[e.ID] = e.Inner
-	case e.XMLName.Local == "iq" && e.Type == "result":
-		p.result[e.ID] = true
-	}
-}
-
-// ask sends an iq to the user domain and waits for its result: all that was sent before it has been decided then.
-func (p *probe) ask(t *testing.T, id, payload, kind string) {
-	t.Helper()
-	if err := p.say("<iq type='%s' id='%s' from='probe.im.example' to='im.example'>%s</iq>", kind, id, payload); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the result of "+id, func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.result[id]
-	})
-}
-
-// send sends messages to users.
-func (p *probe) send(prefix string, users []string) (ids []string, err error) {
-	var all strings.Builder
-	for _, user := range users {
-		ids = append(ids, prefix+user)
-		fmt.Fprintf(&all, "<message type='chat' id='%s%s' from='probe@im.example/x' to='%s@im.example/x'><body>there?</body></message>", prefix, user, user)
-	}
-	return ids, p.say("%s", all.String())
-}
-
-// refused gives the errors whose id does not begin with but.
-func (p *probe) refused(but string) (list []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for id, inner := range p.errors {
-		if !strings.HasPrefix(id, but) {
-			list = append(list, id+": "+inner)
-		}
-	}
-	return list
-}
-
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick, late := time.NewTicker(time.Millisecond), time.After(patience)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("wait in vain for %s", what)
-		}
-	}
-}
-
 // killing is a run of TestKill.
 type killing struct {
 	dir    string
@@ -99,7 +22,7 @@ type killing struct {
 	// of one round
 	round int
 	s     *server
-	probe *probe
+	probe *party // asks, by messages, whom the server knows
 	lives []*life
 }
 
@@ -131,7 +54,8 @@ func TestKill(t *testing.T) {
 // live is one life of the server, from its start to its kill.
 func (k *killing) live(t *testing.T) {
 	k.s = serve(t, k.dir)
-	k.probe = newProbe(t, k.s)
+	k.probe = attachParty(t, k.s, "probe")
+	k.probe.ask(t, "set", "<sessions xmlns='urn:patchbay:sessions:1' sync='all'><announce jid='probe@im.example/x'/></sessions>")
 	restate := k.round%2 == 0 // else nobody restates: old incarnations stay, unconfirmed
 	whole := k.round%4 == 0
 	sent, gone := k.ask(t, whole)
@@ -176,7 +100,7 @@ func (k *killing) ask(t *testing.T, whole bool) (sent [][]string, gone []string)
 			users = append(users, o.steady(i))
 		}
 		slices.Sort(users)
-		ids, err := k.probe.send(fmt.Sprintf("wait-%d-", k.round), slices.Compact(users))
+		ids, err := k.send(fmt.Sprintf("wait-%d-", k.round), slices.Compact(users))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,18 +108,28 @@ func (k *killing) ask(t *testing.T, whole bool) (sent [][]string, gone []string)
 		if whole {
 			users = o.some(absent, 30)
 			o.retire(users)
-			ids, err := k.probe.send("gone-", users)
+			ids, err := k.send("gone-", users)
 			if err != nil {
 				t.Fatal(err)
 			}
 			gone = append(gone, ids...)
 		}
 	}
-	k.probe.ask(t, "decided", "<ping xmlns='urn:xmpp:ping'/>", "get")
+	k.probe.ask(t, "get", "<ping xmlns='urn:xmpp:ping'/>")
 	if errs := k.probe.refused(""); len(errs) > 0 {
 		t.Errorf("%d messages to users whose nodes may come back are refused, e.g. %s", len(errs), errs[0])
 	}
 	return sent, gone
+}
+
+// send sends messages of the probe to users.
+func (k *killing) send(prefix string, users []string) (ids []string, err error) {
+	var all strings.Builder
+	for _, user := range users {
+		ids = append(ids, prefix+user)
+		all.WriteString(chat(prefix+user, "probe@im.example/x", user+"@im.example/x", "there?"))
+	}
+	return ids, k.probe.say("%s", all.String())
 }
 
 func (k *killing) attach(t *testing.T) {
@@ -235,12 +169,14 @@ func (k *killing) offline(ids []string) bool {
 	k.probe.mu.Lock()
 	defer k.probe.mu.Unlock()
 	for _, id := range ids {
-		if !strings.Contains(k.probe.errors[id], "<offline") {
+		if !slices.ContainsFunc(k.probe.errors[id], isOffline) {
 			return false
 		}
 	}
 	return true
 }
+
+func isOffline(inner string) bool { return strings.Contains(inner, "<offline") }
 
 // chatter sends to the steady users until the server dies.
 func (k *killing) chatter() {
@@ -253,7 +189,7 @@ func (k *killing) chatter() {
 			return
 		}
 		o := k.owners[i%2]
-		if _, err := k.probe.send(fmt.Sprintf("chat-%d-%d-", k.round, i), []string{o.steady(i % steadyUsers)}); err != nil {
+		if _, err := k.send(fmt.Sprintf("chat-%d-%d-", k.round, i), []string{o.steady(i % steadyUsers)}); err != nil {
 			return
 		}
 	}

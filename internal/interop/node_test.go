@@ -111,6 +111,7 @@ func (n *node) read() {
 		tag, err := n.next()
 		if err != nil {
 			n.closed = err == io.EOF
+			_ = n.conn.Close() // RFC 6120 4.4: what is still to be written would not be read
 			return
 		}
 		if tag.Name.Local == "error" {
