@@ -116,7 +116,7 @@ func (s *Source) bounce(w *work, it *item, why Reason) {
 	if !it.h.From.Set() {
 		to = []byte(s.node.Domain)
 	}
-	if why == BadTo || why == NoTo {
+	if it.place == PlaceNone || it.place == PlaceMalformed {
 		from = []byte(s.r.cfg.Server) // RFC 6120 8.3.1: not from an address that is none
 	}
 	e := why.StanzaError()

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"encoding/xml"
+	"fmt"
 	"runtime"
 	"strconv"
 	"time"
@@ -46,17 +47,51 @@ func accountMux() *mux.ServeMux {
 	)
 }
 
-// answer gives an iq to a mux and sends its reply. What nobody handles is refused (RFC 6120 8.3.3.19).
-func answer(m *mux.ServeMux, src *routing.Source, h *stanza.Header) routing.Reason {
-	raw := h.Raw
-	if h.NeedsEdit() {
-		raw = h.AppendEdited(nil, &stanza.Edit{Prefixes: src.Prefixes()})
+// answer gives an iq get or set to a mux and sends its reply; refused is the reason when nothing there handles it
+// (RFC 6120 8.3.3.19).
+func answer(m *mux.ServeMux, src *routing.Source, q question, refused routing.Reason) routing.Reason {
+	w := q.h.Walk()
+	w.Prefixes = src.Prefixes()
+	if !w.Next() || !w.Next() {
+		return routing.BadStanza
 	}
+	typ := mstanza.GetIQ
+	if q.h.Type == stanza.TypeSet {
+		typ = mstanza.SetIQ
+	}
+	if _, ok := m.IQHandler(typ, xml.Name{Space: string(w.Space()), Local: string(w.Local())}); !ok {
+		return refused
+	}
+	out, err := handle(m, q.plain(src))
+	if err != nil || len(out) == 0 {
+		src.Log.WithError(err).Debug("answer an iq")
+		return refused
+	}
+	src.Reply(out)
+	return routing.None
+}
+
+// plain gives the iq as a document of its own, with the from that it may have left out.
+func (q *question) plain(src *routing.Source) []byte {
+	edit := stanza.Edit{Prefixes: src.Prefixes()}
+	if !q.h.From.Set() {
+		edit.From = q.from.Bytes()
+	} else if !q.h.NeedsEdit() {
+		return q.h.Raw
+	}
+	return q.h.AppendEdited(nil, &edit)
+}
+
+// handle runs a mux over one iq and gives what it wrote.
+func handle(m *mux.ServeMux, raw []byte) ([]byte, error) {
 	d := xml.NewDecoder(bytes.NewReader(raw))
 	tok, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
 	start, ok := tok.(xml.StartElement)
-	if err != nil || !ok {
-		return routing.BadStanza
+	if !ok {
+		return nil, fmt.Errorf("read an iq: it begins with %T", tok)
 	}
 	var out bytes.Buffer
 	e := xml.NewEncoder(&out)
@@ -67,15 +102,7 @@ func answer(m *mux.ServeMux, src *routing.Source, h *stanza.Header) routing.Reas
 	if err == nil {
 		err = e.Flush()
 	}
-	if err != nil {
-		src.Log.WithError(err).Debug("answer an iq")
-		return routing.NotServed
-	}
-	if out.Len() == 0 {
-		return routing.NotServed
-	}
-	src.Reply(out.Bytes())
-	return routing.None
+	return out.Bytes(), err
 }
 
 // reply writes the result of an iq. mellium's own disco handler repeats the request's xmlns, so the payload

@@ -37,6 +37,12 @@ type Service struct {
 	router   *routing.Router
 }
 
+// question is an iq get or set, and the address it came from.
+type question struct {
+	h    *stanza.Header
+	from stanza.Address
+}
+
 // New makes the service over an open session table. Bind completes it.
 func New(cfg Config, sessions *storage.Sessions) *Service {
 	if cfg.Now == nil {
@@ -68,7 +74,7 @@ func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.A
 		return routing.None // an answer to a ping of ours
 	}
 	if len(to.Local()) > 0 && users {
-		return answer(s.account, src, h)
+		return answer(s.account, src, question{h, from}, routing.AccountIQ)
 	}
 	if h.Type == stanza.TypeSet && users {
 		if w := h.Walk(); w.Next() && w.Next() && string(w.Local()) == "sessions" && string(w.Space()) == stanza.NSSessions {
@@ -76,5 +82,5 @@ func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.A
 			return routing.None
 		}
 	}
-	return answer(s.server, src, h)
+	return answer(s.server, src, question{h, from}, routing.NotServed)
 }
