@@ -3,12 +3,15 @@ package bench
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,6 +24,7 @@ type child struct {
 	plain, tls string
 	in         io.WriteCloser
 	out        *bufio.Reader
+	stop       func() // more than once does no harm
 }
 
 // start runs a server until the benchmark ends or stop.
@@ -41,12 +45,13 @@ func start(tb testing.TB, role string, env ...string) *child {
 		tb.Fatal(err)
 	}
 	c := &child{tb: tb, role: role, pid: cmd.Process.Pid, in: in, out: bufio.NewReader(out)}
-	tb.Cleanup(func() {
+	c.stop = sync.OnceFunc(func() {
 		_ = in.Close() // it stops by itself
 		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
 		late.Stop()
 	})
+	tb.Cleanup(c.stop)
 	first := c.read()
 	c.plain, c.tls = first.Plain, first.TLS
 	return c
@@ -96,6 +101,19 @@ func (c *child) memory() int64 {
 	return rss
 }
 
+// settle waits until the server has nothing more to do, as far as its CPU clock tells.
+func (c *child) settle() {
+	c.tb.Helper()
+	for range 250 {
+		before := c.cpu()
+		pause(20 * time.Millisecond)
+		if c.cpu()-before < 500*time.Microsecond {
+			return
+		}
+	}
+	c.tb.Fatalf("%s: still busy without load", c.role)
+}
+
 // profileEnv names a directory for CPU profiles of our server, one a benchmark:
 //
 //	go tool pprof -top DIR/BenchmarkX.prof
@@ -111,20 +129,13 @@ func (c *child) profile() (end func()) {
 	return func() { c.tell("profile-end") }
 }
 
-// dial opens a connection to the server without TLS.
-func (c *child) dial() net.Conn {
+// link attaches to the server as a node, whatever its kind.
+func (c *child) link(domain string) *Link {
 	c.tb.Helper()
 	conn, err := net.Dial("tcp", c.plain)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	return conn
-}
-
-// link attaches to the server as a node, whatever its kind.
-func (c *child) link(domain string) *Link {
-	c.tb.Helper()
-	conn := c.dial()
 	link, err := c.open(conn, domain)
 	if err != nil {
 		c.tb.Fatal(err)
@@ -137,4 +148,44 @@ func (c *child) open(conn net.Conn, domain string) (*Link, error) {
 		return connectNATS(conn)
 	}
 	return Attach(conn, domain, benchSecret)
+}
+
+// atOnce is how many handshakes run at one time: the server admits 100 unauthenticated streams from one address.
+const atOnce = 100
+
+// links attaches many nodes: dial opens the connection, domain names node i.
+func (c *child) links(r Range, dial func() (net.Conn, error)) []*Link {
+	c.tb.Helper()
+	links, faults := make([]*Link, r.N), make(chan error, atOnce)
+	var next atomic.Int64
+	for range atOnce {
+		go func() { // faults has its verdict
+			faults <- func() error {
+				for i := next.Add(1) - 1; i < int64(r.N); i = next.Add(1) - 1 {
+					conn, err := dial()
+					if err != nil {
+						return err
+					}
+					if links[i], err = c.open(conn, fmt.Sprintf("node%07d.%s", r.Lo+int(i), benchUsers)); err != nil {
+						return err
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for range atOnce {
+		if err := <-faults; err != nil {
+			c.tb.Fatalf("%s: %v", c.role, err)
+		}
+	}
+	return links
+}
+
+func (c *child) dialPlain() (net.Conn, error) { return net.Dial("tcp", c.plain) }
+
+func hangUp(links []*Link) {
+	for _, l := range links {
+		_ = l.Conn.Close()
+	}
 }

@@ -26,8 +26,7 @@ type Load struct {
 	Meter   *Meter
 
 	// owned by the goroutine of Run
-	rng  rand.PCG
-	sent int64
+	rng rand.PCG
 
 	wg    sync.WaitGroup
 	links []net.Conn
@@ -93,8 +92,11 @@ func (l *Load) Run(count int) (time.Duration, error) {
 			return 0, err
 		}
 		made += n
-		if err := l.Meter.Wait(l.Source.Due()-l.Window, l.Limit-time.Since(began)); err != nil {
-			return 0, err
+		if due := l.Source.Due(); due-l.Meter.Got() > l.Window {
+			// Half the window at a time: to be woken for each frame would cost more than to send it.
+			if err := l.Meter.Wait(due-l.Window/2, l.Limit-time.Since(began)); err != nil {
+				return 0, err
+			}
 		}
 	}
 	err := l.Meter.Wait(l.Source.Due(), l.Limit-time.Since(began))

@@ -124,4 +124,3 @@ func inIndex(stack []uintptr) bool {
 		}
 	}
 }
-

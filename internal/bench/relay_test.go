@@ -56,27 +56,43 @@ func BenchmarkRelay(b *testing.B) {
 	for _, s := range scenes {
 		b.Run(s.name, func(b *testing.B) {
 			for b.Loop() {
-				ours := s.patchbay(b)
-				theirs := s.nats(b)
-				compare(b, s.count, ours, theirs)
+				compare(b, s.count, s.busy(b, "patchbay"), s.busy(b, "nats"))
 			}
 		})
 	}
 }
 
-// rig is a server under test with a load on it.
-type rig struct {
-	*child
-	load *Load
+// busy starts a server with two nodes and a sender that writes as much as it can.
+func (s *scene) busy(tb testing.TB, role string) rig {
+	c := start(tb, role)
+	send, take := c.link(sendNode), c.link(takeNode)
+	names := s.names
+	if c.role == "patchbay" {
+		announce(tb, take, takeNode, "u", s.sessions)
+		announce(tb, send, sendNode, "s", s.speakers)
+	} else if names.To.N > 0 {
+		names.To.N = s.subjects
+	}
+	f := s.form(c, take)
+	l := &Load{Source: NewSource(f, names, 1, max(1, batch/len(f.sent))), Senders: []*Link{send},
+		Window: int64(window / f.size), Limit: roundTime, Meter: NewMeter()}
+	l.Take(take, NewSink(f, l.Meter, 1, take.Other), 256<<10)
+	l.Take(send, NewSink(f, l.Meter, 1, send.Other), 4<<10)
+	tb.Cleanup(l.Close)
+	return rig{c, l}
 }
 
-// patchbay starts our server with two nodes.
-func (s *scene) patchbay(tb testing.TB) rig {
-	c := start(tb, "patchbay")
-	send, take := c.link(sendNode), c.link(takeNode)
-	announce(tb, take, takeNode, "u", s.sessions)
-	announce(tb, send, sendNode, "s", s.speakers)
-	return connect(c, s.load(MessageForm(s.from, s.to, s.size, s.body), s.names, send), send, take)
+// form is the frame of the scene in the protocol of a server. A receiver of NATS asks for its subjects.
+func (s *scene) form(c *child, take *Link) *Form {
+	c.tb.Helper()
+	f := MessageForm(s.from, s.to, s.size, s.body)
+	if c.role == "patchbay" {
+		return f
+	}
+	if err := subscribe(take, bufio.NewReader(take.Conn), Range{N: s.subjects}, s.subject); err != nil {
+		c.tb.Fatal(err)
+	}
+	return natsForm(s.subject, f)
 }
 
 func announce(tb testing.TB, link *Link, node, letter string, n int) {
@@ -87,32 +103,10 @@ func announce(tb testing.TB, link *Link, node, letter string, n int) {
 	}
 }
 
-// nats starts a NATS server with two connections.
-func (s *scene) nats(tb testing.TB) rig {
-	c := start(tb, "nats")
-	send, take := c.link(""), c.link("")
-	names := s.names
-	if names.To.N > 0 {
-		names.To.N = s.subjects
-	}
-	if err := subscribe(take, bufio.NewReader(take.Conn), Range{N: s.subjects}, s.subject); err != nil {
-		tb.Fatal(err)
-	}
-	form := natsForm(s.subject, MessageForm(s.from, s.to, s.size, s.body))
-	return connect(c, s.load(form, names, send), send, take)
-}
-
-func (s *scene) load(f *Form, names Names, send *Link) *Load {
-	return &Load{Source: NewSource(f, names, 1, max(1, batch/len(f.sent))), Senders: []*Link{send},
-		Window: int64(window / f.size), Limit: roundTime, Meter: NewMeter()}
-}
-
-// connect starts to read both links of a load.
-func connect(c *child, l *Load, send, take *Link) rig {
-	l.Take(take, NewSink(l.Source.form, l.Meter, 1, take.Other), 256<<10)
-	l.Take(send, NewSink(l.Source.form, l.Meter, 1, send.Other), 4<<10)
-	c.tb.Cleanup(l.Close)
-	return rig{c, l}
+// rig is a server under test with a load on it.
+type rig struct {
+	*child
+	load *Load
 }
 
 // figures are what one round showed.
