@@ -281,51 +281,53 @@ func TestCloseEndsStream(t *testing.T) {
 	})
 }
 
+// closeCases are what a node may be doing when Close comes.
+var closeCases = []struct {
+	name string
+	do   func(t *testing.T, f *fakeServer, n *Node, l *fakeLink)
+}{
+	{"nothing", func(*testing.T, *fakeServer, *Node, *fakeLink) {}},
+	{"back-off", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
+		f.away = make(chan struct{})
+		l.conn.Close()
+		synctest.Wait()
+	}},
+	{"restating", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
+		l.conn.Close()
+		l = <-f.links
+		l.next(t) // never answered
+	}},
+	{"announcing", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
+		go func() {
+			if err := n.Announce(context.Background(), alice); !errors.Is(err, ErrClosed) {
+				t.Errorf("announce: got %v", err)
+			}
+		}()
+		l.next(t)
+	}},
+	{"a handler that runs", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
+		l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "sleep"))
+	}},
+	{"a handler that closes", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
+		l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "close"))
+	}},
+	{"a full inbox", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
+		l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "sleep"))
+		go func() {
+			for range 40 {
+				l.write(chat("bob@im.example/web", "alice@im.example/phone", "m2", strings.Repeat("x", DefaultMaxStanza)))
+			}
+		}()
+		synctest.Wait()
+		if !n.inbox.full() {
+			t.Error("the inbox is not full")
+		}
+	}},
+}
+
 // Close ends whatever the node is doing; that nothing of it stays behind is seen by the bubble's end.
 func TestCloseDuring(t *testing.T) {
-	tests := []struct {
-		name string
-		do   func(t *testing.T, f *fakeServer, n *Node, l *fakeLink)
-	}{
-		{"nothing", func(*testing.T, *fakeServer, *Node, *fakeLink) {}},
-		{"back-off", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
-			f.away = make(chan struct{})
-			l.conn.Close()
-			synctest.Wait()
-		}},
-		{"restating", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
-			l.conn.Close()
-			l = <-f.links
-			l.next(t) // never answered
-		}},
-		{"announcing", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
-			go func() {
-				if err := n.Announce(context.Background(), alice); !errors.Is(err, ErrClosed) {
-					t.Errorf("announce: got %v", err)
-				}
-			}()
-			l.next(t)
-		}},
-		{"a handler that runs", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
-			l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "sleep"))
-		}},
-		{"a handler that closes", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
-			l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "close"))
-		}},
-		{"a full inbox", func(t *testing.T, f *fakeServer, n *Node, l *fakeLink) {
-			l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "sleep"))
-			go func() {
-				for range 40 {
-					l.write(chat("bob@im.example/web", "alice@im.example/phone", "m2", strings.Repeat("x", DefaultMaxStanza)))
-				}
-			}()
-			synctest.Wait()
-			if !n.inbox.full() {
-				t.Error("the inbox is not full")
-			}
-		}},
-	}
-	for _, tt := range tests {
+	for _, tt := range closeCases {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFakeServer()

@@ -21,8 +21,9 @@ const fakeSecret = "sixteen bytes or so"
 // server does, when. Each link that the node opens comes out of links.
 type fakeServer struct {
 	links  chan *fakeLink
-	away   chan struct{} // open: nobody listens
-	refuse string        // a stream error's inside, sent instead of <handshake/>
+	away   chan struct{}           // open: nobody listens
+	refuse string                  // a stream error's inside, sent instead of <handshake/>
+	wrap   func(net.Conn) net.Conn // TLS; nil: plain
 }
 
 // fakeLink is the server's end of one link.
@@ -53,6 +54,9 @@ func (f *fakeServer) dial(ctx context.Context, _, addr string) (net.Conn, error)
 		}
 	}
 	mine, theirs := net.Pipe()
+	if f.wrap != nil {
+		mine = f.wrap(mine)
+	}
 	l := &fakeLink{conn: mine, got: make(chan fakeStanza, 1<<16)}
 	go l.serve(f)
 	return theirs, nil

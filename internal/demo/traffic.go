@@ -135,7 +135,7 @@ func (p *Play) receive(node int, m component.Message) {
 	nap := a.nap
 	a.mu.Unlock()
 	if nap > 0 {
-		time.Sleep(nap)
+		sleep(context.Background(), nap)
 	}
 	kind, number, sent, ours := parseID(m.ID)
 	if m.Type == stanza.ErrorMessage {
