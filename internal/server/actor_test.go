@@ -115,18 +115,22 @@ func (a *actor) reset() {
 	a.leave()
 }
 
-// listen makes the actor read again, or stop reading; the kernel then takes little more for it.
+// listen makes the actor read again, or stop reading; the kernel then takes little for it.
 func (a *actor) listen(on bool) {
 	if on == !a.deaf {
 		return
 	}
+	buffer := 4 << 10
 	if a.deaf = !on; on {
-		a.reading.Unlock()
-		return
+		buffer = 1 << 20
 	}
-	a.reading.Lock()
 	if tc, ok := a.conn.(*net.TCPConn); ok {
-		_ = tc.SetReadBuffer(4096)
+		_ = tc.SetReadBuffer(buffer)
+	}
+	if on {
+		a.reading.Unlock()
+	} else {
+		a.reading.Lock()
 	}
 }
 
