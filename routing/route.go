@@ -70,14 +70,22 @@ func (s *Source) hash(w *work, a stanza.Address) uint64 {
 	return hash
 }
 
-// domain finds a domain in the table, through the link's memory of the last one.
+// domain finds a domain in the table, through the link's memory of its own and of the last other one. Entries are
+// never removed, so what is remembered stays true.
 func (s *Source) domain(name []byte) *domain {
-	if s.cached != nil && bytes.Equal(s.cached.name, name) {
-		return s.cached
+	if s.own != nil && bytes.Equal(s.own.name, name) {
+		return s.own
+	}
+	if s.last != nil && bytes.Equal(s.last.name, name) {
+		return s.last
 	}
 	d := s.r.table.find(name)
-	if d != nil && d.kind == PlaceUsers {
-		s.cached = d
+	switch {
+	case d == nil:
+	case d.node == s.node:
+		s.own = d
+	default:
+		s.last = d
 	}
 	return d
 }

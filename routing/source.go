@@ -30,9 +30,10 @@ type Source struct {
 	attached time.Time
 
 	// owned by the reader
-	sc     *stanza.Scanner
-	cached *domain // the last domain looked up: most stanzas of a link go to one user domain
-	sync   SyncState
+	sc   *stanza.Scanner
+	own  *domain // the node's own domain, once it was looked up
+	last *domain // the last other domain looked up: mostly the user domain
+	sync SyncState
 
 	// written by the reader, read by all
 	accepted atomic.Uint64 // stanzas read

@@ -31,17 +31,24 @@ type Table struct {
 	seed maphash.Seed
 
 	// replaced whole under mu, read without it
-	slots atomic.Pointer[[]atomic.Pointer[domain]] // open addressing, a power of two, at most half full
-	byID  atomic.Pointer[[]*Node]                  // by NodeID
+	slots atomic.Pointer[[]slot]  // open addressing, a power of two, at most half full
+	byID  atomic.Pointer[[]*Node] // by NodeID
 
 	// guarded by mu
 	mu    sync.Mutex
 	count int
 }
 
+// slot holds an entry and its hash, so that the entry's own memory is touched only when it is the one. The hash
+// is written before the entry, and never changes.
+type slot struct {
+	hash  atomic.Uint64
+	entry atomic.Pointer[domain]
+}
+
 func newTable() *Table {
 	t := &Table{seed: maphash.MakeSeed()}
-	slots := make([]atomic.Pointer[domain], 64)
+	slots := make([]slot, 64)
 	t.slots.Store(&slots)
 	t.byID.Store(new([]*Node))
 	return t
@@ -51,9 +58,10 @@ func newTable() *Table {
 func (t *Table) find(name []byte) *domain {
 	slots := *t.slots.Load()
 	mask := uint64(len(slots) - 1)
-	for i := maphash.Bytes(t.seed, name) & mask; ; i = (i + 1) & mask {
-		d := slots[i].Load()
-		if d == nil || bytes.Equal(d.name, name) {
+	hash := maphash.Bytes(t.seed, name)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		d := slots[i].entry.Load()
+		if d == nil || slots[i].hash.Load() == hash && bytes.Equal(d.name, name) {
 			return d
 		}
 	}
@@ -73,7 +81,7 @@ func (t *Table) all(kind Place) []*domain {
 	var found []*domain
 	slots := *t.slots.Load()
 	for i := range slots {
-		if d := slots[i].Load(); d != nil && d.kind == kind {
+		if d := slots[i].entry.Load(); d != nil && d.kind == kind {
 			found = append(found, d)
 		}
 	}
@@ -96,10 +104,10 @@ func (t *Table) add(d *domain) *domain {
 	return d
 }
 
-func (t *Table) grown(old []atomic.Pointer[domain]) []atomic.Pointer[domain] {
-	slots := make([]atomic.Pointer[domain], 2*len(old))
+func (t *Table) grown(old []slot) []slot {
+	slots := make([]slot, 2*len(old))
 	for i := range old {
-		if d := old[i].Load(); d != nil {
+		if d := old[i].entry.Load(); d != nil {
 			t.insert(slots, d)
 		}
 	}
@@ -107,13 +115,15 @@ func (t *Table) grown(old []atomic.Pointer[domain]) []atomic.Pointer[domain] {
 	return slots
 }
 
-func (t *Table) insert(slots []atomic.Pointer[domain], d *domain) {
+func (t *Table) insert(slots []slot, d *domain) {
 	mask := uint64(len(slots) - 1)
-	i := maphash.Bytes(t.seed, d.name) & mask
-	for slots[i].Load() != nil {
+	hash := maphash.Bytes(t.seed, d.name)
+	i := hash & mask
+	for slots[i].entry.Load() != nil {
 		i = (i + 1) & mask
 	}
-	slots[i].Store(d)
+	slots[i].hash.Store(hash)
+	slots[i].entry.Store(d)
 }
 
 // number enters a node under its number. The part of the slice that readers have is never written: a longer

@@ -18,7 +18,8 @@ import (
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
-// farewell bounds the end of a stream: writing its last bytes, and waiting for the peer's.
+// farewell bounds the end of a stream: writing its last bytes, and waiting for the peer's. A peer that goes on
+// sending is read for longer, but not for ever: the drain time if it was attached.
 const farewell = 2 * time.Second
 
 // link is one connection of a peer, from accept to close. Its goroutine is the reader.
@@ -223,10 +224,10 @@ func (l *link) end(err error) {
 	switch {
 	case isError && clean:
 		l.src.Log.WithField("reason", se.Condition).Warn("link ended: " + se.Text)
-		l.conn.Finish(se.AppendTo(nil), farewell)
+		l.conn.Finish(se.AppendTo(nil), farewell, l.s.cfg.Timers.Drain)
 	case errors.Is(err, routing.ErrClosed) && clean:
 		l.src.Log.Info("node closed its stream")
-		l.conn.Finish([]byte(stream.CloseTag), farewell)
+		l.conn.Finish([]byte(stream.CloseTag), farewell, l.s.cfg.Timers.Drain)
 	default:
 		l.src.Log.WithField("reason", cause(err)).Warn("link dropped")
 		_ = l.conn.Close()
@@ -263,7 +264,7 @@ func (l *link) refuse(err error) {
 		case <-l.s.ctx.Done():
 		}
 	}
-	l.conn.Finish(l.hs.Refuse(se), farewell)
+	l.conn.Finish(l.hs.Refuse(se), farewell, farewell)
 }
 
 func isTimeout(err error) bool {

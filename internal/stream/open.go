@@ -3,7 +3,6 @@ package stream
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"io"
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
@@ -35,13 +34,14 @@ func AppendHeader(dst []byte, ns, from, id string) []byte {
 	return append(dst, "'>"...)
 }
 
-// Finish writes the last bytes of a stream, ends our half of the connection and waits at most wait for the
-// peer to end its own (RFC 6120 4.4 and 4.9.1.1). What the peer still sends is read and thrown away: closing
-// with unread bytes would reset the connection, and the peer might never see why it ended.
+// Finish writes the last bytes of a stream, ends our half of the connection and waits for the peer to end its own
+// (RFC 6120 4.4 and 4.9.1.1): for quiet without a byte from it, and for at most most altogether. What the peer still
+// sends is read and thrown away. Closing with unread bytes would reset the connection, and with it what the peer has
+// not read yet: the reason for the end, and the stanzas before it.
 // Receive must have returned, and no other goroutine may write.
-func (c *Conn) Finish(last []byte, wait time.Duration) {
+func (c *Conn) Finish(last []byte, quiet, most time.Duration) {
 	defer c.Close()
-	until := time.Now().Add(wait)
+	until := time.Now().Add(most)
 	_ = c.nc.SetDeadline(until)
 	if len(last) > 0 {
 		if _, err := c.nc.Write(last); err != nil {
@@ -53,8 +53,12 @@ func (c *Conn) Finish(last []byte, wait time.Duration) {
 			return
 		}
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(c.nc, maxDiscard))
+	buf := smallBuffers.Get().(*[]byte)
+	defer smallBuffers.Put(buf)
+	for time.Now().Before(until) {
+		_ = c.nc.SetReadDeadline(time.Now().Add(min(quiet, time.Until(until))))
+		if _, err := c.nc.Read(*buf); err != nil {
+			return
+		}
+	}
 }
-
-// maxDiscard bounds what is read and thrown away after the end of a stream.
-const maxDiscard = 1 << 20

@@ -2,8 +2,8 @@ package stream
 
 import "sync"
 
-// The sizes of lent buffers. Bulk senders fill 64 KiB per read; a TLS reader keeps its buffer while it waits,
-// so it begins with 4 KiB and moves up only when a read filled it.
+// The sizes of lent buffers. A reader begins with 4 KiB, moves to 64 KiB when a read filled them, and stays
+// there as long as its peer sends in bulk. A TLS reader keeps its buffer while it waits.
 const (
 	smallBuffer = 4 << 10
 	largeBuffer = 64 << 10
@@ -19,6 +19,7 @@ type receiver struct {
 	feed    Feed
 	limit   int
 	generic bool
+	bulk    bool // the last time the socket was emptied it held more than a small buffer
 	err     error
 
 	lent  *[]byte // the pooled buffer under buf, nil when buf is our own or there is none
@@ -30,10 +31,11 @@ type receiver struct {
 // space returns where the next bytes go: never empty.
 func (r *receiver) space() []byte {
 	switch {
-	case r.buf == nil && r.generic:
-		r.borrow(&smallBuffers)
-	case r.buf == nil:
+	case r.buf == nil && r.bulk:
 		r.borrow(&largeBuffers)
+		r.bulk = false
+	case r.buf == nil:
+		r.borrow(&smallBuffers)
 	case r.end == len(r.buf) && r.start > 0:
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
@@ -52,10 +54,10 @@ func (r *receiver) borrow(p *sync.Pool) {
 func (r *receiver) grow() {
 	old := r.buf[r.start:r.end]
 	if len(r.buf) < largeBuffer {
-		lent := r.lent
+		small := r.lent
 		r.borrow(&largeBuffers)
 		r.end = copy(r.buf, old)
-		smallBuffers.Put(lent)
+		smallBuffers.Put(small)
 		return
 	}
 	next := make([]byte, 2*len(r.buf)) // got bounds what can be left over
@@ -67,6 +69,7 @@ func (r *receiver) grow() {
 // got hands n more bytes to feed and reports whether to go on.
 func (r *receiver) got(n int) bool {
 	r.end += n
+	r.bulk = r.bulk || n >= smallBuffer
 	used, err := r.feed(r.buf[r.start:r.end])
 	r.start += used
 	if err != nil {
@@ -75,8 +78,8 @@ func (r *receiver) got(n int) bool {
 	}
 	if r.start == r.end {
 		r.start, r.end = 0, 0
-		if r.generic && len(r.buf) > smallBuffer {
-			r.release()
+		if len(r.buf) == smallBuffer && r.bulk || r.generic && len(r.buf) > smallBuffer {
+			r.release() // go on with the other size
 		}
 	} else if r.end-r.start > r.limit+largeBuffer {
 		r.err = ErrBufferFull
