@@ -114,19 +114,24 @@ func (c *child) settle() {
 	c.tb.Fatalf("%s: still busy without load", c.role)
 }
 
-// profileEnv names a directory for CPU profiles of our server, one a benchmark:
+// profileEnv names a directory for profiles of our server, of its CPU and of its allocations for each benchmark:
 //
 //	go tool pprof -top DIR/BenchmarkX.prof
 const profileEnv = "PATCHBAY_BENCH_PROFILE"
 
-// profile lets the server write a CPU profile, if asked to, until the returned function is called.
+// profile lets the server write a CPU profile, if asked to, until the returned function is called, and then what has
+// allocated memory in its life.
 func (c *child) profile() (end func()) {
 	dir := os.Getenv(profileEnv)
 	if dir == "" || c.role != "patchbay" {
 		return func() {}
 	}
-	c.tell("profile " + filepath.Join(dir, strings.ReplaceAll(c.tb.Name(), "/", "-")+".prof"))
-	return func() { c.tell("profile-end") }
+	file := filepath.Join(dir, strings.ReplaceAll(c.tb.Name(), "/", "-"))
+	c.tell("profile " + file + ".prof")
+	return func() {
+		c.tell("profile-end")
+		c.tell("allocs " + file + ".allocs")
+	}
 }
 
 // link attaches to the server as a node, whatever its kind.
@@ -140,7 +145,17 @@ func (c *child) link(domain string) *Link {
 	if err != nil {
 		c.tb.Fatal(err)
 	}
+	c.ready(link)
 	return link
+}
+
+// ready waits until the server reads each link: a node that is still attaching may not be reached yet. What a NATS
+// server has answered, it serves.
+func (c *child) ready(links ...*Link) {
+	c.tb.Helper()
+	if c.role == "patchbay" {
+		ready(c.tb, links)
+	}
 }
 
 func (c *child) open(conn net.Conn, domain string) (*Link, error) {

@@ -11,6 +11,7 @@ import (
 
 // Link is one connection to a server under test, past its handshake.
 type Link struct {
+	Node  string // the domain of the node, "" if there is none
 	Conn  net.Conn
 	Rest  []byte // what arrived behind the handshake
 	Other Other  // takes what is no frame

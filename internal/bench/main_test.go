@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -70,7 +71,7 @@ func serve(role string) error {
 	return stop()
 }
 
-// obey runs one command: stats, gc, profile FILE, or profile-end.
+// obey runs one command: stats, gc, profile FILE, profile-end or allocs FILE.
 func obey(line string) reply {
 	var r reply
 	command, file, _ := strings.Cut(line, " ")
@@ -80,20 +81,32 @@ func obey(line string) reply {
 		debug.FreeOSMemory()
 		r.Index = indexBytes()
 	case "profile":
-		f, err := os.Create(file)
-		if err == nil {
-			err = pprof.StartCPUProfile(f)
-		}
-		if err != nil {
-			r.Error = err.Error()
-		}
+		r.Error = text(write(file, pprof.StartCPUProfile))
 	case "profile-end":
 		pprof.StopCPUProfile()
+	case "allocs":
+		r.Error = text(write(file, func(w io.Writer) error { return pprof.Lookup("allocs").WriteTo(w, 0) }))
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	r.Mallocs, r.Heap, r.Goroutines = m.Mallocs, m.HeapAlloc, runtime.NumGoroutine()
 	return r
+}
+
+// write gives a new file to a profile, which may go on writing to it.
+func write(file string, profile func(io.Writer) error) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return profile(f)
+}
+
+func text(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // indexBytes sums what the heap profile says was allocated by package storage itself and is live: the index. Badger,

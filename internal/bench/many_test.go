@@ -26,6 +26,7 @@ func BenchmarkMany(b *testing.B) {
 // many attaches the nodes; each sends and receives.
 func many(c *child, f *Form) rig {
 	links := c.links(Range{N: manyNodes}, c.dialPlain)
+	c.ready(links...)
 	l := &Load{Source: NewSource(f, Names{To: Range{N: manyNodes}}, manyNodes, 1), Senders: links,
 		Window: manyNodes, Limit: roundTime, Meter: NewMeter()}
 	for i, link := range links {

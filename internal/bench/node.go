@@ -39,7 +39,7 @@ func Attach(conn net.Conn, domain, secret string) (*Link, error) {
 		return nil, fmt.Errorf("attach %s: %w", domain, err)
 	}
 	rest, _ := r.Peek(r.Buffered())
-	return &Link{Conn: conn, Rest: bytes.Clone(rest), Other: answerPing}, conn.SetDeadline(time.Time{})
+	return &Link{Node: domain, Conn: conn, Rest: bytes.Clone(rest), Other: answerPing}, conn.SetDeadline(time.Time{})
 }
 
 // streamID reads the response stream header and gives its id.
@@ -77,25 +77,30 @@ var errStanza = errors.New("read stanza: it is neither of the load nor a ping")
 // answerPing answers a ping of the server (XEP-0199): a library would, and the server's proof of what a node has read
 // is built on it.
 func answerPing(b []byte) (n int, answer []byte, err error) {
-	const head = "<iq type='get' "
-	end := bytes.Index(b, []byte("</iq>"))
-	if !strings.HasPrefix(string(b[:min(len(head), len(b))]), head[:min(len(head), len(b))]) {
+	const head = "<iq "
+	if k := min(len(head), len(b)); string(b[:k]) != head[:k] {
 		return 0, nil, fmt.Errorf("%w: %.300q", errStanza, b)
 	}
+	end := bytes.Index(b, []byte("</iq>"))
 	if end < 0 {
 		return 0, nil, nil
 	}
 	n = end + len("</iq>")
-	answer = append(answer, "<iq type='result' id='"...)
-	answer = append(answer, attribute(b[:n], "id")...)
-	answer = append(append(answer, "' from='"...), attribute(b[:n], "to")...)
-	answer = append(append(answer, "' to='"...), attribute(b[:n], "from")...)
-	return n, append(answer, "'/>"...), nil
+	if attribute(b[:n], "type") != "get" {
+		return 0, nil, fmt.Errorf("%w: %.300q", errStanza, b)
+	}
+	return n, []byte("<iq type='result' id='" + attribute(b[:n], "id") + "' from='" + attribute(b[:n], "to") +
+		"' to='" + attribute(b[:n], "from") + "'/>"), nil
 }
 
-func attribute(b []byte, name string) []byte {
-	_, v, _ := bytes.Cut(b, []byte(" "+name+"='"))
-	v, _, _ = bytes.Cut(v, []byte("'"))
+// attribute gives an attribute of the first tag of b as it is written, in either kind of quotes.
+func attribute(b []byte, name string) string {
+	tag, _, _ := strings.Cut(string(b), ">")
+	_, v, found := strings.Cut(tag, " "+name+"=")
+	if !found || v == "" {
+		return ""
+	}
+	v, _, _ = strings.Cut(v[1:], v[:1])
 	return v
 }
 
@@ -114,19 +119,21 @@ func MessageForm(from, to string, size, body int) *Form {
 // perStatement is the most sessions that one statement may hold (protocol.md 1.1).
 const perStatement = 1000
 
-// Announce states sessions in bulk: for each name of the range the full JID that jid gives, in the user domain. It
-// returns when each is committed. Nothing else may be read from the link meanwhile.
-func Announce(link *Link, node, domain string, r Range, jid func(name int) string) error {
-	_ = link.Conn.SetDeadline(time.Now().Add(10 * time.Minute))
+// Announce states sessions in bulk: for each name of the range the full JID jid, with marks ToDigits, in the user
+// domain. It returns when each is committed. Nobody else may read the link meanwhile.
+func Announce(link *Link, domain string, r Range, jid string) error {
 	const ahead = 16 // statements without a result: enough for commits to be grouped
-	in := bufio.NewReader(link.Conn)
+	in := link.reader()
+	item := []byte("<announce jid='" + jid + "'/>")
+	digits := item[bytes.Index(item, []byte(ToDigits)):][:nameDigits]
 	asked, done := 0, 0
 	var b []byte
 	for lo := r.Lo; lo < r.Lo+r.N || done < asked; lo += perStatement {
 		if lo < r.Lo+r.N {
-			b = append(b[:0], "<iq type='set' id='s"+strconv.Itoa(lo)+"' from='"+node+"' to='"+domain+"'><sessions xmlns='"+stanza.NSSessions+"'>"...)
+			b = append(b[:0], "<iq type='set' id='s"+strconv.Itoa(lo)+"' from='"+link.Node+"' to='"+domain+"'><sessions xmlns='"+stanza.NSSessions+"'>"...)
 			for name := lo; name < min(lo+perStatement, r.Lo+r.N); name++ {
-				b = append(append(append(b, "<announce jid='"...), jid(name)...), "'/>"...)
+				putDecimal(digits, uint32(name))
+				b = append(b, item...)
 			}
 			if _, err := link.Conn.Write(append(b, "</sessions></iq>"...)); err != nil {
 				return fmt.Errorf("announce: %w", err)
@@ -136,26 +143,67 @@ func Announce(link *Link, node, domain string, r Range, jid func(name int) strin
 				continue
 			}
 		}
-		if err := result(in); err != nil {
+		if err := link.result(in); err != nil {
 			return fmt.Errorf("announce: %w", err)
 		}
 		done++
 	}
-	return link.Conn.SetDeadline(time.Time{})
+	return link.keep(in)
 }
 
-// result reads one iq, which must be a result.
-func result(r *bufio.Reader) error {
-	var iq []byte
-	for !bytes.HasSuffix(iq, []byte("</iq>")) {
-		part, err := r.ReadSlice('>')
+// Ping asks the server (XEP-0199) and returns when it has answered: what the node sent before has been read. Nobody
+// else may read the link meanwhile.
+func Ping(link *Link, server string) error {
+	in := link.reader()
+	_, err := io.WriteString(link.Conn, "<iq type='get' id='ready' from='"+link.Node+"' to='"+server+"'><ping xmlns='urn:xmpp:ping'/></iq>")
+	if err == nil {
+		err = link.result(in)
+	}
+	if err != nil {
+		return fmt.Errorf("ping %s: %w", server, err)
+	}
+	return link.keep(in)
+}
+
+// reader reads a link by hand for a time, until keep.
+func (l *Link) reader() *bufio.Reader {
+	_ = l.Conn.SetDeadline(time.Now().Add(10 * time.Minute))
+	return bufio.NewReader(io.MultiReader(bytes.NewReader(l.Rest), l.Conn))
+}
+
+// keep leaves what was read too much to the next reader.
+func (l *Link) keep(in *bufio.Reader) error {
+	rest, _ := in.Peek(in.Buffered())
+	l.Rest = bytes.Clone(rest)
+	return l.Conn.SetDeadline(time.Time{})
+}
+
+// result reads iqs up to a result, and answers pings of the server on the way.
+func (l *Link) result(in *bufio.Reader) error {
+	for {
+		var iq []byte
+		for !whole(iq) {
+			part, err := in.ReadSlice('>')
+			if err != nil {
+				return err
+			}
+			iq = append(iq, part...)
+		}
+		if attribute(iq, "type") == "result" {
+			return nil
+		}
+		_, answer, err := l.Other(iq)
+		if err == nil {
+			_, err = l.Conn.Write(answer)
+		}
 		if err != nil {
 			return err
 		}
-		iq = append(iq, part...)
 	}
-	if !bytes.HasPrefix(iq, []byte("<iq type='result'")) {
-		return fmt.Errorf("%w: %.300q", errStanza, iq)
-	}
-	return nil
+}
+
+// whole reports whether one iq ends here: with its end tag, or as an empty element.
+func whole(iq []byte) bool {
+	empty := bytes.HasSuffix(iq, []byte("/>")) && bytes.Count(iq, []byte("<")) == 1
+	return empty || bytes.HasSuffix(iq, []byte("</iq>"))
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bufio"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -68,8 +67,8 @@ func (s *scene) busy(tb testing.TB, role string) rig {
 	send, take := c.link(sendNode), c.link(takeNode)
 	names := s.names
 	if c.role == "patchbay" {
-		announce(tb, take, takeNode, "u", s.sessions)
-		announce(tb, send, sendNode, "s", s.speakers)
+		announce(tb, take, "u", s.sessions)
+		announce(tb, send, "s", s.speakers)
 	} else if names.To.N > 0 {
 		names.To.N = s.subjects
 	}
@@ -95,10 +94,9 @@ func (s *scene) form(c *child, take *Link) *Form {
 	return natsForm(s.subject, f)
 }
 
-func announce(tb testing.TB, link *Link, node, letter string, n int) {
+func announce(tb testing.TB, link *Link, letter string, n int) {
 	tb.Helper()
-	jid := func(name int) string { return fmt.Sprintf("%s%07d@%s/phone", letter, name, benchUsers) }
-	if err := Announce(link, node, benchUsers, Range{N: n}, jid); err != nil {
+	if err := Announce(link, benchUsers, Range{N: n}, letter+ToDigits+"@"+benchUsers+"/phone"); err != nil {
 		tb.Fatal(err)
 	}
 }
