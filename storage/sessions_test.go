@@ -92,16 +92,17 @@ func found(s *Sessions, jid string) []Match {
 	return s.Find(s.Hash(bare), bare, res, nil)
 }
 
+// step is one announce of a session, and what comes of it.
+type step struct {
+	from   int // which node says it
+	prio   int8
+	policy Policy
+	want   Change
+	prev   int // which node is named as the other, 0 for none
+}
+
 func TestAnnounce(t *testing.T) {
-	const alice = "alice@im.example/phone"
-	type step struct {
-		from   int // which node says it
-		prio   int8
-		policy Policy
-		want   Change
-		prev   int // which node is named as the other, 0 for none
-	}
-	cases := []struct {
+	for _, c := range []struct {
 		name   string
 		before func(t *testing.T, n []link) // what happens after the first step
 		steps  []step
@@ -132,8 +133,7 @@ func TestAnnounce(t *testing.T) {
 				t.Errorf("ExpireNode = %d, want 1", got)
 			}
 		}, []step{{1, 0, Take, Created, 0}, {2, 0, Never, Created, 0}}},
-	}
-	for _, c := range cases {
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t, Memory)
 			n := []link{{}, attach(t, s, "node1.im.example"), attach(t, s, "node2.im.example")}
@@ -141,21 +141,24 @@ func TestAnnounce(t *testing.T) {
 				if i == 1 && c.before != nil {
 					c.before(t, n)
 				}
-				got, prev, err := n[st.from].say(t, alice, st.prio, st.policy)
-				if err != nil || got != st.want || prev != n[st.prev].node {
-					t.Fatalf("step %d: got %d, %d, %v; want %d, %d", i, got, prev, err, st.want, n[st.prev].node)
-				}
-				if m := found(s, alice); got != Held && (len(m) != 1 || m[0] != Match{n[st.from].node, st.prio}) {
-					t.Fatalf("step %d: found %v", i, m)
-				}
-			}
-			if c.before == nil && len(c.steps) > 1 {
-				return
-			}
-			if w := s.Where([]byte("alice@im.example")); c.before == nil && (len(w) != 1 || w[0].JID != alice) {
-				t.Errorf("Where = %v", w)
+				announceStep(t, s, n, st)
 			}
 		})
+	}
+}
+
+func announceStep(t *testing.T, s *Sessions, n []link, st step) {
+	t.Helper()
+	const alice = "alice@im.example/phone"
+	got, prev, err := n[st.from].say(t, alice, st.prio, st.policy)
+	if err != nil || got != st.want || prev != n[st.prev].node {
+		t.Fatalf("%+v: got %d, %d, %v; want %d, %d", st, got, prev, err, st.want, n[st.prev].node)
+	}
+	if m := found(s, alice); got != Held && (len(m) != 1 || m[0] != Match{n[st.from].node, st.prio}) {
+		t.Fatalf("%+v: found %v", st, m)
+	}
+	if w := s.Where([]byte("alice@im.example")); len(w) != 1 || w[0].JID != alice {
+		t.Fatalf("%+v: where: %v", st, w)
 	}
 }
 

@@ -19,7 +19,6 @@ import (
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/demo"
 	"github.com/patchbay-im/patchbay/internal/server"
-	"github.com/patchbay-im/patchbay/routing"
 )
 
 func newDemoCommand() *cobra.Command {
@@ -118,17 +117,15 @@ func freePort(cfg *config.Config, used *server.InUseError) bool {
 
 // fill adds to a snapshot what the server knows.
 func fill(shot *demo.Snapshot, s *server.Server, secret config.Secret) {
-	r := s.Router()
-	shot.Server, shot.Component, shot.HTTP = r.Server(), s.ComponentAddr(), "http://"+s.HTTPAddr()
+	shot.Server, shot.Component, shot.HTTP = s.Router().Server(), s.ComponentAddr(), "http://"+s.HTTPAddr()
 	shot.Sessions = s.Sessions().Total()
 	for i := range shot.Nodes {
-		if n := r.Node(shot.Nodes[i].Name + ".im.example"); n != nil && n.State() != routing.Attached {
-			shot.Nodes[i].Grade = demo.Away
-		} else {
+		shot.Nodes[i].Grade = demo.Away
+		if s.Attached(shot.Nodes[i].Name + ".im.example") {
 			shot.Nodes[i].Grade = "written"
 		}
 	}
-	l := settledLedger(r)
+	l := s.Ledger()
 	shot.Accepted, shot.Made = l.Accepted+l.Copies, l.Made
 	shot.Ends = []demo.Count{{Word: "written", N: l.Written}, {Word: "served", N: l.Served}, {Word: "bounced", N: l.Bounced},
 		{Word: "dropped", N: l.Dropped}, {Word: "waiting", N: l.Waiting}}
@@ -136,17 +133,4 @@ func fill(shot *demo.Snapshot, s *server.Server, secret config.Secret) {
 	if _, port, _ := net.SplitHostPort(s.ComponentAddr()); port != "5347" {
 		shot.Attach += " --addr " + s.ComponentAddr()
 	}
-}
-
-// settledLedger reads the ledger at a moment when no stanza is between two counters, if there is one soon.
-func settledLedger(r *routing.Router) routing.Ledger {
-	l := r.Ledger()
-	for range 10 {
-		if ok, _ := l.Adds(); ok {
-			break
-		}
-		time.Sleep(time.Millisecond)
-		l = r.Ledger()
-	}
-	return l
 }

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,6 +150,25 @@ func (s *Server) Ready() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.stopping && (s.router.Complete() || s.settled.Load())
+}
+
+// Attached reports whether a node has a link.
+func (s *Server) Attached(domain string) bool {
+	n := s.router.Node(domain)
+	return n != nil && n.State() == routing.Attached
+}
+
+// Ledger gives the account of every stanza, at a moment when none is between two counters if there is one soon.
+func (s *Server) Ledger() routing.Ledger {
+	l := s.router.Ledger()
+	for range 1000 {
+		if ok, _ := l.Adds(); ok {
+			break
+		}
+		runtime.Gosched()
+		l = s.router.Ledger()
+	}
+	return l
 }
 
 // Start listens. On an error nothing is left listening.
