@@ -253,8 +253,7 @@ func (r *request) commit(b *storage.Batch, replaced []byte) {
 	src, router := r.src, r.s.router
 	b.Commit(func(err error) {
 		if err != nil {
-			src.Log.WithError(err).Error("commit sessions") // no result: nothing is acknowledged that is not on disk
-			return
+			return // no result: nothing is acknowledged that is not on disk. The table has told the server, which ends
 		}
 		if now, _ := src.Node().Source(); now == src {
 			router.Send(src.Node(), out)
