@@ -122,6 +122,16 @@ func balance(t *testing.T, s *server, sent int, all []*party) {
 	t.Logf("%v", l)
 }
 
+// TestStopAtOnce ends the server in the moment in which it begins to listen.
+func TestStopAtOnce(t *testing.T) {
+	data := t.TempDir()
+	for range 5 {
+		s := &server{process: start(t, patchbay(t, data))}
+		s.find(t, listens)
+		s.stop(t)
+	}
+}
+
 // TestStopStuck ends the server while one node takes nothing: it may not hold up the stop beyond the drain time, and
 // whoever has sent to it is answered.
 func TestStopStuck(t *testing.T) {
