@@ -117,7 +117,7 @@ func loadConfig(stderr io.Writer, file string, sets []string) (*config.Config, e
 	for _, set := range sets {
 		key, value, _ := strings.Cut(set, "=")
 		if bad := cfg.Set(key, value); bad != nil {
-			return nil, &exitError{exitUsage, errors.New("--set " + bad.Error())}
+			return nil, &exitError{exitUsage, errors.New(bad.Error())}
 		}
 	}
 	if faults := cfg.Validate(); len(faults) > 0 {
