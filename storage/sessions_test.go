@@ -75,14 +75,6 @@ func (l link) say(t testing.TB, jid string, prio int8, p Policy) (Change, NodeID
 	return c, prev, err
 }
 
-func (l link) withdraw(t testing.TB, jid string) bool {
-	t.Helper()
-	b := l.s.Begin(l.node, l.inc, l.mark)
-	ok := b.Withdraw(split(jid))
-	b.sync(t)
-	return ok
-}
-
 // found is what Find says of a JID, bare or full: "node:priority ..." in no order.
 func found(s *Sessions, jid string) []Match {
 	bare, res := split(jid)

@@ -43,6 +43,14 @@ type question struct {
 	from stanza.Address
 }
 
+// payload goes to the first child of a stanza.
+func payload(h *stanza.Header) (w stanza.Walker, ok bool) {
+	w = h.Walk()
+	w.Next()
+	ok = w.Next()
+	return w, ok
+}
+
 // New makes the service over an open session table. Bind completes it.
 func New(cfg Config, sessions *storage.Sessions) *Service {
 	if cfg.Now == nil {
@@ -77,7 +85,7 @@ func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.A
 		return answer(s.account, src, question{h, from}, routing.AccountIQ)
 	}
 	if h.Type == stanza.TypeSet && users {
-		if w := h.Walk(); w.Next() && w.Next() && string(w.Local()) == "sessions" && string(w.Space()) == stanza.NSSessions {
+		if w, ok := payload(h); ok && string(w.Local()) == "sessions" && string(w.Space()) == stanza.NSSessions {
 			s.statement(src, h, from, to)
 			return routing.None
 		}

@@ -71,9 +71,7 @@ func (s *Service) statement(src *routing.Source, h *stanza.Header, from, to stan
 
 // read takes the statement apart.
 func (r *request) read() *itemError {
-	w := r.h.Walk()
-	w.Next() // iq
-	w.Next() // sessions
+	w, _ := payload(r.h)
 	value, escaped, _ := w.Attr("sync")
 	if escaped {
 		value = stanza.AppendUnescaped(nil, value)
