@@ -22,6 +22,7 @@ func (r *Router) Drain(ctx context.Context) {
 			r.answerBlocks(n.queue.takeAll())
 		}
 	}
+	r.answerFor(r.iqs.take(false, func(*ask) bool { return true }), Stopping) // no reader is left to hear an answer
 	r.flushed(ctx)
 	for _, n := range r.Nodes() {
 		if n.State() == Attached && n.queue.stats().Waiting > 0 {
