@@ -47,7 +47,7 @@ func start(tb testing.TB, role string, env ...string) *child {
 	c := &child{tb: tb, role: role, pid: cmd.Process.Pid, in: in, out: bufio.NewReader(out)}
 	c.stop = sync.OnceFunc(func() {
 		_ = in.Close() // it stops by itself
-		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
 		late.Stop()
 	})

@@ -85,6 +85,7 @@ func obey(line string) reply {
 	case "profile-end":
 		pprof.StopCPUProfile()
 	case "allocs":
+		runtime.GC() // the profile is as of the last collection
 		r.Error = text(write(file, func(w io.Writer) error { return pprof.Lookup("allocs").WriteTo(w, 0) }))
 	}
 	var m runtime.MemStats

@@ -130,3 +130,33 @@ func timed(c *child, do func(), n float64) figures {
 	do()
 	return figures{rate: n / time.Since(began).Seconds(), cpu: float64(c.cpu()-cpu) / n}
 }
+
+// BenchmarkRestart loads a server with five million sessions, stops it, and measures how long it takes from the start of
+// its process until the first stanza arrives at one of them.
+func BenchmarkRestart(b *testing.B) {
+	sessions := 5_000_000
+	if testing.Short() {
+		sessions /= 10
+	}
+	for b.Loop() {
+		data := dataEnv + "=" + b.TempDir()
+		c := start(b, "patchbay", data)
+		link := c.link(takeNode)
+		announce(b, link, "u", sessions)
+		c.tell("gc")
+		c.settle()
+		loaded := c.memory()
+		hangUp([]*Link{link})
+		c.stop()
+
+		s := scene{from: sendNode, to: userAddress, size: 250, names: Names{To: Range{N: sessions}}}
+		began := time.Now()
+		r := s.busy(b, start(b, "patchbay", data))
+		if _, err := r.load.Run(1); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-to-first-stanza")
+		b.ReportMetric(float64(loaded)/(1<<20), "MiB-loaded")
+	}
+}

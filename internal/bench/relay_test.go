@@ -55,15 +55,15 @@ func BenchmarkRelay(b *testing.B) {
 	for _, s := range scenes {
 		b.Run(s.name, func(b *testing.B) {
 			for b.Loop() {
-				compare(b, s.count, s.busy(b, "patchbay"), s.busy(b, "nats"))
+				compare(b, s.count, s.busy(b, start(b, "patchbay")), s.busy(b, start(b, "nats")))
 			}
 		})
 	}
 }
 
-// busy starts a server with two nodes and a sender that writes as much as it can.
-func (s *scene) busy(tb testing.TB, role string) rig {
-	c := start(tb, role)
+// busy gives a server two nodes, and a sender that writes as much as it can.
+func (s *scene) busy(tb testing.TB, c *child) rig {
+	tb.Helper()
 	send, take := c.link(sendNode), c.link(takeNode)
 	names := s.names
 	if c.role == "patchbay" {

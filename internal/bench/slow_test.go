@@ -23,6 +23,7 @@ func BenchmarkSlow(b *testing.B) {
 				stuck = append(stuck, slow(start(b, role), slowNodes))
 			}
 			good, left := median(all, slowFigures.perSecond), median(stuck, slowFigures.perSecond)
+			b.ReportMetric(median(all, slowFigures.ns), prefix+"ns-cpu/stanza")
 			b.ReportMetric(good, prefix+"stanzas/s")
 			b.ReportMetric(left, prefix+"stanzas/s-stuck")
 			b.ReportMetric(left/good, prefix+"kept")
@@ -38,9 +39,11 @@ type slowFigures struct {
 	rate    float64 // stanzas a second to the first two nodes
 	grown   int64   // bytes of RSS
 	bounced int64   // error stanzas that the sender got
+	cpu     float64 // ns of the server for each stanza sent
 }
 
 func (f slowFigures) perSecond() float64 { return f.rate }
+func (f slowFigures) ns() float64        { return f.cpu }
 func (f slowFigures) mib() float64       { return float64(f.grown) / (1 << 20) }
 func (f slowFigures) errors() float64    { return float64(f.bounced) }
 
@@ -78,10 +81,14 @@ func slow(c *child, mute int) slowFigures {
 	}
 	var bounced atomic.Int64
 	l.Skip(send, func(b []byte) { bounced.Add(int64(bytes.Count(b, []byte("</error>")))) })
-	before := c.memory()
+	if mute == 0 {
+		defer c.profile()()
+	}
+	before, cpu := c.memory(), c.cpu()
 	took, err := l.Run(slowCount)
 	if err != nil {
 		c.tb.Fatalf("%s: %v", c.role, err)
 	}
-	return slowFigures{rate: float64(got[0].Load()+got[1].Load()) / took.Seconds(), grown: c.memory() - before, bounced: bounced.Load()}
+	return slowFigures{rate: float64(got[0].Load()+got[1].Load()) / took.Seconds(), grown: c.memory() - before,
+		bounced: bounced.Load(), cpu: float64(c.cpu()-cpu) / slowCount}
 }
