@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -200,5 +202,37 @@ func TestBlockAdvance(t *testing.T) {
 	}
 	if !b.empty() {
 		t.Error("not empty")
+	}
+}
+
+// Many writers and one slow wire: nothing is left lying once the wire takes bytes again.
+func TestQueueConcurrent(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			var writers sync.WaitGroup
+			q := newQueue(1<<20, &writers)
+			w := newWire(10)
+			q.attach(w)
+			var wg sync.WaitGroup
+			for g := range 4 {
+				wg.Go(func() {
+					for i := range 50 {
+						raw := fmt.Sprintf("<%d %s>", g*1000+i, strings.Repeat("x", i))
+						if _, flush := q.put(&stanza.Header{Raw: []byte(raw)}, nil, rec{origin: 1}); flush {
+							q.flush()
+						}
+						w.give(20)
+					}
+				})
+			}
+			wg.Wait()
+			w.give(1 << 20)
+			synctest.Wait()
+			if s := q.stats(); s.Waiting != 0 || s.Bytes != 0 || s.Written != 200 {
+				t.Fatalf("left lying: %+v", s)
+			}
+			q.detach(w)
+			writers.Wait()
+		})
 	}
 }
