@@ -115,19 +115,12 @@ func (a *actor) reset() {
 	a.leave()
 }
 
-// listen makes the actor read again, or stop reading; the kernel then takes little for it.
+// listen makes the actor read again, or stop reading: the kernel still takes some megabytes for it.
 func (a *actor) listen(on bool) {
 	if on == !a.deaf {
 		return
 	}
-	buffer := 4 << 10
 	if a.deaf = !on; on {
-		buffer = 1 << 20
-	}
-	if tc, ok := a.conn.(*net.TCPConn); ok {
-		_ = tc.SetReadBuffer(buffer)
-	}
-	if on {
 		a.reading.Unlock()
 	} else {
 		a.reading.Lock()

@@ -30,6 +30,9 @@ var verbs = []verb{
 		st.until(m[0], func() bool { return st.running().Ready() == (m[1] == "") })
 	}},
 	{form(`the ledger has (\S+) (\d+)`), func(st *stage, m []string) { st.ledgerHas(m[1], uint64(number(m[2]))) }},
+	{form(`the table has (\d+) sessions?`), func(st *stage, m []string) {
+		st.until(m[0], func() bool { return st.running().Sessions().Total() == number(m[1]) })
+	}},
 	{form(`node (\S+) is (attached|away|gone)`), func(st *stage, m []string) { st.nodeIs(m[1], m[2]) }},
 
 	{form(`(\w+) connects( over TLS)?(?: from (\S+))?`), func(st *stage, m []string) { st.actor(m[1]).connect(m[2] != "", m[3]) }},

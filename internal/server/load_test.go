@@ -1,0 +1,206 @@
+package server_test
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// onStage runs steps that are Go on a stage of their own, with the checks of a scene's end.
+func onStage(t *testing.T, steps func(st *stage)) {
+	t.Helper()
+	st := newStage(t)
+	defer st.clear()
+	defer func() {
+		if b, ok := recover().(broken); ok {
+			t.Errorf("%s\n%s", b.says, st.log.text())
+		}
+	}()
+	steps(st)
+	st.end()
+}
+
+// footprint is what peers that have gone must not leave behind.
+func footprint() (heap uint64, goroutines int) {
+	runtime.GC()
+	runtime.GC() // pools are emptied by the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc, runtime.NumGoroutine()
+}
+
+// TestUnauthenticatedLeaveNothing is lesson S14: peers that come, send half a header and go cost nothing for long.
+func TestUnauthenticatedLeaveNothing(t *testing.T) {
+	onStage(t, func(st *stage) {
+		addr := st.running().ComponentAddr()
+		visits := func(n int) {
+			for i := range n {
+				visit(addr, i)
+			}
+			st.actor("last").attach("node1.im.example", house) // by now the server has accepted all before
+			st.actor("last").reset()
+			st.nodeIs("node1.im.example", "away")
+		}
+		visits(300)
+		heap, goroutines := footprint()
+		visits(3000)
+		st.until("no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines+2 })
+		if after, _ := footprint(); after > heap+2<<20 {
+			breakf("3000 visits left %d KiB", (after-heap)>>10)
+		}
+	})
+}
+
+// visit connects, sends a part of an opening, and goes in one of several ways.
+func visit(addr string, i int) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		breakf("visit %d: %v", i, err)
+	}
+	half := header("node1.im.example") + "<handshake>" + strings.Repeat("0", 20)
+	_, _ = conn.Write([]byte(half[:i%len(half)]))
+	if tc := conn.(*net.TCPConn); i%3 == 0 {
+		_ = tc.SetLinger(0)
+	} else if i%3 == 1 {
+		_ = tc.CloseWrite()
+		_, _ = io.Copy(io.Discard, conn) // until the server has ended it
+	}
+	_ = conn.Close()
+}
+
+// TestDeafReceiver is lesson S15: one node that reads nothing, one that sends it far more than limits.queue. The rest go
+// on, what waits is bounded, and each stanza has one end: delivered in order, or returned to its sender.
+func TestDeafReceiver(t *testing.T) {
+	const flood, size = 12000, 1000
+	onStage(t, func(st *stage) {
+		st.set("limits.queue=1MiB")
+		a, b, deaf := st.actor("a"), st.actor("b"), st.actor("c")
+		a.attach("node1.im.example", house)
+		b.attach("node2.im.example", house)
+		deaf.attach("node3.im.example", house)
+		deaf.listen(false)
+		body := strings.Repeat("x", size)
+		a.write([]byte(a.speech("<message from='node1.im.example' to='node3.im.example' id='{n}'><body>"+body+"</body></message>", flood)), 0)
+		a.write([]byte(a.speech("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)), 0)
+		b.expect("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)
+		if q := st.server.Router().Node("node3.im.example").Queue(); q.Bytes > 1<<20+64<<10 {
+			breakf("%d bytes wait", q.Bytes)
+		}
+		a.fence()
+		returned := map[string]bool{}
+		refusal, err := parseElement("<message type='error' from='node3.im.example' to='node1.im.example' id='*'>{error wait/resource-constraint}</message>")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range a.backlog {
+			if err := refusal.match(it.el, st.vars); err != nil {
+				breakf("a received %v: %v", it, err)
+			}
+			returned[it.el.attrs[xml.Name{Local: "id"}]] = true
+		}
+		a.backlog = nil
+		if len(returned) == 0 {
+			breakf("nothing was refused")
+		}
+		deaf.listen(true)
+		for i := 1; i <= flood; i++ {
+			if id := strconv.Itoa(i); !returned[id] {
+				deaf.expect("<message from='node1.im.example' to='node3.im.example' id='"+id+"'><body>*</body></message>", 1)
+			}
+		}
+	})
+}
+
+// TestGateWaits: more than 100 unauthenticated streams of one address wait for their turn (RFC 6120 13.12); other
+// addresses do not.
+func TestGateWaits(t *testing.T) {
+	onStage(t, func(st *stage) {
+		for i := range 100 {
+			a := st.actor(fmt.Sprintf("u%d", i))
+			a.connect(false, "")
+			a.write([]byte(header("node1.im.example")), 0)
+			a.takeHeader(a.next())
+		}
+		late, other := st.actor("late"), st.actor("other")
+		late.connect(false, "")
+		late.write([]byte(header("node2.im.example")), 0)
+		other.connect(false, "127.0.0.2")
+		other.attach("node3.im.example", house)
+		if late.quiet("100ms"); len(late.items) > 0 {
+			breakf("the 101st stream was answered")
+		}
+		st.actor("u7").write([]byte("<handshake>"+digest(st.actor("u7").id, house)+"</handshake>"), 0)
+		st.actor("u7").expect("<handshake/>", 1)
+		late.takeHeader(late.next())
+		late.write([]byte("<handshake>"+digest(late.id, house)+"</handshake>"), 0)
+		late.expect("<handshake/>", 1)
+	})
+}
+
+// TestGateSlowsDown: from the eleventh failure within ten seconds an address gets its errors a second late. It is never
+// refused: who knows the secret attaches at once. Other addresses see nothing of it.
+func TestGateSlowsDown(t *testing.T) {
+	onStage(t, func(st *stage) {
+		wrong := func(name, from string) *actor {
+			a := st.actor(name)
+			a.connect(false, from)
+			a.write([]byte(header("node1.im.example")), 0)
+			a.takeHeader(a.next())
+			a.write([]byte("<handshake>"+digest(a.id, "another-secret-than-it")+"</handshake>"), 0)
+			return a
+		}
+		for range 10 {
+			wrong("a", "").expectEnd("not-authorized", "", "")
+		}
+		slow, other := wrong("a", ""), wrong("b", "127.0.0.2")
+		other.expectEnd("not-authorized", "", "")
+		if len(slow.items) > 0 {
+			breakf("the eleventh failure was answered as fast as another's first")
+		}
+		st.actor("c").attach("node1.im.example", house)
+		slow.expectEnd("not-authorized", "900ms", "")
+	})
+}
+
+// TestHealth asks /healthz and /readyz over HTTP.
+func TestHealth(t *testing.T) {
+	onStage(t, func(st *stage) {
+		st.set("listen.http=127.0.0.1:0")
+		s := st.running()
+		get := func(path string, want int) {
+			resp, err := (&http.Client{Timeout: patience}).Get("http://" + s.HTTPAddr() + path)
+			if err != nil {
+				breakf("%v", err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != want {
+				breakf("%s: %s", path, resp.Status)
+			}
+		}
+		get("/healthz", http.StatusOK)
+		get("/readyz", http.StatusOK)
+		get("/nothing", http.StatusNotFound)
+	})
+}
+
+// TestIdleLinkIsPinged: a link that is silent for timers.ping is pinged (RFC 6120 4.6.3), never by white space.
+func TestIdleLinkIsPinged(t *testing.T) {
+	t.Parallel()
+	onStage(t, func(st *stage) {
+		st.set("timers.ping=1s")
+		a := st.actor("a")
+		a.attach("node1.im.example", house)
+		began := time.Now()
+		a.expect("<iq type='get' id='*' from='"+hub+"' to='node1.im.example'><ping xmlns='urn:xmpp:ping'/></iq>", 1)
+		if d := time.Since(began); d < 900*time.Millisecond {
+			breakf("the ping came after %v", d)
+		}
+	})
+}
