@@ -28,16 +28,18 @@ const Memory = ":memory:"
 
 // Config is all that a server is told. Domains are canonical (RFC 7622 3.2), sizes are bytes, paths are ready to open.
 type Config struct {
-	Server  string   // this server's own address
-	Data    string   // directory of the session table and the queues, or Memory
-	Users   []string // user domains; their users live on nodes
-	Listen  Listen
-	TLS     TLS
-	Nodes   []Node
-	Offline Offline
-	Limits  Limits
-	Timers  Timers
-	Log     Log
+	Server string   // this server's own address
+	Data   string   // directory of the session table and the queues, or Memory
+	Users  []string // user domains; their users live on nodes
+
+	Contacts []string // URIs, XEP-0157
+	Listen   Listen
+	TLS      TLS
+	Nodes    []Node
+	Offline  Offline
+	Limits   Limits
+	Timers   Timers
+	Log      Log
 
 	marks  map[string]Fault // where each key was given, for the faults of Validate
 	broken map[string]bool  // keys that have a fault of their own, of which Validate is silent

@@ -93,11 +93,12 @@ func TestSingle(t *testing.T) {
 		{"listen: {component_tls: ':5348'}", "clash", "needs tls.cert and tls.key", ""},
 		{"listen: {plaintext_from: [10.0.0.1/8]}", "network", "has bits set", "10.0.0.0/8"},
 		{"listen: {plaintext_from: [10.0.0.1]}", "network", "10.0.0.1 is an address, not a network", "10.0.0.1/32"},
+		{"contacts: [ops]", "contact", "ops is not a URI", "mailto:"},
 		{"listen: {plaintext_from: [ten]}", "network", "ten is not a network", ""},
 		{"listen: {s2s: ':5269'}", "later", "listen.s2s is not in this version", "take it out"},
 		{"listen: {http: ':1', https: ':2'}", "unknown", "unknown key listen.https", "did you mean http?"},
 		{"component: ':5347'", "unknown", "unknown key component", "did you mean listen.component?"},
-		{"zebra: 1", "unknown", "unknown key zebra", "known here: data, limits"},
+		{"zebra: 1", "unknown", "unknown key zebra", "known here: contacts, data, limits"},
 		{"listen: 5347", "type", "listen must hold keys", "KEY: VALUE, of component"},
 		{"tls: {cert: a.pem}", "clash", "tls.cert is set, tls.key is not", ""},
 		{"tls: {key: a.pem}", "clash", "tls.key is set, tls.cert is not", ""},
@@ -216,6 +217,7 @@ func TestFull(t *testing.T) {
 server: ${HUB}
 data: ./d$$1
 users: [im.example, vip.example]
+contacts: ["mailto:ops@im.example"]
 listen: {component: "0.0.0.0:1", component_tls: "[::1]:2", plaintext_from: [10.0.0.0/8], http: ""}
 tls: {cert: c.pem, key: /k.pem}
 nodes:
@@ -230,7 +232,7 @@ log: {level: debug, format: json}
 		t.Fatal(screen(faults))
 	}
 	got := fmt.Sprintf("%+v", conf)
-	want := "&{Server:hub1.im.example Data:etc/d$1 Users:[im.example vip.example]" +
+	want := "&{Server:hub1.im.example Data:etc/d$1 Users:[im.example vip.example] Contacts:[mailto:ops@im.example]" +
 		" Listen:{Component:0.0.0.0:1 ComponentTLS:[::1]:2 PlaintextFrom:[10.0.0.0/8] HTTP:}" +
 		" TLS:{Cert:etc/c.pem Key:/k.pem}" +
 		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Conflict:reject}" +

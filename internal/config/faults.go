@@ -23,6 +23,7 @@ const (
 	codeVariable   = "variable"   // ${NAME} is not set or not well written
 	codeDomain     = "domain"
 	codeAddress    = "address"
+	codeContact    = "contact"
 	codeNetwork    = "network"
 	codePath       = "path"
 	codeSecret     = "secret"

@@ -43,6 +43,8 @@ var keys = []key{
 		one(dataKind, of(func(c *Config) *string { return &c.Data }))},
 	{keyUsers, "[im.example]", true, "user domains; their users live on nodes",
 		many(domainKind, of(func(c *Config) *[]string { return &c.Users }))},
+	{"contacts", "[]", true, "whom to write to about this server (XEP-0157), told to those who ask, e.g. [\"mailto:ops@im.example\"]",
+		many(contactKind, of(func(c *Config) *[]string { return &c.Contacts }))},
 
 	{keyComponent, "127.0.0.1:5347", false, `nodes attach here (XEP-0114); "" is off`,
 		one(addressKind, of(func(c *Config) *string { return &c.Listen.Component }))},

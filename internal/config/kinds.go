@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -136,6 +137,13 @@ func mendAddress(text string) string {
 	}
 	return "127.0.0.1:5347, [::1]:5347 or :5347 for all interfaces"
 }
+
+var contactKind = kind[string]{name: "an address to write to", plural: "addresses to write to", read: func(text string, _ scope) (string, *problem) {
+	if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {
+		return "", &problem{codeContact, "is not a URI", "such as mailto:ops@im.example or xmpp:ops@im.example"}
+	}
+	return text, nil
+}}
 
 var networkKind = kind[netip.Prefix]{name: "a network", plural: "networks", read: readNetwork}
 

@@ -78,7 +78,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	svc := service.New(service.Config{Version: opt.Version, Start: now}, sessions)
+	svc := service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
 	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions,
 		links: map[*link]struct{}{}, closing: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -134,14 +134,15 @@ func (s *Service) discoInfo(iq mstanza.IQ, t xmlstream.TokenReadEncoder, start *
 	for _, f := range features {
 		inner = append(inner, info.Feature{Var: f}.TokenReader())
 	}
-	if len(s.cfg.Abuse) > 0 {
-		inner = append(inner, contacts(s.cfg.Abuse))
+	if len(s.cfg.Contacts) > 0 {
+		inner = append(inner, contacts(s.cfg.Contacts))
 	}
 	return reply(t, iq, start.Name, nil, inner...)
 }
 
-// contacts is the form of XEP-0157. Its type is result; mellium's form package can only submit.
-func contacts(abuse []string) xml.TokenReader {
+// contacts is the form of XEP-0157, the same addresses for administration and for abuse. Its type is result;
+// mellium's form package can only submit.
+func contacts(uris []string) xml.TokenReader {
 	field := func(name, typ string, values ...string) xml.TokenReader {
 		var inner []xml.TokenReader
 		for _, v := range values {
@@ -152,7 +153,7 @@ func contacts(abuse []string) xml.TokenReader {
 	form := element("x", "type", "result")
 	form.Name.Space = nsDataForm
 	return xmlstream.Wrap(xmlstream.MultiReader(field("FORM_TYPE", "hidden", nsContacts),
-		field("abuse-addresses", "list-multi", abuse...)), form)
+		field("admin-addresses", "list-multi", uris...), field("abuse-addresses", "list-multi", uris...)), form)
 }
 
 // element makes a start tag from a name and pairs of attribute name and value.

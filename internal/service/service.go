@@ -21,10 +21,10 @@ import (
 
 // Config is what the service tells about the server.
 type Config struct {
-	Version string
-	Start   time.Time        // for XEP-0012
-	Now     func() time.Time // nil is time.Now
-	Abuse   []string         // XEP-0157 contact addresses, as URIs; none unless configured
+	Version  string
+	Start    time.Time        // for XEP-0012
+	Now      func() time.Time // nil is time.Now
+	Contacts []string         // XEP-0157, as URIs
 }
 
 // Service implements routing.Service.
