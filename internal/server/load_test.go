@@ -204,3 +204,20 @@ func TestIdleLinkIsPinged(t *testing.T) {
 		}
 	})
 }
+
+// TestAttachedWhenTold: a peer that has received <handshake/> is attached for all others, at once. Whatever they send next
+// reaches it, behind the <handshake/>.
+func TestAttachedWhenTold(t *testing.T) {
+	onStage(t, func(st *stage) {
+		a, b := st.actor("a"), st.actor("b")
+		a.attach("node1.im.example", house)
+		for i := range 500 {
+			domain := fmt.Sprintf("x%d.im.example", i)
+			b.attach(domain, house)
+			a.write([]byte("<iq type='get' id='q' from='node1.im.example' to='"+domain+"'><q xmlns='u'/></iq>"), 0)
+			b.expect("<iq type='get' id='q' from='node1.im.example' to='"+domain+"'><q xmlns='u'/></iq>", 1)
+			b.write([]byte("<iq type='result' id='q' from='"+domain+"' to='node1.im.example'/>"), 0)
+			a.expect("<iq type='result' id='q' from='"+domain+"' to='node1.im.example'/>", 1)
+		}
+	})
+}
