@@ -56,7 +56,9 @@ func benchmarkFeed(b *testing.B, sessions int, announce bool, size int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		src.Start(&sink{})
+		if err := src.Start(&sink{}, nil); err != nil {
+			b.Fatal(err)
+		}
 		return src
 	}
 	src, dst := attach("node1.im.example"), attach("node2.im.example")

@@ -44,8 +44,10 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 	return src, nil
 }
 
-// Start opens the link's way out: what waited for the node goes first. From here on the node is attached.
-func (s *Source) Start(out Output) {
+// Start opens the link's way out. The node is attached before its peer can read hello, which ends the handshake:
+// who has been told so can be reached. What waited for the node follows hello. After an error the link is to be
+// detached.
+func (s *Source) Start(out Output, hello []byte) error {
 	n := s.node
 	s.out = out
 	n.queue.attach(out)
@@ -57,6 +59,7 @@ func (s *Source) Start(out Output) {
 		n.timer = time.AfterFunc(s.r.cfg.Grace, func() { s.r.unconfirmed(s) })
 	}
 	n.mu.Unlock()
+	return n.queue.begin(out, hello)
 }
 
 // Detach takes the link from its node. The reader must have ended, and writes must be bound to fail soon. What

@@ -119,32 +119,37 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 	q.n++
 }
 
-// flush writes what waits: one try by the caller, the rest by a writer of its own.
+// flush writes what waits: a try or two by the caller, the rest by a writer of its own.
 func (q *Queue) flush() {
 	q.mu.Lock()
 	q.scheduled = false
-	if q.writing || q.out == nil || !q.next() {
+	if q.writing || !q.more() {
 		q.mu.Unlock()
 		return
 	}
 	q.writing = true
-	for try := 0; try < inlineTries; try++ {
+	q.write()
+}
+
+// write is called with mu held and the writing flag set, and gives up both.
+func (q *Queue) write() {
+	for try := 0; q.more(); try++ {
+		if try == inlineTries {
+			q.mu.Unlock()
+			q.wg.Go(q.drain)
+			return
+		}
 		out, cur := q.out, q.cur
 		q.mu.Unlock()
 		n, err := out.TryWrite(cur.b[cur.off:])
 		q.mu.Lock()
 		q.wrote(out, n, err)
-		if !q.more() {
-			q.rest()
-			q.mu.Unlock()
-			return
-		}
-		if q.cur.off > 0 || n == 0 {
-			break // the socket would block
+		if cur.off > 0 && q.cur == cur || n == 0 {
+			try = inlineTries - 1 // the socket would block
 		}
 	}
+	q.rest()
 	q.mu.Unlock()
-	q.wg.Go(q.drain)
 }
 
 // inlineTries bounds how long a reader writes for others: its own block, and what joined meanwhile.
@@ -211,12 +216,23 @@ func (q *Queue) rest() {
 	q.idle.Broadcast()
 }
 
-// attach gives the queue a link to write to; what waited goes first.
+// attach gives the queue a link to write to, and takes the writing flag, so that nothing is written before begin.
 func (q *Queue) attach(out Output) {
 	q.mu.Lock()
 	q.out, q.torn, q.gone = out, false, false
+	q.writing = true
 	q.mu.Unlock()
-	q.flush()
+}
+
+// begin writes hello, the end of the link's handshake, and then what waited, in this order.
+func (q *Queue) begin(out Output, hello []byte) error {
+	_, err := out.Write(hello)
+	q.mu.Lock()
+	if err != nil {
+		q.out = nil
+	}
+	q.write()
+	return err
 }
 
 // detach takes the link away and waits for its writer, which the caller makes sure can not wait for ever (a

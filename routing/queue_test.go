@@ -130,6 +130,7 @@ func (m *queueModel) attach(t *rapid.T) {
 	}
 	m.w = newWire(rapid.SampledFrom([]int{0, 3, 100, 1 << 20}).Draw(t, "room"))
 	m.q.attach(m.w)
+	_ = m.q.begin(m.w, nil)
 }
 
 func (m *queueModel) detach(*rapid.T) {
@@ -170,6 +171,7 @@ func (m *queueModel) finish(t *rapid.T) {
 	m.detach(t)
 	m.w = newWire(1 << 30)
 	m.q.attach(m.w)
+	_ = m.q.begin(m.w, nil)
 	for m.q.stats().Waiting > 0 {
 		runtime.Gosched() // the queue's writer is at it
 	}
@@ -213,6 +215,7 @@ func TestQueueConcurrent(t *testing.T) {
 			q := newQueue(1<<20, &writers)
 			w := newWire(10)
 			q.attach(w)
+			_ = q.begin(w, nil)
 			var wg sync.WaitGroup
 			for g := range 4 {
 				wg.Go(func() {

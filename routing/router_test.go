@@ -91,7 +91,9 @@ func (tb *testbed) attach(name string) *Source {
 	}
 	w := newWire(1 << 30)
 	tb.srcs[name], tb.wires[name] = src, w
-	src.Start(w)
+	if err := src.Start(w, nil); err != nil {
+		tb.t.Fatal(err)
+	}
 	return src
 }
 

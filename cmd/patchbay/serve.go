@@ -46,6 +46,8 @@ func newServeCommand() *cobra.Command {
 // serve runs a server until a signal or until its disk fails.
 func serve(ctx context.Context, stderr io.Writer, file string, sets []string) error {
 	began := time.Now()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // before a node can attach
+	defer stop()
 	cfg, err := loadConfig(stderr, file, sets)
 	if err != nil {
 		return err
@@ -72,21 +74,27 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 			Info("development server: loopback only, no TLS, one secret for all nodes")
 	}
 	log.Infof("ready in %d ms", time.Since(began).Milliseconds())
-	return wait(ctx, s, log, failed)
+	return running{s, log, failed, stop}.wait(ctx)
+}
+
+// running is a server that serves, and what ends it.
+type running struct {
+	s      *server.Server
+	log    *logrus.Logger
+	failed <-chan error
+	stop   func() // stops catching signals
 }
 
 // wait ends the server at a signal; a second signal ends the process at once.
-func wait(ctx context.Context, s *server.Server, log *logrus.Logger, failed <-chan error) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
+func (r running) wait(ctx context.Context) error {
 	select {
-	case err := <-failed:
+	case err := <-r.failed:
 		return &exitError{exitFailed, err} // nothing may be acknowledged any more: end, the disk has what was
 	case <-ctx.Done():
 	}
-	stop()
-	log.Info("stopping: queues are written, links are closed (again to end at once)")
-	if err := s.Stop(); err != nil {
+	r.stop()
+	r.log.Info("stopping: queues are written, links are closed (again to end at once)")
+	if err := r.s.Stop(); err != nil {
 		return &exitError{exitFailed, err}
 	}
 	return nil

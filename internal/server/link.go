@@ -152,12 +152,13 @@ func (l *link) attach() error {
 		src.Detach()
 		return err
 	}
-	if err := l.say([]byte(component.Accepted)); err != nil {
+	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.cfg.Timers.Handshake))
+	if err := src.Start(l.conn, []byte(component.Accepted)); err != nil {
 		src.Detach()
 		return err
 	}
+	_ = l.conn.SetWriteDeadline(time.Time{})
 	l.setSource(src)
-	src.Start(l.conn)
 	src.Log.WithFields(logrus.Fields{"from": l.addr, "grade": "written"}).Info("node attached")
 	return nil
 }
