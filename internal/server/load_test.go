@@ -78,7 +78,6 @@ func visit(addr string, i int) {
 // TestDeafReceiver is lesson S15: one node that reads nothing, one that sends it far more than limits.queue. The rest go
 // on, what waits is bounded, and each stanza has one end: delivered in order, or returned to its sender.
 func TestDeafReceiver(t *testing.T) {
-	const flood, size = 12000, 1000
 	onStage(t, func(st *stage) {
 		st.set("limits.queue=1MiB")
 		a, b, deaf := st.actor("a"), st.actor("b"), st.actor("c")
@@ -86,7 +85,7 @@ func TestDeafReceiver(t *testing.T) {
 		b.attach("node2.im.example", house)
 		deaf.attach("node3.im.example", house)
 		deaf.listen(false)
-		body := strings.Repeat("x", size)
+		body := strings.Repeat("x", bulk)
 		a.write([]byte(a.speech("<message from='node1.im.example' to='node3.im.example' id='{n}'><body>"+body+"</body></message>", flood)), 0)
 		a.write([]byte(a.speech("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)), 0)
 		b.expect("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)
