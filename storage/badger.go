@@ -42,8 +42,10 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 	return o.WithLogger(log)
 }
 
-// openBadger opens a database directory, for this process alone.
-func openBadger(dir string, log *logrus.Entry) (*badger.DB, error) {
+// openBadger opens a database directory, for this process alone. Its log is quiet until that is done, and
+// for ever if it is not: the error that comes back is the one line to tell.
+func openBadger(dir string, l *badgerLog) (*badger.DB, error) {
+	l.quiet.Store(true)
 	if dir != Memory {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, explain(dir, err)
@@ -52,7 +54,6 @@ func openBadger(dir string, log *logrus.Entry) (*badger.DB, error) {
 	if err := checkTables(dir); err != nil {
 		return nil, explain(dir, err)
 	}
-	l := &badgerLog{to: log}
 	db, err := badger.Open(badgerOptions(dir, l))
 	if err == nil && l.ignored.Load() {
 		_ = db.Close() // nothing was written
@@ -61,6 +62,7 @@ func openBadger(dir string, log *logrus.Entry) (*badger.DB, error) {
 	if err != nil {
 		return nil, explain(dir, err)
 	}
+	l.quiet.Store(false)
 	return db, nil
 }
 
@@ -68,18 +70,29 @@ func openBadger(dir string, log *logrus.Entry) (*badger.DB, error) {
 type badgerLog struct {
 	to      *logrus.Entry // nil: nowhere
 	ignored atomic.Bool   // Badger goes on without a table that has a wrong checksum; we do not
+	quiet   atomic.Bool   // the caller is told of the failure: the lines around it are for developers
 }
 
 func (l *badgerLog) Errorf(f string, v ...any) {
 	if strings.HasPrefix(f, "Ignoring table") {
 		l.ignored.Store(true)
 	}
-	l.log(logrus.ErrorLevel, f, v)
+	l.tell(logrus.ErrorLevel, f, v)
 }
 
-func (l *badgerLog) Warningf(f string, v ...any) { l.log(logrus.WarnLevel, f, v) }
+func (l *badgerLog) Warningf(f string, v ...any) { l.tell(logrus.WarnLevel, f, v) }
 func (l *badgerLog) Infof(f string, v ...any)    { l.log(logrus.DebugLevel, f, v) }
 func (l *badgerLog) Debugf(f string, v ...any)   { l.log(logrus.TraceLevel, f, v) }
+
+// tell logs what an operator should see, unless the failure behind it is told by another line: the two
+// errors by their begin are those of a write, which Badger returns as well.
+func (l *badgerLog) tell(at logrus.Level, f string, v []any) {
+	isReturned := strings.HasPrefix(f, "Got error: ") || strings.HasPrefix(f, "writeRequests: ")
+	if l.quiet.Load() || isReturned {
+		at = logrus.DebugLevel
+	}
+	l.log(at, f, v)
+}
 
 func (l *badgerLog) log(at logrus.Level, f string, v []any) {
 	if l.to != nil && l.to.Logger.IsLevelEnabled(at) {
@@ -90,7 +103,9 @@ func (l *badgerLog) log(at logrus.Level, f string, v []any) {
 // explain makes one line of a database error that says what mends it. Badger turns most causes into
 // text, so text is what there is to go by.
 func explain(dir string, err error) error {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	// The line names the directory itself: once is enough.
+	text := strings.ReplaceAll(err.Error(), filepath.Clean(dir)+string(filepath.Separator), "")
+	text = strings.Join(strings.Fields(text), " ")
 	has := func(parts ...string) bool {
 		for _, p := range parts {
 			if strings.Contains(text, p) {

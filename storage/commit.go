@@ -175,6 +175,7 @@ func (c *committer) commit() {
 		if err = c.s.write(&c.group, c.s.nodes.takeDirty()); err != nil {
 			err = explain(c.s.opt.Dir, err)
 			c.failed.Store(&err)
+			c.s.log.quiet.Store(true) // it may repeat one cause each second
 			if c.s.opt.OnFail != nil {
 				c.s.opt.OnFail(err)
 			}

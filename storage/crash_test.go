@@ -203,7 +203,7 @@ func overwrite(t *testing.T, file string, b []byte) {
 
 func TestNewerSchema(t *testing.T) {
 	dir := t.TempDir()
-	db, err := openBadger(dir, nil)
+	db, err := openBadger(dir, &badgerLog{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ type Sessions struct {
 	// set once
 	opt    Options
 	db     *badger.DB
+	log    *badgerLog
 	index  *index
 	nodes  *nodeTable
 	loaded Loaded
@@ -50,13 +51,15 @@ func openSessions(o Options, k knobs) (*Sessions, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	db, err := openBadger(o.Dir, o.Log)
+	log := &badgerLog{to: o.Log}
+	db, err := openBadger(o.Dir, log)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sessions{opt: o, db: db, index: newIndex(k), history: newHistory(), recent: newRecent()}
+	s := &Sessions{opt: o, db: db, log: log, index: newIndex(k), history: newHistory(), recent: newRecent()}
 	s.nodes = newNodeTable(s.index)
 	if err := s.load(); err != nil {
+		log.quiet.Store(true)
 		_ = db.Close() // nothing was written: the load's error is the one to tell
 		return nil, explain(o.Dir, err)
 	}
