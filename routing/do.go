@@ -6,6 +6,10 @@ import (
 
 // do carries a verdict out.
 func (s *Source) do(w *work, it *item, v Verdict) {
+	if v.Action == Deliver && s.join(w, it, v.Targets) {
+		return
+	}
+	s.finishRun(w)
 	switch v.Action {
 	case Deliver:
 		s.deliver(w, it, v)
@@ -68,12 +72,45 @@ func (s *Source) send(w *work, it *item, n *Node) {
 	if flush {
 		w.queues = append(w.queues, n.queue)
 	}
-	if res == putOK {
-		return
-	}
-	if r.class == classRequest {
+	if res != putOK && r.class == classRequest {
 		s.r.iqs.answer(n, it.to.Bytes(), it.asker(s), it.id())
 	}
+	s.unput(w, it, res)
+}
+
+// join adds a stanza to the run of those that go to one and the same node, so that a run costs one lock; false
+// if it has to go alone.
+func (s *Source) join(w *work, it *item, targets []Target) bool {
+	if len(targets) != 1 || s.redo || request(&it.h) || s.r.holds.len.Load() > 0 {
+		return false
+	}
+	q := targets[0].Node.queue
+	if q != w.runTo {
+		s.finishRun(w)
+		w.runTo = q
+	}
+	w.run = append(w.run, it)
+	return true
+}
+
+// finishRun queues the run.
+func (s *Source) finishRun(w *work) {
+	if w.runTo == nil {
+		return
+	}
+	q := w.runTo
+	if q.putRun(s, w, w.run) {
+		w.queues = append(w.queues, q)
+	}
+	run := w.run
+	w.runTo, w.run = nil, w.run[:0]
+	for _, it := range run {
+		s.unput(w, it, it.put)
+	}
+}
+
+// unput does what is left to do when a queue did not take a stanza.
+func (s *Source) unput(w *work, it *item, res putResult) {
 	switch res {
 	case putFull:
 		s.bounce(w, it, QueueFull)
@@ -81,7 +118,11 @@ func (s *Source) send(w *work, it *item, n *Node) {
 		s.bounce(w, it, NodeAway)
 	case putGone: // its grace ended this moment: the table has changed, decide anew
 		s.view(w, it)
-		s.do(w, it, Decide(&it.h, &w.view))
+		if v := Decide(&it.h, &w.view); v.Action == Deliver {
+			s.deliver(w, it, v)
+		} else {
+			s.do(w, it, v)
+		}
 	}
 }
 

@@ -192,6 +192,7 @@ func (s *Source) reply(w *work, it *item) error {
 		it.from, it.scratch, _ = stanza.ParseAddress([]byte(a.asked), false, it.scratch) // canonical already
 	}
 	s.view(w, it)
+	s.finishRun(w)
 	v := Decide(&it.h, &w.view)
 	if v.Action == Deliver {
 		s.do(w, it, v)

@@ -80,25 +80,52 @@ const reserve = 64 << 10
 
 // put queues one stanza: raw as it is, or edited. flush tells the caller to schedule one flush.
 func (q *Queue) put(h *stanza.Header, e *stanza.Edit, r rec) (res putResult, flush bool) {
+	q.mu.Lock()
+	res = q.take(h, e, r)
+	flush = q.promise()
+	q.mu.Unlock()
+	return res, flush
+}
+
+// putRun queues stanzas that follow each other on their way from s to this node, under one lock; each item is
+// told what came of it.
+func (q *Queue) putRun(s *Source, w *work, run []*item) (flush bool) {
+	r := rec{origin: s.node.ID()}
+	q.mu.Lock()
+	for _, it := range run {
+		it.put = q.take(&it.h, s.edit(w, it), r)
+	}
+	flush = q.promise()
+	q.mu.Unlock()
+	return flush
+}
+
+// promise reports whether the caller has to flush: there is something to write, and nobody has promised to.
+// Called with mu held.
+func (q *Queue) promise() bool {
+	if q.out == nil || q.scheduled || q.pend == nil {
+		return false
+	}
+	q.scheduled = true
+	return true
+}
+
+// take queues one stanza if there is room for it. Called with mu held.
+func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 	limit := q.limit
 	if r.origin == 0 {
 		limit += reserve
 	}
-	q.mu.Lock()
 	switch {
 	case r.class == classRequest && q.out == nil:
-		res = putLater
+		return putLater
 	case q.gone:
-		res = putGone
+		return putGone
 	case q.bytes+len(h.Raw) > limit && q.bytes > 0:
-		res = putFull
-	default:
-		q.append(h, e, r)
-		flush = q.out != nil && !q.scheduled
-		q.scheduled = q.scheduled || flush
+		return putFull
 	}
-	q.mu.Unlock()
-	return res, flush
+	q.append(h, e, r)
+	return putOK
 }
 
 func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {

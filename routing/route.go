@@ -19,9 +19,11 @@ func (s *Source) route(w *work, k int) error {
 	for i := range k {
 		w.accepted++
 		if err := s.one(w, &w.items[i]); err != nil {
+			s.finishRun(w)
 			return err
 		}
 	}
+	s.finishRun(w)
 	return nil
 }
 

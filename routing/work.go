@@ -19,7 +19,8 @@ type item struct {
 	toHash     uint64
 	place      Place
 	fromErr    bool
-	scratch    []byte // of addresses that were not canonical as written
+	put        putResult // what came of it in a run
+	scratch    []byte    // of addresses that were not canonical as written
 }
 
 // work is the memory of one Feed, lent from a pool.
@@ -29,7 +30,9 @@ type work struct {
 	view    View
 	matches []storage.Match
 	queues  []*Queue // to flush
-	buf     []byte   // stanzas made here
+	run     []*item  // that go to runTo, one behind the other
+	runTo   *Queue
+	buf     []byte // stanzas made here
 	edit    stanza.Edit
 	hashes  []uint64 // of the batch, to be touched
 	touched uint64   // the loads' result, so that they are made
@@ -41,7 +44,7 @@ type work struct {
 }
 
 func newWork() *work {
-	return &work{matches: make([]storage.Match, 0, 16), queues: make([]*Queue, 0, 64), buf: make([]byte, 0, 1024), hashes: make([]uint64, 0, 2*batchSize),
+	return &work{matches: make([]storage.Match, 0, 16), queues: make([]*Queue, 0, 64), buf: make([]byte, 0, 1024), hashes: make([]uint64, 0, 2*batchSize), run: make([]*item, 0, batchSize),
 		view: View{Sessions: make([]Candidate, 0, 16), targets: make([]Target, 0, 16)}}
 }
 
