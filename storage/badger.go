@@ -19,7 +19,10 @@ import (
 // flush and of a compaction fit in it.
 var reserve = uint64(96 << 20)
 
-var errNoSpace = errors.New("no space left on device")
+var (
+	errNoSpace = errors.New("no space left on device")
+	errInUse   = errors.New("another process has the directory open")
+)
 
 // badgerOptions are for small values, one writer, and an idle server that stays small.
 func badgerOptions(dir string, log *badgerLog) badger.Options {
@@ -50,9 +53,9 @@ func openBadger(dir string, l *badgerLog) (*badger.DB, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, explain(dir, err)
 		}
-	}
-	if err := checkTables(dir); err != nil {
-		return nil, explain(dir, err)
+		if err := verifyLocked(dir); err != nil {
+			return nil, explain(dir, err)
+		}
 	}
 	db, err := badger.Open(badgerOptions(dir, l))
 	if err == nil && l.ignored.Load() {
@@ -64,6 +67,16 @@ func openBadger(dir string, l *badgerLog) (*badger.DB, error) {
 	}
 	l.quiet.Store(false)
 	return db, nil
+}
+
+// verifyLocked keeps other processes from the files that verify looks at.
+func verifyLocked(dir string) error {
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return verify(dir)
 }
 
 // badgerLog passes Badger's log on; what it calls information is of interest to developers only.
@@ -117,7 +130,7 @@ func explain(dir string, err error) error {
 	switch {
 	case errors.Is(err, errSchema):
 		return fmt.Errorf("open %s: %w", dir, err)
-	case has("Another process is using this Badger database"):
+	case errors.Is(err, errInUse) || has("Another process is using this Badger database"):
 		return fmt.Errorf("open %s: %s has it open: stop that one, or give this one a directory of its own", dir, lockHolder(dir))
 	case has(syscall.ENOSPC.Error(), syscall.EDQUOT.Error(), syscall.EFBIG.Error()):
 		return fmt.Errorf("write %s: no space (%s): free some, or move the directory, and start again", dir, text)
