@@ -1,13 +1,11 @@
 package server_test
 
 import (
-	"encoding/xml"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,51 +73,10 @@ func visit(addr string, i int) {
 	_ = conn.Close()
 }
 
-// TestDeafReceiver is lesson S15: one node that reads nothing, one that sends it far more than limits.queue. The rest go
-// on, what waits is bounded, and each stanza has one end: delivered in order, or returned to its sender.
-func TestDeafReceiver(t *testing.T) {
-	onStage(t, func(st *stage) {
-		st.set("limits.queue=1MiB")
-		a, b, deaf := st.actor("a"), st.actor("b"), st.actor("c")
-		a.attach("node1.im.example", house)
-		b.attach("node2.im.example", house)
-		deaf.attach("node3.im.example", house)
-		deaf.listen(false)
-		body := strings.Repeat("x", bulk)
-		a.write([]byte(a.speech("<message from='node1.im.example' to='node3.im.example' id='{n}'><body>"+body+"</body></message>", flood)), 0)
-		a.write([]byte(a.speech("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)), 0)
-		b.expect("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)
-		if q := st.server.Router().Node("node3.im.example").Queue(); q.Bytes > 1<<20+64<<10 {
-			breakf("%d bytes wait", q.Bytes)
-		}
-		a.fence()
-		returned := map[string]bool{}
-		refusal, err := parseElement("<message type='error' from='node3.im.example' to='node1.im.example' id='*'>{error wait/resource-constraint}</message>")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, it := range a.backlog {
-			if err := refusal.match(it.el, st.vars); err != nil {
-				breakf("a received %v: %v", it, err)
-			}
-			returned[it.el.attrs[xml.Name{Local: "id"}]] = true
-		}
-		a.backlog = nil
-		if len(returned) == 0 {
-			breakf("nothing was refused")
-		}
-		deaf.listen(true)
-		for i := 1; i <= flood; i++ {
-			if id := strconv.Itoa(i); !returned[id] {
-				deaf.expect("<message from='node1.im.example' to='node3.im.example' id='"+id+"'><body>*</body></message>", 1)
-			}
-		}
-	})
-}
-
 // TestGateWaits: more than 100 unauthenticated streams of one address wait for their turn (RFC 6120 13.12); other
 // addresses do not.
 func TestGateWaits(t *testing.T) {
+	t.Parallel()
 	onStage(t, func(st *stage) {
 		for i := range 100 {
 			a := st.actor(fmt.Sprintf("u%d", i))
@@ -146,6 +103,7 @@ func TestGateWaits(t *testing.T) {
 // TestGateSlowsDown: from the eleventh failure within ten seconds an address gets its errors a second late. It is never
 // refused: who knows the secret attaches at once. Other addresses see nothing of it.
 func TestGateSlowsDown(t *testing.T) {
+	t.Parallel()
 	onStage(t, func(st *stage) {
 		wrong := func(name, from string) *actor {
 			a := st.actor(name)
@@ -170,6 +128,7 @@ func TestGateSlowsDown(t *testing.T) {
 
 // TestHealth asks /healthz and /readyz over HTTP.
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	onStage(t, func(st *stage) {
 		st.set("listen.http=127.0.0.1:0")
 		s := st.running()
@@ -207,6 +166,7 @@ func TestIdleLinkIsPinged(t *testing.T) {
 // TestAttachedWhenTold: a peer that has received <handshake/> is attached for all others, at once. Whatever they send next
 // reaches it, behind the <handshake/>.
 func TestAttachedWhenTold(t *testing.T) {
+	t.Parallel()
 	onStage(t, func(st *stage) {
 		a, b := st.actor("a"), st.actor("b")
 		a.attach("node1.im.example", house)

@@ -69,6 +69,7 @@ type scene struct {
 
 // TestPlays performs every scene of testdata/plays.
 func TestPlays(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/plays/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no plays: %v", err)

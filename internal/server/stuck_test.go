@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/xml"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -10,25 +11,36 @@ import (
 	"time"
 )
 
-// What floods a node that does not read: more than the kernel takes for it.
-const (
-	flood = 9000
-	bulk  = 1000
-)
+// batch is how many stanzas of a kilobyte are sent at a time to fill what the kernel takes for a node.
+const batch = 500
 
-// flooded has a attached, and a node under node3.im.example that has not read any of the flood that a sent it.
-func flooded(st *stage) (a, deaf *actor) {
+// flooded has a attached, and a node under node3.im.example that reads nothing. a has sent it stanzas, numbered from 1, until
+// enough of them were stuck; last is the number of the last.
+func flooded(st *stage, enough func() bool) (a, deaf *actor, last int) {
 	a, deaf = st.actor("a"), st.actor("deaf")
 	a.attach("node1.im.example", house)
 	deaf.attach("node3.im.example", house)
 	deaf.listen(false)
-	text := "<message from='node1.im.example' to='node3.im.example' id='{n}'><body>" + strings.Repeat("x", bulk) + "</body></message>"
-	a.write([]byte(a.speech(text, flood)), 0)
-	a.fence()
-	if q := st.server.Router().Node("node3.im.example").Queue(); q.Waiting == 0 {
-		breakf("the kernel took it all: %+v", q)
+	body := "<body>" + strings.Repeat("x", 1000) + "</body></message>"
+	for ; last < 40*batch; last += batch {
+		if enough() {
+			return a, deaf, last
+		}
+		var text strings.Builder
+		for i := range batch {
+			fmt.Fprintf(&text, "<message from='node1.im.example' to='node3.im.example' id='%d'>%s", last+i+1, body)
+		}
+		a.write([]byte(text.String()), 0)
+		a.fence()
 	}
-	return a, deaf
+	breakf("the kernel took it all")
+	return a, deaf, last
+}
+
+// stuck tells whether a good part of the flood waits in the server.
+func (st *stage) stuck() bool {
+	n := st.server.Router().Node("node3.im.example")
+	return n != nil && n.Queue().Waiting > batch/2
 }
 
 // id gives the id of a stanza.
@@ -67,28 +79,65 @@ func inOrder(who string, ids []int, first, last int) {
 	}
 }
 
+// TestDeafReceiver is lesson S15: one node that reads nothing, one that sends it more than limits.queue. The rest go on,
+// what waits is bounded, and each stanza has one end: delivered in order, or returned to its sender.
+func TestDeafReceiver(t *testing.T) {
+	t.Parallel()
+	onStage(t, func(st *stage) {
+		st.set("limits.queue=1MiB")
+		b := st.actor("b")
+		b.attach("node2.im.example", house)
+		a, deaf, last := flooded(st, func() bool { return st.server.Router().Ledger().Reasons["queue-full"] > batch })
+		a.write([]byte(a.speech("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)), 0)
+		b.expect("<message from='node1.im.example' to='node2.im.example' id='{n}'/>", 100)
+		if q := st.server.Router().Node("node3.im.example").Queue(); q.Bytes > 1<<20+64<<10 {
+			breakf("%d bytes wait", q.Bytes)
+		}
+		refusal, err := parseElement("<message type='error' from='node3.im.example' to='node1.im.example' id='*'>{error wait/resource-constraint}</message>")
+		if err != nil {
+			breakf("%v", err)
+		}
+		returned := map[int]bool{}
+		for _, it := range a.backlog {
+			if err := refusal.match(it.el, st.vars); err != nil {
+				breakf("a received %v: %v", it, err)
+			}
+			returned[it.id()] = true
+		}
+		a.backlog = nil
+		deaf.listen(true)
+		for i := 1; i <= last; i++ {
+			if !returned[i] && deaf.next().id() != i {
+				breakf("the deaf node has not received %d in its turn", i)
+			}
+		}
+	})
+}
+
 // TestTakeoverMovesQueue is rule B09: a name is taken over while its old link is stuck. Each stanza reaches one of the two
 // links, whole and in order, and none is lost.
 func TestTakeoverMovesQueue(t *testing.T) {
+	t.Parallel()
 	onStage(t, func(st *stage) {
-		_, deaf := flooded(st)
+		_, deaf, last := flooded(st, st.stuck)
 		fresh := st.actor("fresh")
 		fresh.attach("node3.im.example", house)
-		after := fresh.rest(flood)
+		after := fresh.rest(last)
 		deaf.listen(true)
 		before := deaf.rest(0)
 		deaf.leave()
 		inOrder("the old link", before, 1, len(before))
-		inOrder("the new link", after, len(before)+1, flood)
+		inOrder("the new link", after, len(before)+1, last)
 	})
 }
 
 // TestStopBesideDeafNode: the server stops while a node reads nothing. After the drain time what the node has not taken is
 // answered, so that each stanza was either written whole or returned, never both.
 func TestStopBesideDeafNode(t *testing.T) {
+	t.Parallel()
 	onStage(t, func(st *stage) {
 		st.set("timers.drain=200ms")
-		a, deaf := flooded(st)
+		a, deaf, last := flooded(st, st.stuck)
 		st.stop()
 		var returned []int
 		for {
@@ -107,7 +156,7 @@ func TestStopBesideDeafNode(t *testing.T) {
 		deaf.leave()
 		st.wait()
 		inOrder("the deaf node", taken, 1, len(taken))
-		inOrder("the sender", returned, len(taken)+1, flood)
+		inOrder("the sender", returned, len(taken)+1, last)
 	})
 }
 
