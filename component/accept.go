@@ -1,6 +1,7 @@
 package component
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/hex"
@@ -153,20 +154,16 @@ func (h *Handshake) verify(el *stanza.Header) error {
 	return nil
 }
 
-// bareTag reports a start tag without attributes (but a declaration of the content namespace).
+// bareTag reports a start tag with nothing in it but its name, and perhaps a declaration of the content namespace.
 func bareTag(el *stanza.Header) bool {
 	tag := el.Raw[el.NameEnd:]
 	if el.XMLNS.Set() {
+		if el.XMLNS.Outer.Lo != el.NameEnd {
+			return false
+		}
 		tag = el.Raw[el.XMLNS.Outer.Hi:]
 	}
-	for i, c := range tag {
-		switch c {
-		case ' ', '\t', '\r', '\n':
-		default:
-			return tag[i] == '>'
-		}
-	}
-	return false
+	return bytes.HasPrefix(bytes.TrimLeft(tag, " \t\r\n"), []byte(">"))
 }
 
 // matches compares in constant time with each valid secret (S10), whichever of them is right.

@@ -141,9 +141,14 @@ func (s *Source) Reply(raw []byte) { s.r.Send(s.node, raw) }
 
 // Send queues a stanza that the server makes itself for a node, in the node's content namespace. It reports
 // false when it had to be dropped: the node's queue is full, or it is long gone.
-func (r *Router) Send(n *Node, raw []byte) bool {
+func (r *Router) Send(n *Node, raw []byte) bool { return r.send(n, raw, classKeep) }
+
+// Ping queues an iq of the server itself: like any iq get it does not wait for a node that is not here.
+func (r *Router) Ping(n *Node, raw []byte) bool { return r.send(n, raw, classRequest) }
+
+func (r *Router) send(n *Node, raw []byte, c class) bool {
 	h := stanza.Header{Raw: raw}
-	res, flush := n.queue.put(&h, nil, rec{})
+	res, flush := n.queue.put(&h, nil, rec{class: c})
 	if res != putOK {
 		return false
 	}

@@ -40,7 +40,7 @@ func (l *link) replace(domain string) bool {
 		return true
 	}
 	before := old.Reads()
-	l.s.router.Send(node, ping(l.s.cfg.Server, domain))
+	l.s.router.Ping(node, ping(l.s.cfg.Server, domain))
 	select {
 	case <-gone:
 		return true

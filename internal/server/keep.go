@@ -69,7 +69,7 @@ func (l *link) keep(now time.Time) {
 	}
 	if q.Waiting == 0 && now.Sub(p.pinged) >= interval {
 		p.pinged = now
-		l.s.router.Send(src.Node(), ping(l.s.cfg.Server, src.Node().Domain))
+		l.s.router.Ping(src.Node(), ping(l.s.cfg.Server, src.Node().Domain))
 	}
 }
 

@@ -29,6 +29,7 @@ type link struct {
 	conn  *stream.Conn
 	addr  netip.AddrPort
 	plain bool
+	once  sync.Once
 
 	// owned by the reader
 	hs      *component.Handshake
@@ -103,9 +104,11 @@ func (l *link) leave() {
 	}
 }
 
+// ended tells Stop that nothing more can come from this link.
+func (l *link) ended() { l.once.Do(l.s.readers.Done) }
+
 // run reads until the link ends.
 func (l *link) run() error {
-	defer l.s.readers.Done()
 	switch {
 	case !l.entered:
 		return &stanza.StreamError{Condition: "resource-constraint", Text: "too many unauthenticated streams from this address; try again later"}
@@ -210,18 +213,25 @@ func (l *link) end(err error) {
 	if why := l.stopping(); why != nil {
 		err = why
 	}
-	l.leave()
 	if l.src == nil {
+		l.ended()
 		l.refuse(err)
+		l.leave() // one that waits for its penalty is still unauthenticated
 		return
 	}
 	var se *stanza.StreamError
 	isError := errors.As(err, &se)
 	if isError && se.Condition == "system-shutdown" {
+		l.ended()
 		<-l.s.closing // all queues are written, or answered
 	}
-	_ = l.conn.SetWriteDeadline(time.Now().Add(farewell))
+	patience := farewell
+	if isError && se.Condition == "conflict" {
+		patience = 0 // it has just not answered a ping for a second
+	}
+	_ = l.conn.SetWriteDeadline(time.Now().Add(patience))
 	clean := l.src.Detach()
+	l.ended()
 	switch {
 	case isError && clean:
 		l.src.Log.WithField("reason", se.Condition).Warn("link ended: " + se.Text)

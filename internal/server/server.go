@@ -58,7 +58,7 @@ type Server struct {
 
 	settled atomic.Bool // the settle time has passed since Start
 	wg      sync.WaitGroup
-	readers sync.WaitGroup // links whose reader may still accept stanzas
+	readers sync.WaitGroup // links that may still accept stanzas, or leave some in a queue
 	closing chan struct{}  // closed when the links may close their streams
 
 	// guarded by mu
