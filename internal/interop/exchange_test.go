@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -67,6 +68,7 @@ type goTalker struct {
 	side, other string
 	node        *component.Node
 	got         chan struct{} // closed with the last message
+	news        chan struct{} // one value: another message
 	sent        sync.WaitGroup
 
 	// owned by the node's handler
@@ -79,7 +81,7 @@ func newGoTalker(t *testing.T, s *server, addr string, g *goTalker) *goTalker {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	g.got, g.next = make(chan struct{}), map[int]int{}
+	g.got, g.news, g.next = make(chan struct{}), make(chan struct{}, 1), map[int]int{}
 	node, err := component.Dial(ctx, component.Config{Addrs: []string{addr}, Domain: g.side + ".im.example",
 		Secret: s.secret, Users: []string{"im.example"}, Handler: component.Messages(g.take, nil)})
 	if err != nil {
@@ -100,6 +102,10 @@ func newGoTalker(t *testing.T, s *server, addr string, g *goTalker) *goTalker {
 func (g *goTalker) take(m component.Message) {
 	if g.count++; g.count == g.plan.messages {
 		defer close(g.got)
+	}
+	select {
+	case g.news <- struct{}{}:
+	default:
 	}
 	n, err := strconv.Atoi(strings.TrimPrefix(m.ID, g.other+"-"))
 	i, _, _ := g.plan.course(n)
@@ -141,13 +147,17 @@ func (g *goTalker) talk(t *testing.T) {
 
 func (g *goTalker) heard(t *testing.T) {
 	t.Helper()
-	select {
-	case <-g.got:
-		for _, f := range g.faults {
-			t.Error(g.side, f)
+	for over := false; !over; {
+		select {
+		case <-g.got:
+			over = true
+		case <-g.news:
+		case <-time.After(patience):
+			t.Fatalf("%s waits in vain for %d messages", g.side, g.plan.messages)
 		}
-	case <-time.After(5 * patience):
-		t.Errorf("%s waits in vain for %d messages", g.side, g.plan.messages)
+	}
+	for _, f := range g.faults {
+		t.Error(g.side, f)
 	}
 	g.sent.Wait()
 }
@@ -226,6 +236,12 @@ func exchange(t *testing.T, p plan, other string, second func(s *server, addr st
 	up2, down2 := last.record(t)
 	compare(t, p, up1, down2)
 	compare(t, p, up2, down1)
+	has(t, up1, "&lt;", "&amp;", "&#34;", "&#39;", "&#xD;", "😀") // as encoding/xml writes them
+	if other == "s" {
+		for _, b := range bodies {
+			has(t, up2, " "+b.Raw+"</body>")
+		}
+	}
 	if n := up1.stanzas() + up2.stanzas(); l["accepted"] != n {
 		t.Errorf("%d stanzas were sent, %d accepted", n, l["accepted"])
 	}
@@ -239,6 +255,16 @@ func exchange(t *testing.T, p plan, other string, second func(s *server, addr st
 		t.Errorf("the server says %q", faults)
 	}
 	t.Logf("%v", l)
+}
+
+// has sees that a text was on the wire, or the comparison of its copies would show nothing.
+func has(t *testing.T, w wire, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !bytes.Contains(w, []byte(text)) {
+			t.Errorf("nobody has sent %q", text)
+		}
+	}
 }
 
 // compare holds what left the router against what had entered it: the same messages, their bodies to the byte, and

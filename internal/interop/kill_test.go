@@ -38,6 +38,7 @@ func TestKill(t *testing.T) {
 	}
 	for k.round = range rounds {
 		k.live(t)
+		k.stillborn(t)
 		k.table(t)
 		if t.Failed() {
 			t.Fatalf("after kill %d, seed %d", k.round+1, seed)
@@ -221,6 +222,18 @@ func (k *killing) kill(t *testing.T) {
 		wait(t, l.node.over, "the end of the connection")
 	}
 	wait(t, k.probe.over, "the end of the connection")
+}
+
+// stillborn kills a server somewhere in its start.
+func (k *killing) stillborn(t *testing.T) {
+	t.Helper()
+	p := start(t, patchbay(t, k.dir))
+	select {
+	case <-time.After(time.Duration(k.rng.Int64N(int64(100 * time.Millisecond)))):
+	case <-p.ended:
+		t.Errorf("a start after a kill ends with %q", p.output())
+	}
+	p.kill()
 }
 
 // table opens the session table of the killed server and holds it against what the nodes know.

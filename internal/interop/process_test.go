@@ -106,7 +106,7 @@ func (p *process) output() []string {
 	return append([]string(nil), p.lines...)
 }
 
-// find waits for a line that matches, and gives its first group.
+// find waits for a line that matches, as long as there are lines now and then, and gives its last group.
 func (p *process) find(t *testing.T, like *regexp.Regexp) string {
 	t.Helper()
 	late := time.After(patience)
@@ -121,6 +121,7 @@ func (p *process) find(t *testing.T, like *regexp.Regexp) string {
 		}
 		select {
 		case <-p.news:
+			late = time.After(patience)
 		case <-p.ended:
 			over = true
 		case <-late:

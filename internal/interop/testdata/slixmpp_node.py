@@ -1,6 +1,6 @@
 """A node written with slixmpp: announces users, then talks with the node of the test.
 
-stdin:  go | quit            stdout: announced | done | fault TEXT
+stdin:  go | quit            stdout: announced | at NUMBER | done | fault TEXT
 """
 import argparse
 import asyncio
@@ -96,6 +96,8 @@ class Node(ComponentXMPP):
         self.received += 1
         if self.received == self.args.messages:
             say("done")
+        elif self.received % 1000 == 0:
+            say("at", self.received)
 
 
 async def command(node):
