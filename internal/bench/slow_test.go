@@ -9,7 +9,7 @@ import (
 
 const (
 	slowNodes = 3       // that one node sends to, in turn
-	slowCount = 900_000 // a third of it is more than any server keeps for one link
+	slowCount = 900_000 // a third of it is 75 MB, well above limits.queue
 )
 
 // BenchmarkSlow is what two nodes still get when the third, to which the same node sends, stops reading.
