@@ -41,7 +41,7 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 		WithCompression(options.None).
 		WithNumCompactors(2).
 		WithMetricsEnabled(false).
-		WithChecksumVerificationMode(options.OnTableRead) // else damage is read as an early end
+		WithChecksumVerificationMode(options.OnTableRead) // of tables that it makes; verify has read the others
 	return o.WithLogger(log)
 }
 

@@ -59,25 +59,17 @@ func checkList(dir string, tables []string, spans []span, logs bool) error {
 			return fmt.Errorf("%s: %w: it is missing", sst.IDToFilename(id), errDamaged)
 		}
 	}
-	newest, err := checkTables(named, len(loose) > 0)
+	newest, err := checkTables(named)
 	if err != nil {
 		return err
 	}
 	return checkLoose(loose, newest, spans)
 }
 
-// checkTables looks at the ends of tables, and if versions is set gives the highest timestamp of them.
-func checkTables(files []string, versions bool) (newest uint64, err error) {
+// checkTables checks tables, and gives the highest timestamp of them.
+func checkTables(files []string) (newest uint64, err error) {
 	for _, f := range files {
-		t, err := openTable(f)
-		if err != nil {
-			return 0, err
-		}
-		var v uint64
-		if versions {
-			v, err = t.version()
-		}
-		_ = t.file.Close() // only read
+		v, err := tableVersion(f)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", filepath.Base(f), err)
 		}
@@ -89,7 +81,7 @@ func checkTables(files []string, versions bool) (newest uint64, err error) {
 // checkLoose finds the table that the list has lost. One that is not whole was being written.
 func checkLoose(files []string, newest uint64, spans []span) error {
 	for _, f := range files {
-		v, err := checkTables([]string{f}, true)
+		v, err := tableVersion(f)
 		if errors.Is(err, errDamaged) {
 			continue
 		}
@@ -133,7 +125,7 @@ func readList(name string) (list, error) {
 			return nil, fmt.Errorf("%w: a checksum is wrong", errDamaged)
 		}
 		var wrong error
-		err := message(b[:n], func(_, _ uint64, change []byte) { wrong = errors.Join(wrong, l.apply(change)) })
+		err := protoFields(b[:n], func(_, _ uint64, change []byte) { wrong = errors.Join(wrong, l.apply(change)) })
 		if err := errors.Join(err, wrong); err != nil {
 			return nil, err
 		}
@@ -145,7 +137,7 @@ func readList(name string) (list, error) {
 // apply notes one change: field 1 is the number of the table, field 2 is 1 if it was removed.
 func (l list) apply(change []byte) error {
 	var id, removed uint64
-	err := message(change, func(field, number uint64, _ []byte) {
+	err := protoFields(change, func(field, number uint64, _ []byte) {
 		switch field {
 		case 1:
 			id = number
