@@ -50,15 +50,31 @@ func (s *Source) deliver(w *work, it *item, v Verdict) {
 		s.hold(w, it) // others wait for this user already: join their tail
 		return
 	}
-	for i, t := range v.Targets {
-		if i > 0 {
-			w.copies++
-		}
-		s.send(w, it, t.Node)
+	if len(v.Targets) == 1 {
+		s.send(w, it, v.Targets[0].Node)
+		return
+	}
+	w.copies += uint64(len(v.Targets) - 1)
+	for _, t := range v.Targets {
+		s.share(w, it, t.Node)
 	}
 }
 
-// send queues one copy for a node.
+// share queues one of several copies.
+func (s *Source) share(w *work, it *item, n *Node) {
+	res, flush := n.queue.put(&it.h, s.edit(w, it), rec{origin: s.node.ID(), class: classShared})
+	if flush {
+		w.queues = append(w.queues, n.queue)
+	}
+	switch res {
+	case putFull:
+		s.bounce(w, it, QueueFull)
+	case putGone:
+		w.end(OtherCopy)
+	}
+}
+
+// send queues the only copy for a node.
 func (s *Source) send(w *work, it *item, n *Node) {
 	r := rec{origin: s.node.ID()}
 	if request(&it.h) {
@@ -111,12 +127,15 @@ func (s *Source) finishRun(w *work) {
 
 // unput does what is left to do when a queue did not take a stanza.
 func (s *Source) unput(w *work, it *item, res putResult) {
-	switch res {
-	case putFull:
+	switch {
+	case res == putFull:
 		s.bounce(w, it, QueueFull)
-	case putLater:
+	case res == putLater:
 		s.bounce(w, it, NodeAway)
-	case putGone: // its grace ended this moment: the table has changed, decide anew
+	case res == putGone && it.again:
+		s.bounce(w, it, NodeUnknown)
+	case res == putGone: // its grace ended this moment: the table has changed, decide anew, once
+		it.again = true
 		s.view(w, it)
 		if v := Decide(&it.h, &w.view); v.Action == Deliver {
 			s.deliver(w, it, v)

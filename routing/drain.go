@@ -22,11 +22,11 @@ func (r *Router) Drain(ctx context.Context) {
 			r.answerBlocks(n.queue.takeAll())
 		}
 	}
-	r.answerFor(r.iqs.take(false, func(*ask) bool { return true }), Stopping) // no reader is left to hear an answer
+	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	r.flushed(ctx)
 	for _, n := range r.Nodes() {
-		if n.State() == Attached && n.queue.stats().Waiting > 0 {
-			n.queue.cut()
+		if n.queue.stats().Waiting > 0 {
+			n.queue.cut() // it took too long, or its link has dropped meanwhile
 			r.answerBlocks(n.queue.takeAll())
 		}
 	}

@@ -187,9 +187,21 @@ type redo struct {
 const rootTag = "<stream:stream xmlns='" + stanza.NSComponent + "' xmlns:stream='" + stanza.NSStream + "'>"
 
 func newRedo(r *Router) *redo {
-	d := &redo{r: r, w: r.work.Get().(*work), sc: stanza.NewScanner(r.cfg.Limits)}
-	_, _, _ = d.sc.Next([]byte(rootTag), &stanza.Header{}) // a constant that is well-formed
+	d := &redo{r: r, w: r.work.Get().(*work)}
+	d.open()
 	return d
+}
+
+// open begins a stream for stored stanzas. They were within the limits when they came; what was put into them
+// since (a from, a language, declarations of prefixes) must not make them unreadable.
+func (d *redo) open() {
+	lim := d.r.cfg.Limits
+	lim.Stanza += 64 << 10
+	lim.Tag += 64 << 10
+	lim.Attrs += 64
+	lim.Depth++
+	d.sc = stanza.NewScanner(lim)
+	_, _, _ = d.sc.Next([]byte(rootTag), &stanza.Header{}) // a constant that is well-formed
 }
 
 func (d *redo) close() {
@@ -197,14 +209,16 @@ func (d *redo) close() {
 	d.r.work.Put(d.w)
 }
 
-// read makes an item of a stored stanza and looks up its addresses.
+// read makes an item of a stored stanza and looks up its addresses. A stanza that cannot be read takes no other
+// with it: the next one begins a new stream.
 func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
 	src := &Source{r: d.r, node: origin, sc: d.sc, redo: true, grant: &Grant{SpeakDomain: true}}
 	d.w.src = src
 	it := &d.w.items[0]
 	tok, _, err := d.sc.Next(raw, &it.h)
 	if err != nil || tok != stanza.Element {
-		return src, it, false // it was whole and valid when it came; a change of limits may refuse it now
+		d.open()
+		return src, it, false
 	}
 	src.address(d.w, it)
 	src.view(d.w, it)
@@ -215,7 +229,7 @@ func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
 func (d *redo) held(h held) bool {
 	src, it, ok := d.read(h.raw, h.origin)
 	if !ok {
-		d.w.end(NodeLeft)
+		d.w.end(Unreadable)
 		return true
 	}
 	v := Decide(&it.h, &d.w.view)
@@ -240,15 +254,64 @@ func (r *Router) decideAgain(n *Node, blocks []*block) {
 	defer again.close()
 	for _, b := range blocks {
 		b.each(func(raw []byte, rc rec) {
-			origin := r.table.node(rc.origin)
-			src, it, ok := again.read(raw, origin)
-			if origin == nil || !ok {
-				again.w.end(NodeLeft)
-			} else {
-				src.do(again.w, it, Decide(&it.h, &again.w.view))
-			}
+			again.once(raw, rc)
 			again.w.flush()
 		})
 	}
 	r.cfg.Log.WithField("node", n.Domain).Debug("what waited for the node was decided again")
+}
+
+// once decides one stanza that waited in a queue. One of several copies goes nowhere while the user has a node
+// that got, or will get, another; it is the last one that tells the sender.
+func (d *redo) once(raw []byte, rc rec) {
+	origin := d.r.table.node(rc.origin)
+	src, it, ok := d.read(raw, origin)
+	switch {
+	case !ok:
+		d.w.end(Unreadable)
+		return
+	case origin == nil:
+		d.w.end(NodeLeft)
+		return
+	}
+	v := Decide(&it.h, &d.w.view)
+	if rc.class == classShared && v.Action == Deliver {
+		d.w.end(OtherCopy)
+		return
+	}
+	src.do(d.w, it, v)
+}
+
+// Move takes what waits for a session at a node that is away to the node on which the user is now, before
+// anything newer can go there. to holds the session from now on.
+func (r *Router) Move(who stanza.Address, from, to *Node) {
+	if from.State() != Away || from.queue.stats().Waiting == 0 {
+		return
+	}
+	others := r.sessions.Find(r.sessions.Hash(who.Bare()), who.Bare(), nil, nil)
+	left := 0
+	for _, m := range others {
+		if m.Node == from.ID() {
+			left++
+		}
+	}
+	waiting := from.queue.takeUser(who, left <= 1)
+	if len(waiting) == 0 {
+		return
+	}
+	again := newRedo(r)
+	defer again.close()
+	for _, s := range waiting {
+		origin := r.table.node(s.rec.origin)
+		src, it, ok := again.read(s.raw, origin)
+		switch {
+		case !ok:
+			again.w.end(Unreadable)
+		case origin == nil:
+			again.w.end(NodeLeft)
+		default:
+			src.send(again.w, it, to)
+		}
+		again.w.flush()
+	}
 }

@@ -1,44 +1,63 @@
 package routing
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
-// maxAsks bounds the iqs that may wait for an answer at one time.
-const maxAsks = 1 << 17
-
-// maxSame bounds those of one asker under one id: they are searched one by one.
-const maxSame = 64
+// Bounds of the table of pending iqs. One node that asks, or that does not answer, can fill an eighth of it.
+const (
+	maxAsks     = 1 << 17  // in all
+	maxAskBytes = 64 << 20 // their addresses and ids, in all
+	maxSame     = 64       // of one asker under one id: they are searched one by one
+	share       = 8        // a node's part: 1/share of each
+	askCost     = 256      // bytes of an entry besides its strings
+)
 
 // ask is an iq get or set that went to a node and is not answered yet.
 type ask struct {
-	key    string // asker and id
-	asker  string
-	id     string
+	key    string // asker, NUL, id
 	asked  string // the address it was sent to
 	node   *Node  // the node it went to
 	origin *Node  // the node it came from
 	until  time.Time
 
-	same       *ask // the next one with this key
-	prev, next *ask // in order of until
+	same         *ask // the next one with this key
+	prev, next   *ask // in order of until
+	nPrev, nNext *ask // those that node was asked
+}
+
+func (a *ask) asker() string { return a.key[:strings.IndexByte(a.key, 0)] }
+func (a *ask) id() string    { return a.key[strings.IndexByte(a.key, 0)+1:] }
+func (a *ask) bytes() int    { return len(a.key) + len(a.asked) + askCost }
+
+// askLoad is a node's part in the table.
+type askLoad struct {
+	first *ask // that it was asked
+	asked int  // how many it was asked
+	asks  int  // how many it asks
+	bytes int  // of those it asks
 }
 
 // iqTable makes sure that each iq get or set is answered exactly once, by the one who was asked or by us
 // (RFC 6120 8.2.3): one table for the server, bounded.
 type iqTable struct {
 	// guarded by mu
-	mu   sync.Mutex
-	asks map[string]*ask
-	ring ask // head of the list of all
-	len  int
+	mu    sync.Mutex
+	asks  map[string]*ask
+	loads map[*Node]*askLoad
+	ring  ask // head of the list of all
+	len   int
+	bytes int
 }
 
 func (t *iqTable) init() {
 	t.asks = map[string]*ask{}
+	t.loads = map[*Node]*askLoad{}
 	t.ring.prev, t.ring.next = &t.ring, &t.ring
 }
 
@@ -47,18 +66,27 @@ func askKey(asker, id []byte) string {
 	return string(append(append(append(b, asker...), 0), id...))
 }
 
-// enter notes a request; false: the table is full.
+func (t *iqTable) load(n *Node) *askLoad {
+	l := t.loads[n]
+	if l == nil {
+		l = &askLoad{}
+		t.loads[n] = l
+	}
+	return l
+}
+
+// enter notes a request; false: the table is full, or a node's part of it.
 func (t *iqTable) enter(a *ask) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.len >= maxAsks {
+	from, to, size := t.load(a.origin), t.load(a.node), a.bytes()
+	if t.len >= maxAsks || t.bytes+size > maxAskBytes ||
+		from.asks >= maxAsks/share || from.bytes+size > maxAskBytes/share || to.asked >= maxAsks/share {
 		return false
 	}
-	t.len++
 	last := t.asks[a.key]
 	for n := 1; last != nil && last.same != nil; n++ {
 		if n == maxSame {
-			t.len--
 			return false
 		}
 		last = last.same
@@ -68,8 +96,14 @@ func (t *iqTable) enter(a *ask) bool {
 	} else {
 		last.same = a // several with one id are answered in order
 	}
+	t.len, t.bytes = t.len+1, t.bytes+size
+	from.asks, from.bytes, to.asked = from.asks+1, from.bytes+size, to.asked+1
 	a.prev, a.next = t.ring.prev, &t.ring
 	a.prev.next, a.next.prev = a, a
+	if a.nNext = to.first; to.first != nil {
+		to.first.nPrev = a
+	}
+	to.first = a
 	return true
 }
 
@@ -89,50 +123,65 @@ func (t *iqTable) answer(node *Node, asked, asker, id []byte) *ask {
 
 // remove takes a out. Called with mu held.
 func (t *iqTable) remove(a *ask) {
-	t.len--
+	from, to, size := t.load(a.origin), t.load(a.node), a.bytes()
+	t.len, t.bytes = t.len-1, t.bytes-size
+	from.asks, from.bytes, to.asked = from.asks-1, from.bytes-size, to.asked-1
 	a.prev.next, a.next.prev = a.next, a.prev
+	if a.nNext != nil {
+		a.nNext.nPrev = a.nPrev
+	}
+	if a.nPrev != nil {
+		a.nPrev.nNext = a.nNext
+	} else {
+		to.first = a.nNext
+	}
 	first := t.asks[a.key]
-	if first == a {
-		if a.same == nil {
-			delete(t.asks, a.key)
-		} else {
-			t.asks[a.key] = a.same
+	switch {
+	case first != a:
+		for first.same != a {
+			first = first.same
 		}
-		return
+		first.same = a.same
+	case a.same != nil:
+		t.asks[a.key] = a.same
+	default:
+		delete(t.asks, a.key)
 	}
-	for first.same != a {
-		first = first.same
-	}
-	first.same = a.same
 }
 
-// take removes and returns, oldest first, the requests that satisfy want; it stops at the first that does not
-// when they are wanted by age.
-func (t *iqTable) take(byAge bool, want func(*ask) bool) []*ask {
+// takeOf removes and returns the requests that a node was asked.
+func (t *iqTable) takeOf(n *Node) []*ask {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var taken []*ask
-	for a := t.ring.next; a != &t.ring; {
-		next := a.next
-		if want(a) {
-			t.remove(a)
-			taken = append(taken, a)
-		} else if byAge {
-			break
-		}
-		a = next
+	for l := t.load(n); l.first != nil; {
+		taken = append(taken, l.first)
+		t.remove(l.first)
+	}
+	slices.Reverse(taken) // oldest first
+	return taken
+}
+
+// takeOld removes and returns, oldest first, the requests whose time is over; all, for the zero time.
+func (t *iqTable) takeOld(now time.Time) []*ask {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var taken []*ask
+	for a := t.ring.next; a != &t.ring && (now.IsZero() || !now.Before(a.until)); a = t.ring.next {
+		taken = append(taken, a)
+		t.remove(a)
 	}
 	return taken
 }
 
 // requestsDropped answers what a node was asked and can no longer answer, because its link dropped.
 func (r *Router) requestsDropped(n *Node) {
-	r.answerFor(r.iqs.take(false, func(a *ask) bool { return a.node == n }), NodeDropped)
+	r.answerFor(r.iqs.takeOf(n), NodeDropped)
 }
 
 // requestsExpired answers what nobody answered in time.
 func (r *Router) requestsExpired(now time.Time) {
-	r.answerFor(r.iqs.take(true, func(a *ask) bool { return !now.Before(a.until) }), IQTimeout)
+	r.answerFor(r.iqs.takeOld(now), IQTimeout)
 }
 
 // answerFor sends the error for each request to the node that asked.
@@ -144,8 +193,8 @@ func (r *Router) answerFor(asks []*ask, why Reason) {
 			e.Text = expand(e.Text, to)
 		}
 		e.By = r.cfg.Server
-		h := requestHeader(a.id)
-		r.Send(a.origin, h.AppendError(nil, &e, []byte(a.asker), []byte(a.asked)))
+		h := requestHeader(a.id())
+		r.Send(a.origin, h.AppendError(nil, &e, []byte(a.asker()), []byte(a.asked)))
 	}
 }
 
@@ -159,8 +208,7 @@ func requestHeader(id string) *stanza.Header {
 
 // request enters an iq in the table before it is queued for n.
 func (s *Source) request(it *item, n *Node) bool {
-	asker, id := it.asker(s), it.id()
-	return s.r.iqs.enter(&ask{key: askKey(asker, id), asker: string(asker), id: string(id), asked: it.to.String(),
+	return s.r.iqs.enter(&ask{key: askKey(it.asker(s), it.id()), asked: it.to.String(),
 		node: n, origin: s.node, until: s.r.now().Add(s.r.cfg.IQWait)})
 }
 

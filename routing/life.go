@@ -38,6 +38,7 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 		r.table.number(n, rec.ID)
 	}
 	src.inc, src.mark = rec.Inc, mark
+	n.queue.open()
 	n.mu.Lock()
 	n.rec = rec
 	n.mu.Unlock()
@@ -53,7 +54,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 	n.queue.attach(out)
 	n.mu.Lock()
 	n.since = s.r.now()
-	n.state.Store(uint32(Attached))
+	n.setState(s.r, Attached)
 	s.attached = n.since
 	if s.r.sessions.Count(n.rec.ID) > 0 || n.returning {
 		n.timer = time.AfterFunc(s.r.cfg.Grace, func() { s.r.unconfirmed(s) })
@@ -69,7 +70,7 @@ func (s *Source) Detach() (clean bool) {
 	r, n := s.r, s.node
 	now := r.now()
 	n.mu.Lock()
-	n.state.Store(uint32(Away))
+	n.setState(r, Away)
 	n.since = now
 	n.mu.Unlock()
 
@@ -102,11 +103,11 @@ func (r *Router) Returning() {
 		n.mu.Lock()
 		n.rec, n.since = rec, r.now()
 		if rec.State == storage.Gone {
-			n.state.Store(uint32(Past))
+			n.setState(r, Past)
 			n.mu.Unlock()
 			continue
 		}
-		n.state.Store(uint32(Away))
+		n.setState(r, Away)
 		n.returning = true
 		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, rec.Inc) })
 		n.mu.Unlock()
@@ -137,7 +138,7 @@ func (r *Router) expire(n *Node, inc uint64) {
 		n.mu.Unlock()
 		return
 	}
-	n.state.Store(uint32(Past))
+	n.setState(r, Past)
 	n.since = r.now()
 	n.timer = nil
 	was := n.returning

@@ -48,6 +48,17 @@ type Node struct {
 // State is the node's state now.
 func (n *Node) State() NodeState { return NodeState(n.state.Load()) }
 
+// setState changes the state, and keeps count of the nodes that are away.
+func (n *Node) setState(r *Router, s NodeState) {
+	was := NodeState(n.state.Swap(uint32(s)))
+	if was == Away {
+		r.away.Add(-1)
+	}
+	if s == Away {
+		r.away.Add(1)
+	}
+}
+
 // ID is the node's number in the session table, 0 if it was never attached.
 func (n *Node) ID() storage.NodeID { return storage.NodeID(n.id.Load()) }
 

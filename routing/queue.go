@@ -22,7 +22,9 @@ type class uint8
 
 const (
 	classKeep    class = iota // waits for the node's return
+	classShared               // one of several copies: waits too, and is not decided again while another may arrive
 	classRequest              // an iq get or set: never kept, its asker is answered at the drop
+	classMoved                // its user has moved: it is somewhere else now
 )
 
 // rec describes one queued stanza.
@@ -54,6 +56,8 @@ type Queue struct {
 	n, w, p   uint64
 	dropped   uint64 // requests taken out at a drop
 	moved     uint64 // taken out by takeAll
+
+	index *userIndex // of what waits, by user; only while there is no link
 
 	// set under mu, its content owned by the holder of the writing flag while writing is true
 	cur *block
@@ -246,8 +250,16 @@ func (q *Queue) rest() {
 // attach gives the queue a link to write to, and takes the writing flag, so that nothing is written before begin.
 func (q *Queue) attach(out Output) {
 	q.mu.Lock()
+	q.removeMoved()
 	q.out, q.torn, q.gone = out, false, false
 	q.writing = true
+	q.mu.Unlock()
+}
+
+// open lets stanzas wait again after takeAll, for a node that is back.
+func (q *Queue) open() {
+	q.mu.Lock()
+	q.gone = false
 	q.mu.Unlock()
 }
 
@@ -317,9 +329,14 @@ func (q *Queue) forgetRequests() {
 func (q *Queue) takeAll() []*block {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for q.writing {
+		q.idle.Wait() // the link is going: its end is bounded
+	}
 	if q.out != nil {
 		return nil // the node came back at the last moment
 	}
+	q.rewind()
+	q.removeMoved()
 	q.gone = true
 	var all []*block
 	for _, b := range []*block{q.cur, q.pend} {

@@ -58,6 +58,8 @@ const (
 	Drained
 	Stopping
 	NodeLeft
+	OtherCopy
+	Unreadable
 	reasons
 )
 
@@ -125,7 +127,9 @@ var reasonTable = [reasons]reasonRow{
 		Text: "the node is drained and takes no new sessions"}},
 	Stopping: {"stopping", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
 		Text: "the router stops, and the node of %to is not here; send again later"}},
-	NodeLeft: {word: "node-left", outcome: Dropped},
+	NodeLeft:   {word: "node-left", outcome: Dropped},
+	OtherCopy:  {word: "other-copy", outcome: Dropped},
+	Unreadable: {word: "unreadable", outcome: Dropped},
 	AnnounceRefused: {"announce-refused", Bounced, stanza.Error{Type: "auth", Condition: "forbidden",
 		Text: "presence to a user domain announces a session: its from must be a full address in that domain, and nodes[].users must grant the domain"}},
 }

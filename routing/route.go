@@ -31,7 +31,7 @@ func (s *Source) route(w *work, k int) error {
 // comes; sessions are therefore only touched here.
 func (s *Source) address(w *work, it *item) {
 	h := &it.h
-	it.fromErr, it.fromDomain, it.toDomain = false, nil, nil
+	it.fromErr, it.again, it.fromDomain, it.toDomain = false, false, nil, nil
 	it.from, it.to = stanza.Address{}, stanza.Address{}
 	it.scratch = it.scratch[:0]
 	var err error

@@ -52,6 +52,7 @@ type Router struct {
 
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
+	away     atomic.Int32 // nodes that are away
 
 	// guarded by mu
 	mu       sync.Mutex
@@ -77,7 +78,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 		r.table.add(&domain{name: []byte(u.Name), kind: PlaceUsers, user: u})
 	}
 	for _, name := range cfg.Known {
-		r.nodeOf(name).state.Store(uint32(Past))
+		r.nodeOf(name).setState(r, Past)
 	}
 	go r.housekeeping() // Close waits for it
 	return r
@@ -94,6 +95,9 @@ func (r *Router) Close() {
 	}
 	r.writers.Wait()
 }
+
+// SomebodyAway reports whether any node is away, so that stanzas may wait for one.
+func (r *Router) SomebodyAway() bool { return r.away.Load() > 0 }
 
 // Server is this server's own domain.
 func (r *Router) Server() string { return r.cfg.Server }

@@ -20,6 +20,7 @@ type item struct {
 	place      Place
 	fromErr    bool
 	put        putResult // what came of it in a run
+	again      bool      // decided anew already, because its node's grace ended meanwhile
 	scratch    []byte    // of addresses that were not canonical as written
 }
 

@@ -31,24 +31,47 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 	if s.draining(src) {
 		return routing.Drained
 	}
-	change, prev, err := b.Announce(from.Bare(), from.Resource(), priority(h), policy(src))
+	change, prev, err := s.announce(src, b, from, priority(h))
+	b.Commit(nil)
 	if err != nil {
 		return routing.AnnounceLimit
 	}
-	b.Commit(nil)
-	switch change {
-	case storage.Held:
+	if change == storage.Held {
 		if src.Sync().Running {
 			s.notifyReplaced(src.Node(), from, prev)
 			return routing.None
 		}
 		return routing.HeldElsewhere
-	case storage.Taken:
-		s.taken(src, from, prev)
 	}
 	src.Accepted()
 	s.router.Announced(from.Bare())
 	return routing.None
+}
+
+// announce makes src's node the holder of a session. What waits for it at a node that is away comes first: before
+// the change, so that nothing newer overtakes it, and once more after it for what was on its way meanwhile.
+func (s *Service) announce(src *routing.Source, b *storage.Batch, who stanza.Address, prio int8) (storage.Change, storage.NodeID, error) {
+	pol := policy(src)
+	if s.router.SomebodyAway() && pol != storage.Never {
+		if m := s.sessions.Find(s.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil); len(m) > 0 {
+			s.move(src, who, m[0].Node)
+		}
+	}
+	change, prev, err := b.Announce(who.Bare(), who.Resource(), prio, pol)
+	if change == storage.Taken && err == nil {
+		s.move(src, who, prev)
+		s.taken(src, who, prev)
+	}
+	return change, prev, err
+}
+
+// move takes along what waits for a session at its old node.
+func (s *Service) move(src *routing.Source, who stanza.Address, old storage.NodeID) {
+	if rec, ok := s.sessions.Node(old); ok && old != src.Node().ID() {
+		if n := s.router.Node(rec.Domain); n != nil {
+			s.router.Move(who, n, src.Node())
+		}
+	}
 }
 
 // begin starts a batch of changes by a link. Inside a sync its touches carry the sync's mark.

@@ -184,22 +184,19 @@ func (r *request) apply() {
 
 // change applies the items to the index, and gives the list of those that another node keeps.
 func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
-	pol := policy(r.src)
 	for n := range r.items {
 		it := &r.items[n]
 		if it.withdraw {
 			b.Withdraw(it.who.Bare(), it.who.Resource())
 			continue
 		}
-		change, prev, err := b.Announce(it.who.Bare(), it.who.Resource(), it.priority, pol)
+		change, prev, err := r.s.announce(r.src, b, it.who, it.priority)
 		switch {
 		case err != nil:
 			r.undo(b, r.items[:n])
 			return nil, refuse(n, "wait", "resource-constraint", "the user has too many sessions; withdraw some")
 		case change == storage.Held:
 			replaced = r.appendHeld(replaced, it.who, prev)
-		case change == storage.Taken:
-			r.s.taken(r.src, it.who, prev)
 		}
 		it.created = change == storage.Created
 	}
