@@ -68,7 +68,7 @@ func refuses(t *testing.T, p *process, why string) {
 	}
 }
 
-// TestDamage damages each of the files of a data directory, after an orderly stop. The server says
+// TestDamage damages each of the files of a data directory, after an orderly stop, or a kill. The server says
 // which directory it is and changes nothing: with the file as it was, everything is there.
 func TestDamage(t *testing.T) {
 	const damaged = `read \S+: the database is damaged .*: move the directory away and start again; nodes will state their sessions anew$`
@@ -79,10 +79,12 @@ func TestDamage(t *testing.T) {
 		why   string
 	}{
 		{"manifest", "sessions/MANIFEST", garbage, damaged},
+		{"manifest cut", "sessions/MANIFEST", half, damaged},
 		{"manifest empty", "sessions/MANIFEST", empty, damaged},
 		{"table", "sessions/*.sst", flip, damaged},
 		{"table cut", "sessions/*.sst", half, damaged},
 		{"table empty", "sessions/*.sst", empty, damaged},
+		{"write-ahead file", "sessions/*.mem", flip, damaged},
 		{"key registry", "sessions/KEYREGISTRY", garbage, damaged},
 		{"value log", "sessions/000001.vlog", garbage, damaged},
 		{"secret empty", "dev-secret", empty, `read the development secret: \S+ has 0 bytes, 16 is the least; remove it and start again$`},
@@ -91,7 +93,11 @@ func TestDamage(t *testing.T) {
 			data := t.TempDir()
 			s := serve(t, data)
 			acknowledge(t, s)
-			s.stop(t)
+			if strings.HasSuffix(c.files, ".mem") {
+				s.kill() // a stop leaves none
+			} else {
+				s.stop(t)
+			}
 			files, err := filepath.Glob(filepath.Join(data, c.files))
 			if err != nil || len(files) == 0 {
 				t.Fatalf("no %s: %v", c.files, err)

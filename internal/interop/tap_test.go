@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"os"
@@ -32,7 +33,7 @@ func newTap(t *testing.T, target string) *tap {
 			t.Fatal(err)
 		}
 	}
-	p.wg.Go(p.accept)
+	p.wg.Go(func() { p.accept(t.Context()) })
 	t.Cleanup(func() {
 		_ = ln.Close()
 		p.wg.Wait()
@@ -45,7 +46,7 @@ func newTap(t *testing.T, target string) *tap {
 func (p *tap) addr() string { return p.ln.Addr().String() }
 
 // accept takes the one connection of the node.
-func (p *tap) accept() {
+func (p *tap) accept(ctx context.Context) {
 	node, err := p.ln.Accept()
 	if err != nil {
 		return
@@ -55,11 +56,13 @@ func (p *tap) accept() {
 		_ = node.Close()
 		return
 	}
+	end := func() { _, _ = node.Close(), server.Close() }
+	defer end()
+	defer context.AfterFunc(ctx, end)() // a test that has failed may leave the server stuck
 	var both sync.WaitGroup
 	both.Go(func() { pass(server, node, p.up) })
 	both.Go(func() { pass(node, server, p.down) })
 	both.Wait()
-	_, _ = node.Close(), server.Close()
 }
 
 // pass copies one direction to its end, and hands the end on.
