@@ -195,3 +195,26 @@ func TestGateForgets(t *testing.T) {
 		}
 	})
 }
+
+// TestGateKeys: an IPv6 host can choose any address of its /64, so those count as one; IPv4 written as IPv6 is IPv4.
+func TestGateKeys(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"2001:db8::1", "2001:db8::ffff:1", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"fe80::1%eth0", "fe80::2%eth1", true},
+		{"192.0.2.7", "::ffff:192.0.2.7", true},
+		{"192.0.2.7", "192.0.2.8", false},
+		{"::1", "::2", false},
+	} {
+		g := NewGate(nil)
+		for range freeFailures + 1 {
+			g.Failed(netip.MustParseAddr(c.a))
+		}
+		if same := g.Penalty(netip.MustParseAddr(c.b)) > 0; same != c.same {
+			t.Errorf("%s and %s count as one: %v", c.a, c.b, same)
+		}
+	}
+}
