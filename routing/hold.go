@@ -142,6 +142,11 @@ func (s *Source) hold(w *work, it *item) {
 	}
 	if !s.r.holds.add(it.to.Bare(), held{raw: raw, origin: s.node, until: s.r.now().Add(s.r.cfg.Settle)}) {
 		s.bounce(w, it, HoldFull)
+		return
+	}
+	// The user may have appeared since the look-up, and those who let go what is held may have been here before.
+	if s.view(w, it); !s.redo && Decide(&it.h, &w.view).Action != Hold {
+		s.r.release([]string{string(it.to.Bare())})
 	}
 }
 

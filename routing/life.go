@@ -94,8 +94,7 @@ func (s *Source) Detach() (clean bool) {
 // Returning starts the grace of every node that the session table knows from before a restart. It is called
 // when the component port listens: a node cannot come back earlier.
 func (r *Router) Returning() {
-	until := r.now().Add(r.cfg.Grace)
-	waiting := 0
+	var away []*Node
 	for _, rec := range r.sessions.Nodes() {
 		n := r.nodeOf(rec.Domain)
 		n.id.Store(uint32(rec.ID))
@@ -104,19 +103,23 @@ func (r *Router) Returning() {
 		n.rec, n.since = rec, r.now()
 		if rec.State == storage.Gone {
 			n.setState(r, Past)
-			n.mu.Unlock()
-			continue
+		} else {
+			n.setState(r, Away)
+			n.returning = true
+			away = append(away, n)
 		}
-		n.setState(r, Away)
-		n.returning = true
-		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, rec.Inc) })
 		n.mu.Unlock()
-		waiting++
-		r.sessions.SetNodeState(rec.ID, rec.Inc, storage.Away, until)
 	}
 	r.mu.Lock()
-	r.toReturn = waiting
+	r.toReturn = len(away) // before the first grace can end
 	r.mu.Unlock()
+	for _, n := range away {
+		n.mu.Lock()
+		inc := n.rec.Inc
+		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc) })
+		n.mu.Unlock()
+		r.sessions.SetNodeState(n.ID(), inc, storage.Away, r.now().Add(r.cfg.Grace))
+	}
 	r.settled(0)
 }
 

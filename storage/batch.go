@@ -38,6 +38,9 @@ func (b *Batch) Announce(bare, res []byte, prio int8, p Policy) (c Change, prev 
 	w := b.s.index.lock(k.shard())
 	c, old, err := b.announce(w, k, announcement{prio, p, now})
 	w.unlock()
+	if c == Held && err == nil {
+		b.s.recent.add(k.h, b.node, now) // see Excuse
+	}
 	if err != nil || c == Held || c == Confirmed {
 		return c, old.node, err
 	}
@@ -77,7 +80,7 @@ func (b *Batch) announce(w writer, k key, a announcement) (Change, holder, error
 	p := w.locate(k)
 	f := fields{bind: b.bind, prio: a.prio, since: a.now, mark: b.mark}
 	if p.addr == 0 {
-		if p.alive >= maxPerUser {
+		if p.alive >= MaxResources {
 			return Held, holder{}, ErrTooManyResources
 		}
 		f.version = b.s.version.Add(1)

@@ -126,6 +126,10 @@ func (s *Sessions) Holds(h uint64, bare []byte, node NodeID) bool {
 	return s.index.heldBy(h, bare, node) || s.recent.has(h, node, s.seconds())
 }
 
+// Excuse lets a node speak for a user for an hour although it did not get the session: the announce was refused,
+// and what it sent before it learnt that is no forgery.
+func (s *Sessions) Excuse(bare []byte, node NodeID) { s.recent.add(s.Hash(bare), node, s.seconds()) }
+
 // AttachNode begins a new incarnation of the domain's node, and makes the record if there is none. The
 // record is on disk before any session that names the incarnation. Announces under the Mark, or a later
 // one, confirm sessions.

@@ -186,7 +186,7 @@ func TestManyResources(t *testing.T) {
 	s := open(t, Memory)
 	l := attach(t, s, "node1.im.example")
 	b := s.Begin(l.node, l.inc, l.mark)
-	for i := range maxPerUser {
+	for i := range MaxResources {
 		if _, _, err := b.Announce([]byte("a@im.example"), fmt.Append(nil, i), 0, Take); err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestManyResources(t *testing.T) {
 	if c, _, err := b.Announce([]byte("a@im.example"), []byte("7"), 1, Take); c != Updated || err != nil {
 		t.Errorf("one of the 256: %d, %v", c, err)
 	}
-	if n := len(found(s, "a@im.example")); n != maxPerUser {
+	if n := len(found(s, "a@im.example")); n != MaxResources {
 		t.Errorf("found %d", n)
 	}
 	b.Withdraw([]byte("a@im.example"), []byte("7"))

@@ -7,9 +7,9 @@ import (
 
 // Limits of the session table.
 const (
-	maxBare     = 2047 // bytes of a bare JID: RFC 7622 3.1, 1023 for each part and the @
-	maxResource = 1023 // bytes of a resourcepart: RFC 7622 3.4
-	maxPerUser  = 256  // sessions of one bare JID: bounds what a look-up must probe
+	maxBare      = 2047 // bytes of a bare JID: RFC 7622 3.1, 1023 for each part and the @
+	maxResource  = 1023 // bytes of a resourcepart: RFC 7622 3.4
+	MaxResources = 256  // sessions of one bare JID: bounds what a look-up must probe
 )
 
 // Errors of the session table.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/patchbay-im/patchbay/routing"
@@ -33,8 +34,12 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 	}
 	change, prev, err := s.announce(src, b, from, priority(h))
 	b.Commit(nil)
-	if err != nil {
+	switch {
+	case errors.Is(err, storage.ErrTooManyResources):
+		s.sessions.Excuse(from.Bare(), src.Node().ID())
 		return routing.AnnounceLimit
+	case err != nil:
+		return routing.AnnounceRefused
 	}
 	if change == storage.Held {
 		if src.Sync().Running {

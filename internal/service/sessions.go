@@ -138,6 +138,7 @@ func (r *request) check() *itemError {
 	granted := r.src.Grant().MayAnnounce(r.to.Domain())
 	draining := r.s.draining(r.src)
 	never := !r.src.Grant().TakeOver && r.step == syncNone && !r.src.Sync().Running
+	room := r.s.room()
 	for n, it := range r.items {
 		switch {
 		case !granted || string(it.who.Domain()) != string(r.to.Domain()):
@@ -146,10 +147,30 @@ func (r *request) check() *itemError {
 		case draining:
 			return refuse(n, "cancel", "not-allowed", "the node is drained and takes no new sessions")
 		case never && r.s.heldElsewhere(it.who, r.src.Node().ID()):
+			r.s.sessions.Excuse(it.who.Bare(), r.src.Node().ID())
 			return refuse(n, "cancel", "conflict", "another node holds the session, and takeover is never for this node")
+		case !room(it.who):
+			r.s.sessions.Excuse(it.who.Bare(), r.src.Node().ID())
+			return refuse(n, "wait", "resource-constraint", tooMany)
 		}
 	}
 	return nil
+}
+
+const tooMany = "the user has too many sessions; withdraw some"
+
+// room gives a function that reports whether a user may have one more session, counting those that it was asked
+// for before.
+func (s *Service) room() func(stanza.Address) bool {
+	more := map[string]int{}
+	return func(who stanza.Address) bool {
+		h := s.sessions.Hash(who.Bare())
+		if len(s.sessions.Find(h, who.Bare(), who.Resource(), nil)) > 0 {
+			return true
+		}
+		more[string(who.Bare())]++
+		return len(s.sessions.Find(h, who.Bare(), nil, nil))+more[string(who.Bare())] <= storage.MaxResources
+	}
 }
 
 // heldElsewhere reports whether another node holds a session.
@@ -160,12 +181,14 @@ func (s *Service) heldElsewhere(who stanza.Address, node storage.NodeID) bool {
 
 // apply changes the index, item by item, and asks for the commit.
 func (r *request) apply() {
+	before := *r.src.Sync()
 	if r.step == syncStart || r.step == syncAll {
 		*r.src.Sync() = routing.SyncState{Running: true, Mark: r.s.sessions.NextMark()}
 	}
 	b := r.s.begin(r.src)
 	replaced, bad := r.change(b)
 	if bad != nil {
+		*r.src.Sync() = before
 		b.Commit(nil)
 		r.refused(bad)
 		return
@@ -182,7 +205,9 @@ func (r *request) apply() {
 	r.commit(b, replaced)
 }
 
-// change applies the items to the index, and gives the list of those that another node keeps.
+// change applies the items to the index, and gives the list of those that another node keeps. check has made sure
+// that it cannot fail, unless another link adds sessions of the same user at this moment: then what was created is
+// taken back, and what was taken over stays.
 func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
 	for n := range r.items {
 		it := &r.items[n]
@@ -191,11 +216,11 @@ func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
 			continue
 		}
 		change, prev, err := r.s.announce(r.src, b, it.who, it.priority)
-		switch {
-		case err != nil:
+		if err != nil {
 			r.undo(b, r.items[:n])
-			return nil, refuse(n, "wait", "resource-constraint", "the user has too many sessions; withdraw some")
-		case change == storage.Held:
+			return nil, refuse(n, "wait", "resource-constraint", tooMany)
+		}
+		if change == storage.Held {
 			replaced = r.appendHeld(replaced, it.who, prev)
 		}
 		it.created = change == storage.Created
@@ -234,7 +259,7 @@ func (r *request) appendHeld(dst []byte, who stanza.Address, holder storage.Node
 // commit sends the result once the changes are on disk. It is made now: the request's bytes are borrowed.
 func (r *request) commit(b *storage.Batch, replaced []byte) {
 	out := append(make([]byte, 0, 192+len(replaced)), "<iq type='result' id='"...)
-	out = append(out, r.h.In(r.h.ID.Value)...)
+	out = stanza.AppendEscaped(out, stanza.AppendUnescaped(nil, r.h.In(r.h.ID.Value))) // its quotes may be others
 	out = append(out, "' from='"...)
 	out = append(out, r.to.Bytes()...)
 	out = append(out, "' to='"...)

@@ -36,6 +36,8 @@ func (r *receiver) space() []byte {
 		r.bulk = false
 	case r.buf == nil:
 		r.borrow(&smallBuffers)
+	case r.end == len(r.buf) && len(r.buf) == smallBuffer:
+		r.grow() // it was filled: the peer sends in bulk
 	case r.end == len(r.buf) && r.start > 0:
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
