@@ -2,13 +2,18 @@ package server_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/server"
 )
 
 // batch is how many stanzas of a kilobyte are sent at a time to fill what the kernel takes for a node.
@@ -181,4 +186,33 @@ func TestTLSPortInClear(t *testing.T) {
 			_ = conn.Close()
 		}
 	})
+}
+
+// TestAddressInUse: a port that another program has is told by its key, and nothing is left listening.
+func TestAddressInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	cfg, err := config.Development(config.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Listen.Component, cfg.Listen.HTTP = "127.0.0.1:0", ln.Addr().String()
+	s, err := server.New(cfg, server.Options{Log: (&journal{}).entry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken *server.InUseError
+	if err := s.Start(); !errors.As(err, &taken) || taken.Key != "listen.http" || taken.Addr != cfg.Listen.HTTP || !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("start: %v", err)
+	}
+	if conn, err := net.Dial("tcp", s.ComponentAddr()); err == nil {
+		_ = conn.Close()
+		t.Error("the component port is left listening")
+	}
+	if err := s.Stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
 }
