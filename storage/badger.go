@@ -60,7 +60,7 @@ func openBadger(dir string, l *badgerLog) (*badger.DB, error) {
 	db, err := badger.Open(badgerOptions(dir, l))
 	if err == nil && l.ignored.Load() {
 		_ = db.Close() // nothing was written
-		err = errDamaged
+		err = fmt.Errorf("a table: %w", errDamaged)
 	}
 	if err != nil {
 		return nil, explain(dir, err)

@@ -8,7 +8,7 @@ import (
 )
 
 // errDamaged is what is told of a database that Badger would open in spite of damage, or panic over.
-var errDamaged = errors.New("it is damaged")
+var errDamaged = errors.New("damaged")
 
 // verify looks for what Badger takes for an end, silently, or panics over: damaged write-ahead files, a
 // list of tables cut short, tables with a wrong end. It changes nothing but for removing, if all is well,
