@@ -31,18 +31,35 @@ var (
 	}}
 )
 
-func newBlock() *block { return smallBlocks.Get().(*block) }
+// newBlock gives a block with room for n bytes.
+func newBlock(n int) *block {
+	switch {
+	case n <= smallBlock:
+		return smallBlocks.Get().(*block)
+	case n <= largeBlock:
+		return largeBlocks.Get().(*block)
+	}
+	return &block{b: make([]byte, 0, n+edited)}
+}
 
-// room makes place for n more bytes; a small block that is too small trades its memory for a large one's.
-func (b *block) room(n int) {
-	if len(b.b)+n <= cap(b.b) || cap(b.b) >= largeBlock || len(b.b)+n > largeBlock {
-		return // append grows beyond the large size by itself
+// edited is what splicing commonly adds to a stanza that is larger than any pooled block.
+const edited = 512
+
+// room reports whether n more bytes fit. A small block that is full trades its memory for a large one's.
+func (b *block) room(n int) bool {
+	if len(b.b)+n <= cap(b.b) {
+		return true
+	}
+	if cap(b.b) >= largeBlock || len(b.b)+n > largeBlock {
+		return false
 	}
 	large := largeBlocks.Get().(*block)
 	large.b = append(large.b[:0], b.b...)
 	large.recs = append(large.recs[:0], b.recs...)
+	large.off, large.done, large.next = b.off, b.done, b.next
 	*b, *large = *large, *b
 	large.free()
+	return true
 }
 
 // free gives the block's memory back.

@@ -51,16 +51,16 @@ type Queue struct {
 	scheduled bool      // a reader has promised to flush
 	torn      bool      // the link that went got a stanza in part
 	gone      bool      // the grace is over: nothing more may wait here
-	pend      *block    // queued behind cur
-	bytes     int       // waiting: pend and the unwritten rest of cur
+	bytes     int       // waiting
 	n, w, p   uint64
 	dropped   uint64 // requests taken out at a drop
 	moved     uint64 // taken out by takeAll
 
 	index *userIndex // of what waits, by user; only while there is no link
 
-	// set under mu, its content owned by the holder of the writing flag while writing is true
-	cur *block
+	// guarded by mu, but for the bytes of the first one, which the holder of the writing flag reads without it:
+	// nothing is appended to a block that is being written
+	blocks []*block
 }
 
 func newQueue(limit int, wg *sync.WaitGroup) *Queue {
@@ -107,7 +107,7 @@ func (q *Queue) putRun(s *Source, w *work, run []*item) (flush bool) {
 // promise reports whether the caller has to flush: there is something to write, and nobody has promised to.
 // Called with mu held.
 func (q *Queue) promise() bool {
-	if q.out == nil || q.scheduled || q.pend == nil {
+	if q.out == nil || q.scheduled || q.bytes == 0 {
 		return false
 	}
 	q.scheduled = true
@@ -133,12 +133,8 @@ func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 }
 
 func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
-	if q.pend == nil {
-		q.pend = newBlock()
-	}
-	b := q.pend
+	b := q.tail(len(h.Raw))
 	before := len(b.b)
-	b.room(len(h.Raw))
 	if e == nil {
 		b.b = append(b.b, h.Raw...)
 	} else {
@@ -148,6 +144,17 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 	b.recs = append(b.recs, r)
 	q.bytes += int(r.size)
 	q.n++
+}
+
+// tail gives the block to append n bytes to. Blocks have a bounded size, so that a queue that grows takes memory
+// by the piece and gives it back by the piece.
+func (q *Queue) tail(n int) *block {
+	if last := len(q.blocks) - 1; last >= 0 && !(last == 0 && q.writing) && q.blocks[last].room(n) {
+		return q.blocks[last]
+	}
+	b := newBlock(n)
+	q.blocks = append(q.blocks, b)
+	return b
 }
 
 // flush writes what waits: a try or two by the caller, the rest by a writer of its own.
@@ -170,12 +177,12 @@ func (q *Queue) write() {
 			q.wg.Go(q.drain)
 			return
 		}
-		out, cur := q.out, q.cur
+		out, cur := q.out, q.blocks[0]
 		q.mu.Unlock()
 		n, err := out.TryWrite(cur.b[cur.off:])
 		q.mu.Lock()
 		q.wrote(out, n, err)
-		if cur.off > 0 && q.cur == cur || n == 0 {
+		if n == 0 || len(q.blocks) > 0 && q.blocks[0] == cur && !cur.empty() {
 			try = inlineTries - 1 // the socket would block
 		}
 	}
@@ -191,7 +198,7 @@ const inlineTries = 2
 func (q *Queue) drain() {
 	q.mu.Lock()
 	for q.more() {
-		out, cur := q.out, q.cur
+		out, cur := q.out, q.blocks[0]
 		q.mu.Unlock()
 		n, err := out.Write(cur.b[cur.off:])
 		q.mu.Lock()
@@ -204,21 +211,20 @@ func (q *Queue) drain() {
 // more reports whether there is a link and something to write to it. Called with mu held.
 func (q *Queue) more() bool { return q.out != nil && q.next() }
 
-// next makes cur the block to write. Called with mu held.
+// next makes the first block one that has something to write. Called with mu held.
 func (q *Queue) next() bool {
-	if q.cur != nil && q.cur.empty() {
-		q.cur.free()
-		q.cur = nil
+	for len(q.blocks) > 0 && q.blocks[0].empty() {
+		q.blocks[0].free()
+		n := copy(q.blocks, q.blocks[1:])
+		q.blocks[n] = nil
+		q.blocks = q.blocks[:n]
 	}
-	if q.cur == nil {
-		q.cur, q.pend = q.pend, nil
-	}
-	return q.cur != nil
+	return len(q.blocks) > 0
 }
 
-// wrote accounts for n bytes of cur. An error ends the use of out. Called with mu held.
+// wrote accounts for n bytes of the first block. An error ends the use of out. Called with mu held.
 func (q *Queue) wrote(out Output, n int, err error) {
-	done, size := q.cur.advance(n)
+	done, size := q.blocks[0].advance(n)
 	q.w += uint64(done)
 	q.p = q.w // a link without proof: written is all that can be said
 	q.bytes -= size
@@ -232,9 +238,9 @@ func (q *Queue) wrote(out Output, n int, err error) {
 
 // rewind makes a stanza that was cut in the middle go whole to the next link. Called with mu held.
 func (q *Queue) rewind() {
-	if q.cur != nil && q.cur.off != q.cur.done {
+	if len(q.blocks) > 0 && q.blocks[0].off != q.blocks[0].done {
 		q.torn = true
-		q.cur.off = q.cur.done
+		q.blocks[0].off = q.blocks[0].done
 	}
 }
 
@@ -314,10 +320,7 @@ func (q *Queue) attached() bool {
 // forgetRequests takes the iq gets and sets out of a queue without a link: they are never kept, and whoever
 // asked is answered from the table of pending iqs. Called with mu held, nobody writing.
 func (q *Queue) forgetRequests() {
-	for _, b := range []*block{q.cur, q.pend} {
-		if b == nil {
-			continue
-		}
+	for _, b := range q.blocks {
 		n, size := b.remove(classRequest)
 		q.dropped += uint64(n)
 		q.bytes -= size
@@ -338,15 +341,11 @@ func (q *Queue) takeAll() []*block {
 	q.rewind()
 	q.removeMoved()
 	q.gone = true
-	var all []*block
-	for _, b := range []*block{q.cur, q.pend} {
-		if b == nil {
-			continue
-		}
+	all := q.blocks
+	for _, b := range all {
 		q.moved += uint64(len(b.recs) - b.next)
-		all = append(all, b)
 	}
-	q.cur, q.pend, q.bytes = nil, nil, 0
+	q.blocks, q.bytes = nil, 0
 	return all
 }
 

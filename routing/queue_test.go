@@ -192,7 +192,7 @@ func (m *queueModel) finish(t *rapid.T) {
 }
 
 func TestBlockAdvance(t *testing.T) {
-	b := newBlock()
+	b := newBlock(0)
 	for _, s := range []string{"aaa", "b", "cccc"} {
 		b.b = append(b.b, s...)
 		b.recs = append(b.recs, rec{size: uint32(len(s))})

@@ -6,8 +6,9 @@ import "github.com/patchbay-im/patchbay/stanza"
 // node's users moves to another node, and follows the queue: each stanza is looked at once, however many move.
 type userIndex struct {
 	byUser map[string][]stanzaAt // by bare JID
-	cur    progress
-	pend   progress
+	block  int                   // the first block that is not wholly indexed
+	rec    int                   // and how far it is
+	at     int
 }
 
 // stanzaAt is where a stanza lies.
@@ -15,13 +16,6 @@ type stanzaAt struct {
 	b   *block
 	rec int // its index
 	at  int // its first byte
-}
-
-// progress is how far a block is indexed.
-type progress struct {
-	b   *block
-	rec int
-	at  int
 }
 
 // waitingStanza is a stanza taken out of a queue, in bytes of its own.
@@ -39,10 +33,9 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		return nil
 	}
 	if q.index == nil {
-		q.index = &userIndex{byUser: map[string][]stanzaAt{}}
+		q.index = newUserIndex(q.blocks)
 	}
-	q.index.follow(&q.index.cur, q.cur)
-	q.index.follow(&q.index.pend, q.pend)
+	q.index.follow(q.blocks)
 	bare := string(full.Bare())
 	var taken []waitingStanza
 	kept := q.index.byUser[bare][:0]
@@ -63,20 +56,29 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 	return taken
 }
 
-// follow indexes what a block has got since the last time.
-func (x *userIndex) follow(p *progress, b *block) {
-	if b == nil {
-		return
+func newUserIndex(blocks []*block) *userIndex {
+	x := &userIndex{byUser: map[string][]stanzaAt{}}
+	if len(blocks) > 0 {
+		x.rec, x.at = blocks[0].next, blocks[0].done // the first may be written in part
 	}
-	if p.b != b {
-		*p = progress{b: b, rec: b.next, at: b.done}
-	}
-	for ; p.rec < len(b.recs); p.rec++ {
-		size := int(b.recs[p.rec].size)
-		if to, ok := addressee(b.b[p.at : p.at+size]); ok && len(to.Local()) > 0 {
-			x.byUser[string(to.Bare())] = append(x.byUser[string(to.Bare())], stanzaAt{b: b, rec: p.rec, at: p.at})
+	return x
+}
+
+// follow indexes what the queue has got since the last time.
+func (x *userIndex) follow(blocks []*block) {
+	for {
+		b := blocks[x.block]
+		for ; x.rec < len(b.recs); x.rec++ {
+			size := int(b.recs[x.rec].size)
+			if to, ok := addressee(b.b[x.at : x.at+size]); ok && len(to.Local()) > 0 {
+				x.byUser[string(to.Bare())] = append(x.byUser[string(to.Bare())], stanzaAt{b: b, rec: x.rec, at: x.at})
+			}
+			x.at += size
 		}
-		p.at += size
+		if x.block+1 == len(blocks) {
+			return
+		}
+		x.block, x.rec, x.at = x.block+1, 0, 0
 	}
 }
 
@@ -97,9 +99,7 @@ func addressee(raw []byte) (stanza.Address, bool) {
 // removeMoved closes the gaps that takeUser left. Called with mu held, nobody writing.
 func (q *Queue) removeMoved() {
 	q.index = nil
-	for _, b := range []*block{q.cur, q.pend} {
-		if b != nil {
-			b.remove(classMoved) // counted when they were taken
-		}
+	for _, b := range q.blocks {
+		b.remove(classMoved) // counted when they were taken
 	}
 }
