@@ -162,12 +162,13 @@ const tooMany = "the user has too many sessions; withdraw some"
 // room gives a function that reports whether a user may have one more session, counting those that it was asked
 // for before.
 func (s *Service) room() func(stanza.Address) bool {
-	more := map[string]int{}
+	more, asked := map[string]int{}, map[string]bool{}
 	return func(who stanza.Address) bool {
 		h := s.sessions.Hash(who.Bare())
-		if len(s.sessions.Find(h, who.Bare(), who.Resource(), nil)) > 0 {
+		if asked[who.String()] || len(s.sessions.Find(h, who.Bare(), who.Resource(), nil)) > 0 {
 			return true
 		}
+		asked[who.String()] = true
 		more[string(who.Bare())]++
 		return len(s.sessions.Find(h, who.Bare(), nil, nil))+more[string(who.Bare())] <= storage.MaxResources
 	}
