@@ -145,14 +145,18 @@ func refuse(h *stanza.Header, row uint8, why Reason) Verdict {
 	if h.Answerable() {
 		return Verdict{Action: Bounce, Row: row, Reason: why}
 	}
-	drop := ErrorToNobody
-	switch {
-	case why == BadStanza:
-		drop = BadReply
-	case h.Type == stanza.TypeResult:
-		drop = ResultToNobody
+	if why == BadStanza {
+		return Verdict{Action: Drop, Row: row, Reason: BadReply}
 	}
-	return Verdict{Action: Drop, Row: row, Reason: drop}
+	return Verdict{Action: Drop, Row: row, Reason: silent(h)}
+}
+
+// silent is the reason for which a stanza that must not be answered is dropped.
+func silent(h *stanza.Header) Reason {
+	if h.Type == stanza.TypeResult {
+		return ResultToNobody
+	}
+	return ErrorToNobody
 }
 
 // decideDomain is row 2 for a user domain itself.

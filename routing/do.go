@@ -88,8 +88,9 @@ func (s *Source) send(w *work, it *item, n *Node) {
 	if flush {
 		w.queues = append(w.queues, n.queue)
 	}
-	if res != putOK && r.class == classRequest {
-		s.r.iqs.answer(n, it.to.Bytes(), it.asker(s), it.id())
+	if res != putOK && r.class == classRequest && s.r.iqs.answer(n, it.to.Bytes(), it.asker(s), it.id()) == nil {
+		w.end(NodeDropped) // the link dropped this moment, and the asker has been answered
+		return
 	}
 	s.unput(w, it, res)
 }
@@ -169,7 +170,7 @@ func (s *Source) edit(w *work, it *item) *stanza.Edit {
 // bounce answers the node that sent the stanza (RFC 6120 8.3). A from that is missing was the node itself.
 func (s *Source) bounce(w *work, it *item, why Reason) {
 	if !it.h.Answerable() {
-		w.end(ErrorToNobody)
+		w.end(silent(&it.h))
 		return
 	}
 	var to, from []byte

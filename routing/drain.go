@@ -14,6 +14,7 @@ const lastFlush = 2 * time.Second
 // are not here is answered, what waits for attached nodes is written, and what a node does not take before ctx
 // ends is answered too. Nothing that was accepted is left without an outcome.
 func (r *Router) Drain(ctx context.Context) {
+	r.stopHousekeeping() // it may be deciding what is held
 	for _, bare := range r.holds.users() {
 		r.answerHeld(bare)
 	}
@@ -22,7 +23,6 @@ func (r *Router) Drain(ctx context.Context) {
 			r.answerBlocks(n.queue.takeAll())
 		}
 	}
-	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	r.flushed(ctx)
 	for _, n := range r.Nodes() {
 		if n.queue.stats().Waiting > 0 {
@@ -30,6 +30,7 @@ func (r *Router) Drain(ctx context.Context) {
 			r.answerBlocks(n.queue.takeAll())
 		}
 	}
+	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	last, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
 	r.flushed(last)

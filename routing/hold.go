@@ -1,6 +1,8 @@
 package routing
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,14 +31,26 @@ type holds struct {
 	len   atomic.Int64 // stanzas in all lists
 
 	// guarded by mu
-	mu    sync.Mutex
-	lists map[string]*holdList // by bare JID
-	bytes int
+	mu       sync.Mutex
+	lists    map[string]*holdList // by bare JID
+	bytes    int                  // what all cost
+	byOrigin map[*Node]int        // and those of one node: an eighth is left to others
+	order    []dueAt              // of all, by time
 }
+
+// dueAt is when a stanza of a user's list has waited long enough.
+type dueAt struct {
+	until time.Time
+	bare  string
+}
+
+// holdCost is what a held stanza costs besides its bytes: its entries, and its user's list.
+const holdCost = 256
 
 func (hs *holds) init(limit int) {
 	hs.limit = limit
 	hs.lists = map[string]*holdList{}
+	hs.byOrigin = map[*Node]int{}
 }
 
 // waiting reports whether anything is held for a user.
@@ -50,16 +64,20 @@ func (hs *holds) waiting(bare []byte) bool {
 func (hs *holds) add(bare []byte, h held) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	if hs.bytes+len(h.raw) > hs.limit {
+	cost := len(h.raw) + holdCost
+	if hs.bytes+cost > hs.limit || hs.byOrigin[h.origin]+cost > hs.limit-hs.limit/share {
 		return false
 	}
-	list := hs.lists[string(bare)]
+	user := string(bare)
+	list := hs.lists[user]
 	if list == nil {
 		list = &holdList{}
-		hs.lists[string(bare)] = list
+		hs.lists[user] = list
 	}
 	list.items = append(list.items, h)
-	hs.bytes += len(h.raw)
+	hs.order = append(hs.order, dueAt{h.until, user})
+	hs.bytes += cost
+	hs.byOrigin[h.origin] += cost
 	hs.len.Add(1)
 	return true
 }
@@ -94,7 +112,13 @@ func (hs *holds) drop(bare string) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	list := hs.lists[bare]
-	hs.bytes -= len(list.items[0].raw)
+	cost := len(list.items[0].raw) + holdCost
+	hs.bytes -= cost
+	if origin := list.items[0].origin; hs.byOrigin[origin] > cost {
+		hs.byOrigin[origin] -= cost
+	} else {
+		delete(hs.byOrigin, origin)
+	}
 	hs.len.Add(-1)
 	list.items[0] = held{}
 	list.items = list.items[1:]
@@ -117,18 +141,26 @@ func (hs *holds) leave(bare string) bool {
 }
 
 // users gives the users for whom something is held.
-func (hs *holds) users() []string { return hs.due(time.Time{}) }
+func (hs *holds) users() []string {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return slices.Collect(maps.Keys(hs.lists))
+}
 
-// due gives the users whose first stanza has waited long enough at now; all, for the zero time.
+// due gives the users for whom something has waited long enough at now. All wait equally long, so they come in the
+// order in which they were held.
 func (hs *holds) due(now time.Time) []string {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
+	n := 0
 	var users []string
-	for u, list := range hs.lists {
-		if now.IsZero() || !now.Before(list.items[0].until) {
-			users = append(users, u)
+	for n < len(hs.order) && !now.Before(hs.order[n].until) {
+		if user := hs.order[n].bare; hs.lists[user] != nil {
+			users = append(users, user)
 		}
+		n++
 	}
+	hs.order = slices.Delete(hs.order, 0, n)
 	return users
 }
 
@@ -217,7 +249,7 @@ func (d *redo) close() {
 // read makes an item of a stored stanza and looks up its addresses. A stanza that cannot be read takes no other
 // with it: the next one begins a new stream.
 func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
-	src := &Source{r: d.r, node: origin, sc: d.sc, redo: true, grant: &Grant{SpeakDomain: true}}
+	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, grant: &Grant{SpeakDomain: true}}
 	d.w.src = src
 	it := &d.w.items[0]
 	tok, _, err := d.sc.Next(raw, &it.h)
@@ -287,20 +319,33 @@ func (d *redo) once(raw []byte, rc rec) {
 	src.do(d.w, it, v)
 }
 
+// carry queues what the server made before, and has counted.
+func (d *redo) carry(raw []byte, to *Node) {
+	res, flush := to.queue.put(&stanza.Header{Raw: raw}, nil, rec{})
+	if res != putOK {
+		d.w.end(NodeLeft)
+	}
+	if flush {
+		d.w.queues = append(d.w.queues, to.queue)
+	}
+}
+
 // Move takes what waits for a session at a node that is away to the node on which the user is now, before
 // anything newer can go there. to holds the session from now on.
 func (r *Router) Move(who stanza.Address, from, to *Node) {
 	if from.State() != Away || from.queue.stats().Waiting == 0 {
 		return
 	}
-	others := r.sessions.Find(r.sessions.Hash(who.Bare()), who.Bare(), nil, nil)
-	left := 0
-	for _, m := range others {
-		if m.Node == from.ID() {
-			left++
+	here, elsewhere := 0, 0
+	for _, m := range r.sessions.Find(r.sessions.Hash(who.Bare()), who.Bare(), nil, nil) {
+		switch m.Node {
+		case from.ID():
+			here++
+		default:
+			elsewhere++
 		}
 	}
-	waiting := from.queue.takeUser(who, left <= 1)
+	waiting := from.queue.takeUser(who, here <= 1)
 	if len(waiting) == 0 {
 		return
 	}
@@ -312,8 +357,10 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 		switch {
 		case !ok:
 			again.w.end(Unreadable)
-		case origin == nil:
-			again.w.end(NodeLeft)
+		case origin == nil: // an answer of the server itself: only carried
+			again.carry(s.raw, to)
+		case s.rec.class == classShared && elsewhere > 0:
+			again.w.end(OtherCopy)
 		default:
 			src.send(again.w, it, to)
 		}

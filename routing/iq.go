@@ -226,7 +226,7 @@ func (s *Source) reply(w *work, it *item) error {
 	var asked []byte
 	if it.h.From.Set() {
 		if err := s.authorise(it); err != nil {
-			w.end(BadReply)
+			w.end(BadFrom)
 			return err
 		}
 		asked = it.from.Bytes()
@@ -242,9 +242,10 @@ func (s *Source) reply(w *work, it *item) error {
 	s.view(w, it)
 	s.finishRun(w)
 	v := Decide(&it.h, &w.view)
-	if v.Action == Deliver {
+	switch v.Action {
+	case Deliver, Hold:
 		s.do(w, it, v)
-	} else {
+	default:
 		s.send(w, it, a.origin) // the asker has no session now; the node that asked for it may still care
 	}
 	return nil

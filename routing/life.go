@@ -27,10 +27,7 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 
 	rec, mark, err := r.sessions.AttachNode(domainName)
 	if err != nil {
-		n.mu.Lock()
-		n.src = nil
-		close(n.left)
-		n.mu.Unlock()
+		src.Detach() // as if the link had dropped: the grace begins again
 		return nil, err
 	}
 	if n.ID() == 0 {

@@ -57,6 +57,7 @@ type Queue struct {
 	moved     uint64 // taken out by takeAll
 
 	index *userIndex // of what waits, by user; only while there is no link
+	holes int        // bytes of what was taken out and still lies in a block
 
 	// guarded by mu, but for the bytes of the first one, which the holder of the writing flag reads without it:
 	// nothing is appended to a block that is being written
@@ -308,6 +309,7 @@ func (q *Queue) cut() {
 		q.idle.Wait()
 	}
 	q.rewind()
+	q.forgetRequests()
 }
 
 // attached reports whether there is a link to write to.

@@ -51,8 +51,12 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		r.class = classMoved
 		q.moved++
 		q.bytes -= int(r.size)
+		q.holes += int(r.size)
 	}
 	q.index.byUser[bare] = kept
+	if q.holes > q.limit/2 {
+		q.removeMoved()
+	}
 	return taken
 }
 
@@ -98,7 +102,7 @@ func addressee(raw []byte) (stanza.Address, bool) {
 
 // removeMoved closes the gaps that takeUser left. Called with mu held, nobody writing.
 func (q *Queue) removeMoved() {
-	q.index = nil
+	q.index, q.holes = nil, 0
 	for _, b := range q.blocks {
 		b.remove(classMoved) // counted when they were taken
 	}

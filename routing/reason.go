@@ -45,6 +45,7 @@ const (
 	IQTimeout
 	NodeDropped
 	BadReply
+	BadFrom
 	ErrorToNobody
 	ResultToNobody
 	PresenceToNobody
@@ -112,6 +113,7 @@ var reasonTable = [reasons]reasonRow{
 	NodeDropped: {"node-dropped", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
 		Text: "the node of %to dropped its link before it answered; send again later"}},
 	BadReply:         {word: "bad-reply", outcome: Dropped},
+	BadFrom:          {word: "invalid-from", outcome: Dropped},
 	ErrorToNobody:    {word: "error-to-nobody", outcome: Dropped},
 	ResultToNobody:   {word: "result-to-nobody", outcome: Dropped},
 	PresenceToNobody: {word: "presence-to-nobody", outcome: Dropped},

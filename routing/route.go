@@ -99,7 +99,7 @@ func (s *Source) one(w *work, it *item) error {
 		return s.reply(w, it)
 	}
 	if err := s.authorise(it); err != nil {
-		w.end(BadReply)
+		w.end(BadFrom)
 		return err
 	}
 	s.view(w, it)

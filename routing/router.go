@@ -44,6 +44,7 @@ type Router struct {
 	writers  sync.WaitGroup
 	stop     chan struct{}
 	stopped  chan struct{}
+	stopOnce sync.Once
 
 	// shared, each with its own lock inside
 	iqs   iqTable
@@ -86,8 +87,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 
 // Close ends housekeeping and waits for the writers; all links must have been detached.
 func (r *Router) Close() {
-	close(r.stop)
-	<-r.stopped
+	r.stopHousekeeping()
 	for _, n := range r.Nodes() {
 		n.mu.Lock()
 		n.stopTimer()
@@ -98,6 +98,11 @@ func (r *Router) Close() {
 
 // SomebodyAway reports whether any node is away, so that stanzas may wait for one.
 func (r *Router) SomebodyAway() bool { return r.away.Load() > 0 }
+
+func (r *Router) stopHousekeeping() {
+	r.stopOnce.Do(func() { close(r.stop) })
+	<-r.stopped
+}
 
 // Server is this server's own domain.
 func (r *Router) Server() string { return r.cfg.Server }

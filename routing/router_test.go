@@ -6,7 +6,6 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -367,35 +366,5 @@ func TestDrainAnswersWhatWaits(t *testing.T) {
 		defer cancel()
 		tb.r.Drain(ctx)
 		tb.expect("n1", "m1:remote-server-timeout m2:remote-server-timeout")
-	})
-}
-
-// Two readers and a link that comes and goes: the race detector watches.
-func TestConcurrentSources(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tb := newTestbed(t, nil)
-		tb.r.Returning()
-		for _, n := range []string{"n1", "n2", "n3"} {
-			tb.attach(n)
-		}
-		tb.login("n3", "bob@im/1")
-		var wg sync.WaitGroup
-		for _, from := range []string{"n1", "n2"} {
-			src := tb.srcs[from]
-			wg.Go(func() {
-				for i := range 300 {
-					raw := fmt.Sprintf("<message type='chat' from='%s' to='bob@im/1' id='%s-%d'/>", from, from, i)
-					if _, err := src.Feed([]byte(raw)); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		for range 20 {
-			tb.detach("n3")
-			tb.attach("n3")
-		}
-		wg.Wait()
-		tb.close()
 	})
 }

@@ -40,8 +40,9 @@ type link struct {
 	ping pinger
 
 	// guarded by mu
-	mu  sync.Mutex
-	why *stanza.StreamError // set when the server ends the link
+	mu     sync.Mutex
+	why    *stanza.StreamError // set when the server ends the link
+	ending bool                // the reader has ended: the connection is being closed as it should
 }
 
 // serve runs one link.
@@ -50,7 +51,11 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timers.Handshake)
 	defer cancel()
 	l.entered = s.acceptor.Gate.Enter(ctx, l.addr.Addr())
-	if tc, ok := nc.(*tls.Conn); ok && l.entered {
+	if !l.entered && !s.mayRefuse(overTLS) {
+		_ = nc.Close()
+		return
+	}
+	if tc, ok := nc.(*tls.Conn); ok {
 		if err := tc.HandshakeContext(ctx); err != nil {
 			s.log.WithError(err).WithField("from", l.addr).Info("TLS handshake of a node")
 			l.leave()
@@ -65,9 +70,29 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 		_ = nc.Close()
 		return
 	}
+	overflow := !l.entered
 	err := l.run()
 	l.end(err)
 	s.leave(l)
+	if overflow {
+		s.refusing.Add(-1)
+	}
+}
+
+// maxRefusing bounds the streams over the gate's bounds that are told so at one time; more are closed without a word.
+const maxRefusing = 100
+
+// mayRefuse reports whether a stream that the gate did not let in may be told so. Over TLS that would cost the very
+// handshake that the gate is to spare.
+func (s *Server) mayRefuse(overTLS bool) bool {
+	if overTLS {
+		return false
+	}
+	if s.refusing.Add(1) > maxRefusing {
+		s.refusing.Add(-1)
+		return false
+	}
+	return true
 }
 
 func peerOf(nc net.Conn) netip.AddrPort {
@@ -151,6 +176,7 @@ func (l *link) attach() error {
 		return err
 	}
 	_ = l.conn.SetReadDeadline(time.Time{})
+	l.conn.LimitSilence(deadAfter * l.s.cfg.Timers.Ping)
 	if err := l.stopping(); err != nil {
 		src.Detach()
 		return err
@@ -194,8 +220,10 @@ func (l *link) stop(why *stanza.StreamError) {
 	if l.why == nil {
 		l.why = why
 	}
+	if !l.ending {
+		l.conn.Halt()
+	}
 	l.mu.Unlock()
-	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
 // stopping gives the reason of stop, if there was one.
@@ -210,13 +238,16 @@ func (l *link) stopping() error {
 
 // end closes the stream as RFC 6120 4.4 and 4.9.1.1 ask, whatever ended the reader.
 func (l *link) end(err error) {
-	if why := l.stopping(); why != nil {
-		err = why
+	l.mu.Lock()
+	l.ending = true
+	if l.why != nil {
+		err = l.why
 	}
+	l.mu.Unlock()
+	_ = l.conn.SetReadDeadline(time.Time{}) // stop may have come while the reader ended by itself
 	if l.src == nil {
 		l.ended()
 		l.refuse(err)
-		l.leave() // one that waits for its penalty is still unauthenticated
 		return
 	}
 	var se *stanza.StreamError
@@ -261,6 +292,7 @@ func (l *link) refuse(err error) {
 	case isTimeout(err):
 		se = &stanza.StreamError{Condition: "connection-timeout", Text: "no complete handshake within " + l.s.cfg.Timers.Handshake.String()}
 	default:
+		l.leave()
 		_ = l.conn.Close() // the peer left: nobody to tell
 		return
 	}
@@ -275,7 +307,8 @@ func (l *link) refuse(err error) {
 		case <-l.s.ctx.Done():
 		}
 	}
-	l.conn.Finish(l.hs.Refuse(se), farewell, farewell)
+	l.leave() // only now: one that waits for its penalty is still unauthenticated
+	l.conn.Finish(l.hs.Refuse(se), farewell/4, farewell)
 }
 
 func isTimeout(err error) bool {

@@ -56,10 +56,12 @@ type Server struct {
 	web        *http.Server
 	webAddr    net.Addr
 
-	settled atomic.Bool // the settle time has passed since Start
-	wg      sync.WaitGroup
-	readers sync.WaitGroup // links that may still accept stanzas, or leave some in a queue
-	closing chan struct{}  // closed when the links may close their streams
+	refusing atomic.Int32 // streams over the gate's bounds that are being told so
+	settled  atomic.Bool  // the settle time has passed since Start
+	wg       sync.WaitGroup
+	readers  sync.WaitGroup // links that may still accept stanzas, or leave some in a queue
+	closing  chan struct{}  // closed when the links may close their streams
+	stopped  chan struct{}  // closed when Stop is done
 
 	// guarded by mu
 	mu       sync.Mutex
@@ -80,7 +82,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	}
 	svc := service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
 	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions,
-		links: map[*link]struct{}{}, closing: make(chan struct{})}
+		links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	rc := routerConfig(cfg, opt.Log)
 	rc.IQWait = opt.IQWait
@@ -196,9 +198,11 @@ func (s *Server) Stop() error {
 	s.mu.Lock()
 	if s.stopping {
 		s.mu.Unlock()
+		<-s.stopped
 		return nil
 	}
 	s.stopping = true
+	defer close(s.stopped)
 	links := make([]*link, 0, len(s.links))
 	for l := range s.links {
 		links = append(links, l)

@@ -3,7 +3,9 @@ package stream
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -28,6 +30,7 @@ type Conn struct {
 	werr   error
 	writef func(fd uintptr) bool
 
+	halted    atomic.Bool
 	closeOnce sync.Once
 }
 
@@ -47,6 +50,13 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // SetReadDeadline bounds the wait for the next bytes; the zero time lifts the bound.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
+
+// Halt ends Receive with os.ErrDeadlineExceeded, now if it waits, else before it reads again: a peer that sends
+// without a pause never lets it come to a wait. Any goroutine may call it.
+func (c *Conn) Halt() {
+	c.halted.Store(true)
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+}
 
 // Close closes the connection at once and ends Receive and Write. It can be called more than once.
 func (c *Conn) Close() error {
@@ -85,6 +95,9 @@ func (c *Conn) Receive(limit int, feed Feed) error {
 func (c *Conn) receiveGeneric() error {
 	c.rx.generic = true
 	for {
+		if c.halted.Load() {
+			return os.ErrDeadlineExceeded
+		}
 		n, err := c.nc.Read(c.rx.space())
 		if n > 0 && !c.rx.got(n) {
 			return c.rx.err

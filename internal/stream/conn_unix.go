@@ -22,6 +22,10 @@ func rawConn(tc *net.TCPConn) syscall.RawConn {
 // edge-triggered, and an end of stream that came together with the last bytes gives no second edge.
 func (c *Conn) readReady(fd uintptr) bool {
 	for {
+		if c.halted.Load() {
+			c.rx.err = os.ErrDeadlineExceeded
+			return true
+		}
 		n, err := syscall.Read(int(fd), c.rx.space())
 		switch {
 		case err == syscall.EAGAIN:
