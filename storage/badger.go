@@ -42,6 +42,9 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 		WithNumCompactors(2).
 		WithMetricsEnabled(false).
 		WithChecksumVerificationMode(options.OnTableRead) // of tables that it makes; verify has read the others
+	if dir == Memory {
+		o = o.WithMemTableSize(4 << 20) // taken at once, and nothing is gained by flushing seldom
+	}
 	return o.WithLogger(log)
 }
 

@@ -19,6 +19,10 @@ func (s *Sessions) load() error {
 	if err := checkSchema(s.db); err != nil {
 		return err
 	}
+	if s.opt.Dir == Memory {
+		s.version.Store(uint64(start.UnixMicro()))
+		return nil // it is empty
+	}
 	if err := s.loadNodes(); err != nil {
 		return err
 	}

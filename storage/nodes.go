@@ -43,7 +43,10 @@ func (t *nodeTable) get(id NodeID) *node {
 func (t *nodeTable) put(r NodeRecord) *node {
 	n := &node{}
 	n.rec.Store(&r)
-	l := slices.Clone(*t.list.Load())
+	l := *t.list.Load() // readers look no further than the length they loaded, so that appending in place is safe
+	if int(r.ID) < len(l) {
+		l = slices.Clone(l)
+	}
 	for int(r.ID) >= len(l) {
 		l = append(l, nil)
 	}
@@ -136,7 +139,7 @@ func (t *nodeTable) bindingOf(n *node, inc uint64) *binding {
 	b := &binding{node: n.rec.Load().ID, num: uint32(len(all))}
 	b.inc.Store(inc)
 	n.binds = append(n.binds, b)
-	grown := append(slices.Clone(all), b)
+	grown := append(all, b) // in place, if there is room: see put
 	t.x.bind.Store(&grown)
 	return b
 }
