@@ -4,6 +4,7 @@ package stanza
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,4 +131,48 @@ func BenchmarkWalk(b *testing.B) {
 			b.Fatal(n)
 		}
 	})
+}
+
+// BenchmarkNamespaces gives the cost of stanzas of the greatest length that are made to be dear: many prefixes to look
+// through, and many attributes of one local name in long namespaces.
+func BenchmarkNamespaces(b *testing.B) {
+	declare := func(uri string, n int) (open, end string) {
+		for i := range n {
+			if i%32 == 0 {
+				open, end = strings.TrimSuffix(open, " ")+"<a ", end+"</a>"
+			}
+			open += fmt.Sprintf("xmlns:p%03d='%s%d'", i, uri, i)
+			if open += " "; i%32 == 31 || i == n-1 {
+				open = strings.TrimSuffix(open, " ") + ">"
+			}
+		}
+		return open, end
+	}
+	twins := "<a"
+	for i := range 64 {
+		twins += fmt.Sprintf(" p%03d:x=''", i)
+	}
+	for _, c := range []struct {
+		name, uri, fill string
+		n               int
+	}{
+		{"prefixes", "u", "<p000:a/>", maxBindings},
+		{"attributes", "&amp;" + strings.Repeat("u", 400), twins + "/>", 64},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			open, end := declare(c.uri, c.n)
+			in := "<message>" + open
+			in += strings.Repeat(c.fill, (DefaultLimits.Stanza-len(in)-len(end)-10)/len(c.fill)) + end + "</message>"
+			stanza := []byte(in)
+			s, h := NewScanner(Limits{}), new(Header)
+			if _, _, err := s.Next([]byte(head), h); err != nil {
+				b.Fatal(err)
+			}
+			measure(b, len(in), func() {
+				if tok, _, err := s.Next(stanza, h); tok != Element || err != nil {
+					b.Fatal(tok, err)
+				}
+			})
+		})
+	}
 }

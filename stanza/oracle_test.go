@@ -154,6 +154,8 @@ func badTag(raw []byte, tok xml.StartElement, open []scope) string {
 		return "attributes"
 	case len(raw) > DefaultLimits.Tag:
 		return "tag length"
+	case declared(open) > maxBindings:
+		return "declarations in scope"
 	}
 	names := [][]byte{tagName.FindSubmatch(raw)[1]}
 	for _, m := range attrForm.FindAllSubmatch(raw, -1) {
@@ -184,6 +186,14 @@ func badTag(raw []byte, tok xml.StartElement, open []scope) string {
 		return "second stream header"
 	}
 	return ""
+}
+
+// declared counts the declarations in scope that stand below the top-level element.
+func declared(open []scope) (n int) {
+	for i := 2; i < len(open); i++ {
+		n += len(open[i].decls)
+	}
+	return n
 }
 
 func badDecls(decls map[string]string) string {

@@ -77,6 +77,7 @@ type Scanner struct {
 	stack []frame
 	binds []binding
 	attrs []attr
+	names []expanded // prefixed attributes of the tag just read, if there are several
 
 	// counted only where a call ends for want of bytes: what dripping costs, for the tests
 	work int64

@@ -1,20 +1,5 @@
 package stanza
 
-// binding is a namespace declaration in scope within the current element.
-type binding struct {
-	lo, hi   int32 // the prefix; empty for the default namespace
-	vlo, vhi int32 // the URI as written
-	escaped  bool
-	own      bool // the URI is the stream's content namespace or jabber:client
-}
-
-// A name's namespace: 0 is the stream's default, k > 0 is binding k-1, and these.
-const (
-	refUnknown = -1
-	refXML     = -2
-	refRoot    = -3 // refRoot-i is prefix i of the stream header
-)
-
 // opened does the name spaces of the start tag just read, fills the header from it and opens the element.
 func (s *Scanner) opened(b []byte, h *Header) bool {
 	c := &s.cur
@@ -24,7 +9,7 @@ func (s *Scanner) opened(b []byte, h *Header) bool {
 		return false
 	}
 	ref, ok := s.resolveTag(b, h)
-	if !ok {
+	if !ok || !s.bounded(f.marks) {
 		return false
 	}
 	if len(s.stack) == 0 {
@@ -68,123 +53,6 @@ func (s *Scanner) resolveTag(b []byte, h *Header) (ref int32, ok bool) {
 		s.fail("not-well-formed", int(c.lo), "an element has a prefix that is not declared; declare it with xmlns")
 	}
 	return ref, ref != refUnknown
-}
-
-// isDecl tells whether an attribute of this name declares a namespace.
-func isDecl(name []byte) bool {
-	return len(name) >= 5 && string(name[:5]) == "xmlns" && (len(name) == 5 || name[5] == ':')
-}
-
-// declare takes one xmlns attribute (Namespaces in XML 3: xml and xmlns are bound for ever, and no prefix can
-// be undeclared).
-func (s *Scanner) declare(b []byte, a *attr) bool {
-	v, prefix := b[a.vlo:a.vhi], b[a.hi:a.hi]
-	var room [64]byte
-	if a.escaped {
-		v = AppendUnescaped(room[:0], v)
-	}
-	if a.colon != 0 {
-		prefix = b[a.colon+1 : a.hi]
-	}
-	fault := ""
-	switch {
-	case string(prefix) == "xmlns":
-		fault = "the prefix xmlns is declared; leave it out"
-	case string(v) == NSXMLNS:
-		fault = "the namespace of xmlns is declared; leave it out"
-	case (string(prefix) == "xml") != (string(v) == NSXML):
-		fault = "the prefix xml and its namespace are declared apart; leave it out"
-	case len(v) == 0 && len(prefix) > 0:
-		fault = "a prefix is bound to no namespace; leave the declaration out"
-	}
-	if fault != "" {
-		s.fail("not-well-formed", int(a.lo), fault)
-		return false
-	}
-	s.binds = append(s.binds, binding{
-		lo: a.hi - int32(len(prefix)), hi: a.hi, vlo: a.vlo, vhi: a.vhi, escaped: a.escaped,
-		own: string(v) == string(s.space) || string(v) == NSClient,
-	})
-	if len(prefix) == 0 {
-		s.def = int32(len(s.binds))
-	}
-	return true
-}
-
-// checkPrefixed finds undeclared prefixes of attributes, and two attributes with the same expanded name
-// (Namespaces in XML 6.3).
-func (s *Scanner) checkPrefixed(b []byte, h *Header) bool {
-	for k := range s.attrs {
-		a := &s.attrs[k]
-		if a.colon == 0 || isDecl(b[a.lo:a.hi]) {
-			continue
-		}
-		ref := s.lookup(b, b[a.lo:a.colon], h)
-		if ref == refUnknown {
-			s.fail("not-well-formed", int(a.lo), "an attribute has a prefix that is not declared; declare it with xmlns")
-			return false
-		}
-		if s.cur.prefixed > 1 && s.twin(b, k, ref, h) {
-			s.fail("not-well-formed", int(a.lo), "two attributes have the same name in the same namespace; leave one out")
-			return false
-		}
-	}
-	return true
-}
-
-// twin looks among the attributes before k for one with the same local name and namespace ref.
-func (s *Scanner) twin(b []byte, k int, ref int32, h *Header) bool {
-	a := &s.attrs[k]
-	local := b[a.colon+1 : a.hi]
-	var r1, r2 [128]byte
-	for i := range s.attrs[:k] {
-		o := &s.attrs[i]
-		if o.colon == 0 || string(b[o.colon+1:o.hi]) != string(local) || isDecl(b[o.lo:o.hi]) {
-			continue
-		}
-		other := s.lookup(b, b[o.lo:o.colon], h)
-		if string(s.appendURI(r1[:0], b, ref)) == string(s.appendURI(r2[:0], b, other)) {
-			return true
-		}
-	}
-	return false
-}
-
-// lookup gives the namespace that a prefix is bound to. A prefix of the stream header is noted in h.
-func (s *Scanner) lookup(b, prefix []byte, h *Header) int32 {
-	for k := len(s.binds) - 1; k >= 0; k-- {
-		if d := &s.binds[k]; string(b[d.lo:d.hi]) == string(prefix) {
-			return int32(k + 1)
-		}
-	}
-	if string(prefix) == "xml" {
-		return refXML
-	}
-	for i := range s.header.Prefixes {
-		if s.header.Prefixes[i].Name == string(prefix) {
-			h.RootPrefixes |= 1 << i
-			h.Flags |= FlagRootPrefix
-			return refRoot - int32(i)
-		}
-	}
-	return refUnknown
-}
-
-// appendURI appends the namespace that ref names, references resolved.
-func (s *Scanner) appendURI(dst, b []byte, ref int32) []byte {
-	switch {
-	case ref == 0:
-		return append(dst, s.space...)
-	case ref == refXML:
-		return append(dst, NSXML...)
-	case ref <= refRoot:
-		return append(dst, s.header.Prefixes[refRoot-ref].URI...)
-	}
-	d := &s.binds[ref-1]
-	if d.escaped {
-		return AppendUnescaped(dst, b[d.vlo:d.vhi])
-	}
-	return append(dst, b[d.vlo:d.vhi]...)
 }
 
 // content tells whether a name without prefix and with namespace ref is in the stream's content namespace.

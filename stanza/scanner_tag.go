@@ -37,7 +37,7 @@ type attr struct {
 	lo, hi   int32  // its name
 	colon    int32  // the colon in the name, or 0
 	vlo, vhi int32  // its value
-	key      uint32 // ends and length of the name: a quick test for equal names
+	key      uint32 // keyOf its name
 	escaped  bool
 }
 
@@ -179,10 +179,18 @@ func (s *Scanner) attrValue(b []byte, i int, a *attr) int {
 	return i + 1
 }
 
+// keyOf gives the ends and the length of a name: a quick test for equal names. It is 0 for the empty name.
+func keyOf(name []byte) uint32 {
+	if len(name) == 0 {
+		return 0
+	}
+	return uint32(name[0]) | uint32(name[len(name)-1])<<8 | uint32(len(name))<<16
+}
+
 // distinct notes what kind of name the attribute a has, and refuses it when another has the same.
 func (s *Scanner) distinct(b []byte, a *attr) bool {
 	c, name := &s.cur, b[a.lo:a.hi]
-	a.key = uint32(name[0]) | uint32(name[len(name)-1])<<8 | uint32(len(name))<<16
+	a.key = keyOf(name)
 	for k := range s.attrs[:len(s.attrs)-1] {
 		if o := &s.attrs[k]; o.key == a.key && string(b[o.lo:o.hi]) == string(name) {
 			s.fail("not-well-formed", int(a.lo), "an attribute is there twice; leave one out")

@@ -92,6 +92,7 @@ var goodElements = []string{
 	"<a\xc2\xb7\xcc\x80/>",
 	`<a b='&amp;&lt;&gt;&apos;&quot;&#65;&#x41;&#xD7FF;&#xE000;&#xFFFD;&#x10000;&#x10FFFF;'/>`,
 	`<a xmlns:p='u' xmlns:q='u' p:b='' q:c=''/>`,
+	`<a xmlns:p='u' xmlns:q='v' p:b='' q:b='' xml:b='' stream:b='' b=''/>`,
 	`<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'/></forwarded>`,
 	`<p:message xmlns:p='other'/>`,
 	`<stream xmlns='other'/>`,
@@ -148,6 +149,8 @@ var badElements = []struct{ name, in, want string }{
 	{"twice the same expanded name", `<a xmlns:p='u' xmlns:q='u' p:b='' q:b=''/>`, "not-well-formed"},
 	{"the same with a reference", `<a xmlns:p='u' xmlns:q='&#117;' p:b='' q:b=''/>`, "not-well-formed"},
 	{"the same with white space", "<a xmlns:p='u\n' xmlns:q='u ' p:b='' q:b=''/>", "not-well-formed"},
+	{"the same as of the stream header", `<a xmlns:p='http://etherx.jabber.org/streams' p:b='' c:b='' stream:b='' xmlns:c='u'/>`, "not-well-formed"},
+	{"the same behind others", `<a xmlns:p='u' xmlns:q='v' xmlns:r='v' p:b='' p:c='' q:b='' q:c='' r:d='' r:c=''/>`, "not-well-formed"},
 	{"undeclared element prefix", `<p:a/>`, "not-well-formed"},
 	{"undeclared attribute prefix", `<a p:b=''/>`, "not-well-formed"},
 	{"prefix out of scope", `<a><b xmlns:p='u'/><p:c/></a>`, "not-well-formed"},
@@ -281,5 +284,51 @@ func TestLimits(t *testing.T) {
 	}
 	if got := play(t, Limits{Depth: 1023}, head+deep); got != "open !policy-violation" {
 		t.Error("1024 levels pass a limit of 1023")
+	}
+}
+
+// Declarations are bounded by what is in scope at once, below the top-level element: there an edit puts more of them,
+// which must not make a stanza too much for the next Scanner.
+func TestBindingsInScope(t *testing.T) {
+	level := func(name string, n int) string {
+		tag := "<" + name
+		for i := range n {
+			tag += fmt.Sprintf(" xmlns:%s%d='u'", name, i)
+		}
+		return tag + ">"
+	}
+	nest := func(top, last int, in string) string {
+		return level("m", top) + level("a", 64) + level("b", 64) + level("c", 64) + level("d", last) + in + "</d></c></b></a></m>"
+	}
+	least := nest(0, 64, "")
+	for _, c := range []struct{ name, in, want string }{
+		{"as many as may be", least, least},
+		{"one more", nest(0, 64, "<e xmlns='u'/>"), "!policy-violation"},
+		{"one more beside", nest(0, 63, "<e xmlns='u'/><e xmlns='v'/>"), nest(0, 63, "<e xmlns='u'/><e xmlns='v'/>")},
+		{"the top-level element counts for nothing", nest(64, 64, ""), nest(64, 64, "")},
+	} {
+		if got := play(t, Limits{}, head+c.in); got != "open "+c.want {
+			t.Errorf("%s: %.100s", c.name, got)
+		}
+		if got := play(t, Limits{}, strings.Split(head+c.in, "")...); got != "open "+c.want {
+			t.Errorf("%s, by bytes: %.100s", c.name, got)
+		}
+	}
+
+	prefixes := ""
+	for i := range 30 {
+		prefixes += fmt.Sprintf(" xmlns:r%d='r'", i)
+	}
+	in := nest(0, 64, "<r0:x r29:y=''/>")
+	s, h := NewScanner(Limits{}), new(Header)
+	if _, _, err := s.Next([]byte(strings.Replace(head, " to", prefixes+" to", 1)), h); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Next([]byte(in), h); err != nil {
+		t.Fatal(err)
+	}
+	edited := string(h.AppendEdited(nil, &Edit{Prefixes: s.StreamHeader().Prefixes}))
+	if got := play(t, Limits{}, head+edited); got != "open "+edited || !strings.Contains(edited, "xmlns:r29='r'") {
+		t.Errorf("edited: %.100s", got)
 	}
 }

@@ -92,6 +92,7 @@ func (w *Walker) Local() []byte {
 // Space gives the namespace of the current element. A content namespace (none in scope, or jabber:client,
 // jabber:server or jabber:component:accept spelled out) is given as NSClient, so that the caller needs no
 // knowledge of the link; xmlns=” is empty. A prefix of the stream header that Prefixes does not have is empty.
+// It reads the start tags of all open elements: look at Local first, where many elements are walked.
 func (w *Walker) Space() []byte {
 	name := w.Name()
 	prefix := name[:max(bytes.IndexByte(name, ':'), 0)]
