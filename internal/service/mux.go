@@ -50,11 +50,10 @@ func accountMux() *mux.ServeMux {
 // answer gives an iq get or set to a mux and sends its reply; refused is the reason when nothing there handles it
 // (RFC 6120 8.3.3.19).
 func answer(m *mux.ServeMux, src *routing.Source, q question, refused routing.Reason) routing.Reason {
-	w, ok := payload(q.h)
+	w, ok := payload(src, q.h)
 	if !ok {
 		return routing.BadStanza
 	}
-	w.Prefixes = src.Prefixes()
 	typ := mstanza.GetIQ
 	if q.h.Type == stanza.TypeSet {
 		typ = mstanza.SetIQ

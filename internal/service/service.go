@@ -43,9 +43,10 @@ type question struct {
 	from stanza.Address
 }
 
-// payload goes to the first child of a stanza.
-func payload(h *stanza.Header) (w stanza.Walker, ok bool) {
+// payload goes to the first child of a stanza, which may rely on the declarations of src's stream header.
+func payload(src *routing.Source, h *stanza.Header) (w stanza.Walker, ok bool) {
 	w = h.Walk()
+	w.Prefixes = src.Prefixes()
 	w.Next()
 	ok = w.Next()
 	return w, ok
@@ -85,7 +86,7 @@ func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.A
 		return answer(s.account, src, question{h, from}, routing.AccountIQ)
 	}
 	if h.Type == stanza.TypeSet && users {
-		if w, ok := payload(h); ok && string(w.Local()) == "sessions" && string(w.Space()) == stanza.NSSessions {
+		if w, ok := payload(src, h); ok && string(w.Local()) == "sessions" && string(w.Space()) == stanza.NSSessions {
 			s.statement(src, h, from, to)
 			return routing.None
 		}

@@ -71,7 +71,7 @@ func (s *Service) statement(src *routing.Source, h *stanza.Header, from, to stan
 
 // read takes the statement apart.
 func (r *request) read() *itemError {
-	w, _ := payload(r.h)
+	w, _ := payload(r.src, r.h)
 	value, escaped, _ := w.Attr("sync")
 	if escaped {
 		value = stanza.AppendUnescaped(nil, value)

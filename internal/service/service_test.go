@@ -1,0 +1,196 @@
+package service
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// header opens the nodes' streams: it declares a prefix that their stanzas may use.
+const header = "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' xmlns:pb='" +
+	stanza.NSSessions + "' to='x'>"
+
+// wire is an Output that takes everything.
+type wire struct {
+	mu  sync.Mutex
+	got bytes.Buffer
+}
+
+func (w *wire) TryWrite(b []byte) (int, error) { return w.Write(b) }
+
+func (w *wire) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.got.Write(b)
+}
+
+func (w *wire) Interrupt() {}
+
+// testbed is a service with its router and a table in memory. n1 and n2 may take over sessions of im, shy may not.
+type testbed struct {
+	t        *testing.T
+	sessions *storage.Sessions
+	router   *routing.Router
+	srcs     map[string]*routing.Source
+	wires    map[string]*wire
+}
+
+// bubble runs a test on a clock of its own, and holds router and table to their books.
+func bubble(t *testing.T, f func(tb *testbed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		quiet := logrus.New()
+		quiet.SetOutput(io.Discard)
+		log := logrus.NewEntry(quiet)
+		sessions, err := storage.OpenSessions(storage.Options{Dir: storage.Memory, Server: "hub", Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(Config{Version: "1", Start: time.Now()}, sessions)
+		tb := &testbed{t: t, sessions: sessions, srcs: map[string]*routing.Source{}, wires: map[string]*wire{}}
+		tb.router = routing.New(routing.Config{Server: "hub", Users: []routing.UserDomain{{Name: "im"}}, Limits: stanza.DefaultLimits,
+			Queue: 1 << 20, Grace: 30 * time.Second, Settle: 10 * time.Second, Log: log}, sessions, s)
+		s.Bind(tb.router)
+		tb.router.Returning()
+		for _, n := range []string{"n1", "n2", "shy"} {
+			tb.attach(n)
+		}
+		f(tb)
+		for _, src := range tb.srcs {
+			src.Detach()
+		}
+		tb.router.Close()
+		ledger := tb.router.Ledger()
+		if ok, off := ledger.Adds(); !ok {
+			t.Errorf("the ledger is off by %d: %+v", off, ledger)
+		}
+		if err := sessions.ConsistencyCheck(); err != nil {
+			t.Error(err)
+		}
+		if err := sessions.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (tb *testbed) attach(node string) {
+	tb.t.Helper()
+	sc := stanza.NewScanner(stanza.Limits{})
+	if _, _, err := sc.Next([]byte(header), &stanza.Header{}); err != nil {
+		tb.t.Fatal(err)
+	}
+	src, err := tb.router.Attach(node, &routing.Grant{Users: []string{"im"}, TakeOver: node != "shy"}, sc)
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	tb.srcs[node], tb.wires[node] = src, &wire{}
+	if err := src.Start(tb.wires[node], nil); err != nil {
+		tb.t.Fatal(err)
+	}
+}
+
+// send feeds what a node sends; the error would end its link.
+func (tb *testbed) send(node, raw string) error {
+	_, err := tb.srcs[node].Feed([]byte(raw))
+	return err
+}
+
+// state sends a statement of sessions with the id s.
+func (tb *testbed) state(node, attr, items string) {
+	tb.t.Helper()
+	if err := tb.send(node, "<iq type='set' id='s' to='im'><sessions xmlns='"+stanza.NSSessions+"'"+attr+">"+items+"</sessions></iq>"); err != nil {
+		tb.t.Fatal(err)
+	}
+}
+
+// expect compares what a node was written since the last time, told by tell, one stanza after "; ".
+func (tb *testbed) expect(node, want string) {
+	tb.t.Helper()
+	synctest.Wait()
+	w := tb.wires[node]
+	w.mu.Lock()
+	raw := bytes.Clone(w.got.Bytes())
+	w.got.Reset()
+	w.mu.Unlock()
+	sc, h := stanza.NewScanner(stanza.Limits{Stanza: 1 << 20}), new(stanza.Header)
+	if _, _, err := sc.Next([]byte(header), h); err != nil {
+		tb.t.Fatal(err)
+	}
+	var told []string
+	for len(raw) > 0 {
+		tok, n, err := sc.Next(raw, h)
+		if tok != stanza.Element {
+			tb.t.Fatalf("%s was written what is no stanza: %v %s", node, err, raw)
+		}
+		told = append(told, tell(h))
+		raw = raw[n:]
+	}
+	if got := strings.Join(told, "; "); got != want {
+		tb.t.Errorf("%s got %q, want %q", node, got, want)
+	}
+}
+
+// tell gives type and id of a stanza and what is in it: conditions, and items with their jid or number.
+func tell(h *stanza.Header) string {
+	out := []string{string(h.In(h.TypeAttr.Value))}
+	if h.ID.Set() {
+		out = append(out, string(stanza.AppendUnescaped(nil, h.In(h.ID.Value))))
+	}
+	w := h.Walk()
+	for w.Next(); w.Next(); {
+		name := string(w.Local())
+		for _, key := range []string{"jid", "n"} {
+			if v, _, ok := w.Attr(key); ok {
+				name += "=" + string(v)
+			}
+		}
+		if name != "sessions" && name != "error" && name != "text" {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// held tells which node holds a session, and its priority.
+func (tb *testbed) held(jid string) (node string, priority int8) {
+	tb.t.Helper()
+	who, _, err := stanza.ParseAddress([]byte(jid), false, nil)
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	m := tb.sessions.Find(tb.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil)
+	if len(m) == 0 {
+		return "", 0
+	}
+	rec, _ := tb.sessions.Node(m[0].Node)
+	return rec.Domain, m[0].Priority
+}
+
+func (tb *testbed) expectHeld(jid, node string) {
+	tb.t.Helper()
+	if got, _ := tb.held(jid); got != node {
+		tb.t.Errorf("%s is held by %q, want %q", jid, got, node)
+	}
+}
+
+// A stanza may rely on the declarations of the stream header (RFC 6120 4.8.5), a statement of sessions too.
+func TestPrefixOfTheStream(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		if err := tb.send("n1", "<iq type='set' id='s' to='im'><pb:sessions><pb:announce jid='a@im/1'/><x:announce xmlns:x='other' jid='b@im/1'/></pb:sessions></iq>"); err != nil {
+			t.Fatal(err)
+		}
+		tb.expect("n1", "result s")
+		tb.expectHeld("a@im/1", "n1")
+		tb.expectHeld("b@im/1", "")
+	})
+}
