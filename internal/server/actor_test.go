@@ -137,7 +137,8 @@ type hearing struct {
 
 func (h *hearing) Read(b []byte) (int, error) {
 	h.a.reading.Lock()
-	h.a.reading.Unlock() //nolint:staticcheck // it waits only
+	//lint:ignore SA2001 it waits only until the actor may read
+	h.a.reading.Unlock()
 	n, err := h.conn.Read(b)
 	h.buf.Write(b[:n])
 	return n, err
