@@ -104,10 +104,11 @@ func policy(src *routing.Source) storage.Policy {
 	return storage.Never
 }
 
-// priority reads <priority/> (RFC 6121 4.7.2.3), 0 if there is none or it is no number from -128 to 127.
+// priority reads <priority/> (RFC 6121 4.7.2.3), 0 if there is none or it is no number from -128 to 127. It has no
+// prefix, so that its namespace is found at once: it is the stanza's, or is declared on the element itself.
 func priority(h *stanza.Header) int8 {
 	for w := h.Walk(); w.Next(); {
-		if w.Depth() == 2 && string(w.Local()) == "priority" && string(w.Space()) == stanza.NSClient {
+		if w.Depth() == 2 && string(w.Name()) == "priority" && string(w.Space()) == stanza.NSClient {
 			n, err := strconv.ParseInt(string(w.AppendText(nil)), 10, 8)
 			if err != nil {
 				return 0

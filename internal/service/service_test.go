@@ -194,3 +194,50 @@ func TestPrefixOfTheStream(t *testing.T) {
 		tb.expectHeld("b@im/1", "")
 	})
 }
+
+// A statement has at most 1000 children of any namespace; those that are not ours count for nothing else.
+func TestItems(t *testing.T) {
+	const foreign, withdraw = "<x:y xmlns:x='other'/>", "<withdraw jid='a@im/1'/>"
+	for _, c := range []struct{ name, items, want string }{
+		{"none", "", "result s"},
+		{"as many as may be", strings.Repeat(withdraw, maxItems), "result s"},
+		{"one more", strings.Repeat(withdraw, maxItems+1), "error s resource-constraint item=1000"},
+		{"foreign ones are ignored", foreign + "<announce jid='a@im/1'/>" + strings.Repeat(foreign, maxItems-2), "result s"},
+		{"foreign ones count", withdraw + strings.Repeat(foreign, maxItems), "error s resource-constraint item=1"},
+		{"what is deeper is nothing", strings.Repeat("<x xmlns='other'>"+strings.Repeat("<announce/>", 10)+"</x>", 200), "result s"},
+		{"a foreign announce", "<announce xmlns='other'/>", "result s"},
+		{"no such item", withdraw + foreign + "<where/>", "error s bad-request item=1"},
+		{"no jid", foreign + "<announce/>", "error s jid-malformed item=0"},
+		{"a bare jid", "<announce jid='a@im'/>", "error s jid-malformed item=0"},
+		{"another domain", "<announce jid='a@other/1'/>", "error s forbidden item=0"},
+		{"no priority", "<announce jid='a@im/1' priority='128'/>", "error s bad-request item=0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(tb *testbed) {
+				tb.state("n1", "", c.items)
+				tb.expect("n1", c.want)
+			})
+		})
+	}
+}
+
+// The priority of presence is that of its own namespace.
+func TestPriority(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		for _, c := range []struct {
+			in   string
+			want int8
+		}{
+			{"", 0}, {"<priority>-3</priority>", -3}, {"<priority xmlns='jabber:client'>4</priority>", 4}, {"<priority>200</priority>", 0},
+			{"<x><priority>1</priority></x><p:priority xmlns:p='other'>2</p:priority><priority xmlns='other'>3</priority><priority>5</priority>", 5},
+		} {
+			if err := tb.send("n1", "<presence from='a@im/1' to='im'>"+c.in+"</presence>"); err != nil {
+				t.Fatal(err)
+			}
+			if node, got := tb.held("a@im/1"); node != "n1" || got != c.want {
+				t.Errorf("%q: priority %d at %q, want %d", c.in, got, node, c.want)
+			}
+		}
+		tb.expect("n1", "")
+	})
+}

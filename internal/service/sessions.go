@@ -81,23 +81,26 @@ func (r *request) read() *itemError {
 		return refuse(-1, "modify", "bad-request", "sync is start, more, end or all")
 	}
 	r.step = step
-	for n := 0; w.Next(); {
-		if w.Depth() != 3 || string(w.Space()) != stanza.NSSessions {
+	for children := 0; w.Next(); {
+		if w.Depth() != 3 {
 			continue
 		}
-		if n == maxItems {
-			return refuse(n, "wait", "resource-constraint", "a statement has at most "+strconv.Itoa(maxItems)+" items; send several")
+		if children++; children > maxItems { // of any namespace: to find that of one costs more than an item
+			return refuse(len(r.items), "wait", "resource-constraint", "a statement has at most "+strconv.Itoa(maxItems)+" items; send several")
 		}
-		if bad := r.readItem(&w, n); bad != nil {
+		if string(w.Space()) != stanza.NSSessions {
+			continue // an extension that we do not know
+		}
+		if bad := r.readItem(&w); bad != nil {
 			return bad
 		}
-		n++
 	}
 	return nil
 }
 
-func (r *request) readItem(w *stanza.Walker, n int) *itemError {
-	it := item{}
+// readItem reads the item that w is at.
+func (r *request) readItem(w *stanza.Walker) *itemError {
+	it, n := item{}, len(r.items)
 	switch string(w.Local()) {
 	case "announce":
 	case "withdraw":
