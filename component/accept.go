@@ -20,6 +20,10 @@ const (
 	handshakeAttrs     = 32
 )
 
+// maxLang bounds the xml:lang of a stream header, in bytes. RFC 5646 4.4.1: no language tag without extensions or
+// private use is longer.
+const maxLang = 35
+
 // Acceptor is what the accepting side needs to know to grant a domain to a peer (XEP-0114 3). Set once.
 type Acceptor struct {
 	// Secrets gives the secrets that are valid for a canonical domain, none if it may not attach here.
@@ -124,6 +128,11 @@ func (h *Handshake) open() error {
 		}
 		h.acceptor.Gate.Failed(h.addr)
 		return fault("host-unknown", text)
+	}
+	if len(sh.Lang) > maxLang {
+		// It goes into each stanza that has none (RFC 6120 4.7.4), and so would multiply what others receive. It is
+		// ignored and not refused, because it may be valid: stanzas without a language still arrive.
+		sh.Lang = ""
 	}
 	return h.answer()
 }

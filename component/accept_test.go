@@ -124,6 +124,23 @@ func TestHandshakeGoesOn(t *testing.T) {
 	}
 }
 
+// TestHandshakeLang: a language that is longer than tags are is not taken over from the stream header.
+func TestHandshakeLang(t *testing.T) {
+	const longest = "zh-hant-cn-x-private1-private2-priva" // and one byte more
+	for _, c := range []struct{ in, want string }{
+		{"de", "de"}, {longest[:maxLang], longest[:maxLang]}, {longest, ""}, {strings.Repeat("x", 3900), ""},
+	} {
+		o := newOpening(acceptor(), false)
+		if _, err := o.feed(strings.Replace(goodHeader, " id=", " xml:lang='"+c.in+"' id=", 1)); err != nil {
+			t.Fatal(err)
+		}
+		done, err := o.feed("<handshake>" + sha(o.id(t), rightSecret) + "</handshake>")
+		if got := o.hs.Scanner().StreamHeader().Lang; got != c.want || !done || err != nil {
+			t.Errorf("%.50q: %.50q %v %v", c.in, got, done, err)
+		}
+	}
+}
+
 // refusals are openings that end with a stream error; PROOF stands for a good <handshake/>, DIGEST for its content.
 var refusals = []struct {
 	name, text, condition string
