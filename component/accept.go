@@ -20,8 +20,7 @@ const (
 	handshakeAttrs     = 32
 )
 
-// maxLang bounds the xml:lang of a stream header, in bytes. RFC 5646 4.4.1: no language tag without extensions or
-// private use is longer.
+// maxLang bounds the xml:lang of a stream header, in bytes: who bounds language tags allows as much (RFC 5646 4.4.1).
 const maxLang = 35
 
 // Acceptor is what the accepting side needs to know to grant a domain to a peer (XEP-0114 3). Set once.
