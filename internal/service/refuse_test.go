@@ -130,8 +130,8 @@ func TestRefusedPresence(t *testing.T) {
 	})
 }
 
-// A link that is no longer its node's announces nothing, and is not told that there are too many sessions.
-func TestStalePresence(t *testing.T) {
+// A link that is no longer its node's announces nothing, begins no sync, and is not told of too many sessions.
+func TestStaleLink(t *testing.T) {
 	bubble(t, func(tb *testbed) {
 		if _, _, err := tb.sessions.AttachNode("n1"); err != nil { // as a newer link would
 			t.Fatal(err)
@@ -140,6 +140,13 @@ func TestStalePresence(t *testing.T) {
 			t.Fatal(err)
 		}
 		tb.expect("n1", "error p forbidden")
+		for _, sync := range []string{"", " sync='start'", " sync='all'"} {
+			tb.state("n1", sync, "<announce jid='a@im/1'/>")
+			tb.expect("n1", "error s conflict")
+			if tb.srcs["n1"].Sync().Running {
+				t.Error(sync, "is refused, and a sync runs")
+			}
+		}
 		tb.expectHeld("a@im/1", "")
 	})
 }

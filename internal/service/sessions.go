@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/patchbay-im/patchbay/routing"
@@ -210,8 +211,8 @@ func (r *request) apply() {
 }
 
 // change applies the items to the index, and gives the list of those that another node keeps. check has made sure
-// that it cannot fail, unless another link adds sessions of the same user at this moment: then what was created is
-// taken back, and what was taken over stays.
+// that it cannot fail, unless another link takes this node's domain at this moment, or adds sessions of the same user:
+// then what was created is taken back, and what was taken over stays.
 func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
 	for n := range r.items {
 		it := &r.items[n]
@@ -222,6 +223,9 @@ func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
 		change, prev, err := r.s.announce(r.src, b, it.who, it.priority)
 		if err != nil {
 			r.undo(b, r.items[:n])
+			if errors.Is(err, storage.ErrStale) {
+				return nil, refuse(-1, "cancel", "conflict", "a newer link has the domain; state sessions there")
+			}
 			return nil, refuse(n, "wait", "resource-constraint", tooMany)
 		}
 		if change == storage.Held {
