@@ -144,7 +144,10 @@ func (g *Gate) visitor(addr netip.Addr) *visitor {
 	}
 	if now := g.now(); len(g.addrs) >= maxAddresses && now.Sub(g.swept) > time.Second {
 		g.swept = now
-		g.forget()
+		g.forget(failWindow)
+		if len(g.addrs) >= maxAddresses {
+			g.forget(0) // rather forgive a flood of addresses than shut out who has done nothing
+		}
 	}
 	if len(g.addrs) >= maxAddresses {
 		return nil
@@ -154,11 +157,11 @@ func (g *Gate) visitor(addr netip.Addr) *visitor {
 	return v
 }
 
-// forget drops the addresses whose failures are old.
-func (g *Gate) forget() {
+// forget drops the addresses that have no stream now and whose failures are older than age.
+func (g *Gate) forget(age time.Duration) {
 	now := g.now()
 	for addr, v := range g.addrs {
-		if v.inside == 0 && len(v.waiting) == 0 && now.Sub(v.since) > failWindow {
+		if v.inside == 0 && len(v.waiting) == 0 && now.Sub(v.since) > age {
 			delete(g.addrs, addr)
 		}
 	}
