@@ -87,7 +87,7 @@ func (l listing) folder() string {
 // packages lists the tree. Go's test cache does not see what go list reads: run with -count=1.
 func packages(t *testing.T) []listing {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd := exec.Command("go", "list", "-pgo=off", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
 	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError
