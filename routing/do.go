@@ -137,12 +137,15 @@ func (s *Source) unput(w *work, it *item, res putResult) {
 		s.bounce(w, it, NodeUnknown)
 	case res == putGone: // its grace ended this moment: the table has changed, decide anew, once
 		it.again = true
+		kept := w.view // another stanza's verdict may lie in it
+		w.view = View{}
 		s.view(w, it)
 		if v := Decide(&it.h, &w.view); v.Action == Deliver {
 			s.deliver(w, it, v)
 		} else {
 			s.do(w, it, v)
 		}
+		w.view = kept
 	}
 }
 

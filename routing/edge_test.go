@@ -187,6 +187,7 @@ func TestMove(t *testing.T) {
 		who, _, _ := stanza.ParseAddress([]byte("bob@im/x"), false, nil)
 		tb.r.Move(who, tb.r.Node("b"), tb.r.Node("c"))
 		tb.login("c", "bob@im/x")
+		tb.r.Move(who, tb.r.Node("b"), tb.r.Node("c")) // as the service does; what is for his other session there stays
 		tb.send("a", "<message from='a' to='bob@im/x' id='m5'/>")
 		tb.expect("c", "m1 m5")
 		who, _, _ = stanza.ParseAddress([]byte("bob@im/w"), false, nil)

@@ -336,16 +336,23 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 	if from.State() != Away || from.queue.stats().Waiting == 0 {
 		return
 	}
-	here, elsewhere := 0, 0
-	for _, m := range r.sessions.Find(r.sessions.Hash(who.Bare()), who.Bare(), nil, nil) {
-		switch m.Node {
-		case from.ID():
-			here++
-		default:
+	hash := r.sessions.Hash(who.Bare())
+	others, elsewhere := 0, 0 // sessions of the user: others there, and at other nodes
+	for _, m := range r.sessions.Find(hash, who.Bare(), nil, nil) {
+		if m.Node == from.ID() {
+			others++
+		} else {
 			elsewhere++
 		}
 	}
-	waiting := from.queue.takeUser(who, here <= 1)
+	for _, m := range r.sessions.Find(hash, who.Bare(), who.Resource(), nil) {
+		if m.Node == from.ID() {
+			others-- // not yet changed hands
+		} else {
+			elsewhere--
+		}
+	}
+	waiting := from.queue.takeUser(who, others == 0)
 	if len(waiting) == 0 {
 		return
 	}

@@ -239,8 +239,8 @@ func (s *Source) reply(w *work, it *item) error {
 	if asked == nil {
 		it.from, it.scratch, _ = stanza.ParseAddress([]byte(a.asked), false, it.scratch) // canonical already
 	}
-	s.view(w, it)
 	s.finishRun(w)
+	s.view(w, it)
 	v := Decide(&it.h, &w.view)
 	switch v.Action {
 	case Deliver, Hold:

@@ -127,6 +127,7 @@ func TestNodeTalks(t *testing.T) {
 	notes.waitFor(t, `alice@im.example/phone -> bob@im.example  "hello there"`, "announce erin@im.example/patchbay: done",
 		"/wrong is no command", "no body", `read recipient "@"`)
 	bobOut.waitFor(t, `alice@im.example/phone -> bob@im.example  "hello there"`, `"echo: no answer to this"`, `"raw \u202e text"`)
+	bobNotes.waitFor(t, `"echo: hello there"`, `"echo: raw`) // told once they are sent
 	if n := strings.Count(bobNotes.String(), " sent "); n != 2 {
 		t.Errorf("%d answers, want one to hello and one to raw:\n%s", n, bobNotes)
 	}
