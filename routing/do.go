@@ -54,24 +54,32 @@ func (s *Source) deliver(w *work, it *item, v Verdict) {
 		s.send(w, it, v.Targets[0].Node)
 		return
 	}
-	w.copies += uint64(len(v.Targets) - 1)
+	gone := 0
 	for _, t := range v.Targets {
-		s.share(w, it, t.Node)
+		if s.share(w, it, t.Node) == putGone {
+			gone++
+		}
+	}
+	if gone == len(v.Targets) {
+		s.unput(w, it, putGone) // nobody has it
+		return
+	}
+	w.copies += uint64(len(v.Targets) - 1)
+	for range gone {
+		w.end(OtherCopy)
 	}
 }
 
 // share queues one of several copies.
-func (s *Source) share(w *work, it *item, n *Node) {
-	res, flush := n.queue.put(&it.h, s.edit(w, it), rec{origin: s.node.ID(), class: classShared})
+func (s *Source) share(w *work, it *item, n *Node) putResult {
+	res, flush := n.queue.put(&it.h, s.edit(w, it), rec{origin: s.node.ID(), class: classShared, at: uint32(s.r.now().Unix())})
 	if flush {
 		w.queues = append(w.queues, n.queue)
 	}
-	switch res {
-	case putFull:
+	if res == putFull {
 		s.bounce(w, it, QueueFull)
-	case putGone:
-		w.end(OtherCopy)
 	}
+	return res
 }
 
 // send queues the only copy for a node.

@@ -24,16 +24,36 @@ func (r *Router) Drain(ctx context.Context) {
 		}
 	}
 	r.flushed(ctx)
+	var late []*block
 	for _, n := range r.Nodes() {
-		if n.queue.stats().Waiting > 0 {
+		if n.State() != Attached || n.queue.stats().Waiting > 0 {
 			n.queue.cut() // it took too long, or its link has dropped meanwhile
-			r.answerBlocks(n.queue.takeAll())
+			late = append(late, n.queue.takeAll()...)
 		}
 	}
+	r.answerBlocks(late)
 	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	last, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
 	r.flushed(last)
+	r.giveUp()
+}
+
+// giveUp ends the answers that nobody takes any more.
+func (r *Router) giveUp() {
+	again := newRedo(r)
+	defer again.close()
+	again.w.src = &Source{r: r}
+	for _, n := range r.Nodes() {
+		if n.queue.stats().Waiting == 0 {
+			continue
+		}
+		n.queue.cut()
+		for _, b := range n.queue.takeAll() {
+			b.each(func([]byte, rec) { again.w.end(NodeLeft) })
+		}
+	}
+	again.w.flush()
 }
 
 // flushed waits until every attached node has been written what waits for it, or ctx ends.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // held is a stanza that waits for a user who is not yet known.
@@ -312,11 +313,22 @@ func (d *redo) once(raw []byte, rc rec) {
 		return
 	}
 	v := Decide(&it.h, &d.w.view)
-	if rc.class == classShared && v.Action == Deliver {
+	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it.to, stanza.Address{}, 0, rc.at) {
 		d.w.end(OtherCopy)
 		return
 	}
 	src.do(d.w, it, v)
+}
+
+// hadOther reports whether a user has a session, other than who and not at the node from, that began before the
+// copies of a stanza were made: then that one's node got a copy, or one waits for it.
+func (r *Router) hadOther(user, who stanza.Address, from storage.NodeID, at uint32) bool {
+	for _, s := range r.sessions.Where(user.Bare()) {
+		if s.Node != from && s.Since.Unix() <= int64(at) && s.Priority >= 0 && s.JID != who.String() {
+			return true
+		}
+	}
+	return false
 }
 
 // carry queues what the server made before, and has counted.
@@ -337,19 +349,15 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 		return
 	}
 	hash := r.sessions.Hash(who.Bare())
-	others, elsewhere := 0, 0 // sessions of the user: others there, and at other nodes
+	others := 0 // sessions of the user there, without the one that moves
 	for _, m := range r.sessions.Find(hash, who.Bare(), nil, nil) {
 		if m.Node == from.ID() {
 			others++
-		} else {
-			elsewhere++
 		}
 	}
 	for _, m := range r.sessions.Find(hash, who.Bare(), who.Resource(), nil) {
 		if m.Node == from.ID() {
-			others-- // not yet changed hands
-		} else {
-			elsewhere--
+			others-- // it has not changed hands yet
 		}
 	}
 	waiting := from.queue.takeUser(who, others == 0)
@@ -366,7 +374,7 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 			again.w.end(Unreadable)
 		case origin == nil: // an answer of the server itself: only carried
 			again.carry(s.raw, to)
-		case s.rec.class == classShared && elsewhere > 0:
+		case s.rec.class == classShared && r.hadOther(who, who, from.ID(), s.rec.at):
 			again.w.end(OtherCopy)
 		default:
 			src.send(again.w, it, to)

@@ -26,19 +26,19 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 	n.mu.Unlock()
 
 	rec, mark, err := r.sessions.AttachNode(domainName)
-	if err != nil {
-		src.Detach() // as if the link had dropped: the grace begins again
-		return nil, err
-	}
 	if n.ID() == 0 {
 		n.id.Store(uint32(rec.ID))
 		r.table.number(n, rec.ID)
 	}
 	src.inc, src.mark = rec.Inc, mark
-	n.queue.open()
 	n.mu.Lock()
 	n.rec = rec
 	n.mu.Unlock()
+	n.queue.open()
+	if err != nil {
+		src.Detach() // as if the link had dropped: the grace begins again
+		return nil, err
+	}
 	return src, nil
 }
 

@@ -32,6 +32,7 @@ type rec struct {
 	size   uint32
 	class  class
 	origin storage.NodeID // the node it came from, 0 for the server: whom to tell if it fails
+	at     uint32         // Unix time of the decision, of classShared
 }
 
 // Queue is the outgoing half of a node: numbered stanzas, in order. It outlives the link, so that what was not

@@ -23,14 +23,15 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 		!src.Grant().MayAnnounce(to.Domain()) {
 		return routing.AnnounceRefused
 	}
+	leaves := h.Type == stanza.TypeUnavailable
+	if !leaves && s.draining(src) {
+		return routing.Drained
+	}
 	b := s.begin(src)
-	if h.Type == stanza.TypeUnavailable {
+	if leaves {
 		b.Withdraw(from.Bare(), from.Resource())
 		b.Commit(nil)
 		return routing.None
-	}
-	if s.draining(src) {
-		return routing.Drained
 	}
 	change, prev, err := s.announce(src, b, from, priority(h))
 	b.Commit(nil)
