@@ -69,7 +69,7 @@ func (b *block) free() {
 	switch {
 	case cap(b.b) == smallBlock:
 		smallBlocks.Put(b)
-	case cap(b.b) <= 2*largeBlock:
+	case cap(b.b) >= largeBlock && cap(b.b) <= 2*largeBlock:
 		largeBlocks.Put(b)
 	}
 }

@@ -123,11 +123,14 @@ func (hs *holds) drop(bare string) bool {
 	hs.len.Add(-1)
 	list.items[0] = held{}
 	list.items = list.items[1:]
-	if len(list.items) == 0 {
-		delete(hs.lists, bare)
-		return false
+	if len(list.items) > 0 {
+		return true
 	}
-	return true
+	delete(hs.lists, bare)
+	if len(hs.lists) == 0 {
+		hs.order = nil
+	}
+	return false
 }
 
 // leave gives a claim up, unless something changed since: then it reports false, and the head is to be decided

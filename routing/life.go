@@ -49,11 +49,12 @@ func (s *Source) Start(out Output, hello []byte) error {
 	n := s.node
 	s.out = out
 	n.queue.attach(out)
+	known := s.r.sessions.Count(n.ID()) > 0
 	n.mu.Lock()
 	n.since = s.r.now()
 	n.setState(s.r, Attached)
 	s.attached = n.since
-	if s.r.sessions.Count(n.rec.ID) > 0 || n.returning {
+	if known || n.returning {
 		n.timer = time.AfterFunc(s.r.cfg.Grace, func() { s.r.unconfirmed(s) })
 	}
 	n.mu.Unlock()
@@ -147,6 +148,12 @@ func (r *Router) expire(n *Node, inc uint64) {
 
 	ended := r.sessions.ExpireNode(n.ID(), inc)
 	blocks := n.queue.takeAll()
+	n.mu.Lock()
+	back := n.src != nil || n.rec.Inc != inc
+	n.mu.Unlock()
+	if back {
+		n.queue.open() // it may have dropped again meanwhile: that grace is another one
+	}
 	r.cfg.Log.WithField("node", n.Domain).WithField("sessions", ended).Warn("node did not come back within its grace: its sessions ended")
 	r.decideAgain(n, blocks)
 	if was {

@@ -53,7 +53,9 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		q.bytes -= int(r.size)
 		q.holes += int(r.size)
 	}
-	q.index.byUser[bare] = kept
+	if q.index.byUser[bare] = kept; len(kept) == 0 {
+		delete(q.index.byUser, bare)
+	}
 	if q.holes > q.limit/2 {
 		q.removeMoved()
 	}
