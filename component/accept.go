@@ -157,7 +157,7 @@ func (h *Handshake) verify(el *stanza.Header) error {
 	if !plain || !h.matches(digest) {
 		h.acceptor.Gate.Failed(h.addr)
 		return fault("not-authorized", "handshake does not match the secret for "+h.domain+
-			"; it is the lower-case hex of sha1(stream id + secret)")
+			"; check the secret (a library sends the lower-case hex of sha1(stream id + secret))")
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ func newDemoCommand() *cobra.Command {
 			"and shows what passes between them. Nothing is kept on disk. It serves until you press q.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if length < 0 {
+				return fmt.Errorf("--for takes a time such as 30s, not %s", length)
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			if length > 0 {

@@ -47,7 +47,11 @@ func run(root *cobra.Command) int {
 		}
 		return ee.code
 	}
-	fmt.Fprintf(os.Stderr, "patchbay: %v\nsee: patchbay help %s\n", err, cmd.Name())
+	help := "patchbay help"
+	if cmd.HasParent() {
+		help += " " + cmd.Name()
+	}
+	fmt.Fprintf(os.Stderr, "patchbay: %v\nsee: %s\n", err, help)
 	return exitUsage
 }
 
@@ -57,7 +61,7 @@ func newRoot() *cobra.Command {
 		Short:         "the cluster router for instant-messaging nodes",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Version:       version,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true

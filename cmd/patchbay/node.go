@@ -47,7 +47,8 @@ const nodeLong = `Attach by hand: be a node, see every stanza that comes, type t
 Each line that comes is printed on stdout, what happens to the link on stderr. You type:
 ` + typedHelp + `
 SECRET is a literal (ps shows it to others), @FILE or env:NAME; without it PATCHBAY_SECRET counts, then
-./patchbay-data/dev-secret. A pipe that ends: the node hears what became of the lines, and leaves; an input
+./patchbay-data/dev-secret. A pipe that ends: the node waits until the router has its lines, shows
+what came back by then, and leaves; an input
 without any line (</dev/null): it stays.
 --echo answers chat messages with "echo: " and their body. What contains "echo: " is not answered, errors are not
 either, so two echoing nodes do not talk for ever.

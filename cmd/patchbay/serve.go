@@ -30,7 +30,10 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [--config FILE] [--set KEY=VALUE]",
 		Short: "run a server; no file: development, loopback",
-		Args:  cobra.NoArgs,
+		Long: "serve runs a server until a signal ends it. Without a file it is a development server: loopback only, nodes attach at\n" +
+			"127.0.0.1:5347 under any domain of *.im.example with the secret in ./patchbay-data/dev-secret, health is at 127.0.0.1:5280.\n" +
+			"One key of the configuration can be set by hand, for example --set timers.grace=10s or --set listen.component=127.0.0.1:5348.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				file = os.Getenv("PATCHBAY_CONFIG")
@@ -66,7 +69,8 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 	}
 	switch {
 	case file != "":
-		log.WithFields(logrus.Fields{"server": cfg.Server, "nodes": len(cfg.Nodes)}).Info("config " + file + " sha256=" + digest(file))
+		log.WithFields(logrus.Fields{"server": cfg.Server, "nodes": len(cfg.Nodes), "component": s.ComponentAddr(), "component_tls": s.ComponentTLSAddr(),
+			"http": s.HTTPAddr(), "data": cfg.Data, "sessions": s.Sessions().Total()}).Info("config " + file + " sha256=" + digest(file))
 	case tty:
 		writeBanner(stderr, cfg, s)
 	default:
@@ -114,6 +118,9 @@ func loadConfig(stderr io.Writer, file string, sets []string) (*config.Config, e
 	}
 	data := defaultData
 	for _, set := range sets {
+		if !strings.Contains(set, "=") {
+			return nil, &exitError{exitUsage, fmt.Errorf("--set takes KEY=VALUE, not %q; for example --set timers.grace=10s", set)}
+		}
 		if v, ok := strings.CutPrefix(set, "data="); ok {
 			data = v
 		}

@@ -12,10 +12,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +61,7 @@ type Server struct {
 
 	refusing atomic.Int32 // streams over the gate's bounds that are being told so
 	settled  atomic.Bool  // the settle time has passed since Start
+	up       atomic.Bool  // Start has succeeded
 	wg       sync.WaitGroup
 	readers  sync.WaitGroup // links that may still accept stanzas, or leave some in a queue
 	closing  chan struct{}  // closed when the links may close their streams
@@ -188,6 +192,7 @@ func (s *Server) Start() error {
 		}
 	}
 	s.wg.Go(s.keep)
+	s.up.Store(true)
 	return nil
 }
 
@@ -220,10 +225,25 @@ func (s *Server) Stop() error {
 	close(s.closing)
 	s.wg.Wait()
 	s.router.Close()
-	l := s.router.Ledger()
-	s.log.WithFields(logrus.Fields{"accepted": l.Accepted, "made": l.Made, "copies": l.Copies, "written": l.Written,
-		"served": l.Served, "bounced": l.Bounced, "dropped": l.Dropped, "waiting": l.Waiting}).Info("stopped")
+	if s.up.Load() {
+		s.logLedger()
+	}
 	return s.sessions.Close()
+}
+
+// logLedger tells the account of the server's life, with the reasons of what was not delivered.
+func (s *Server) logLedger() {
+	l := s.router.Ledger()
+	var reasons []string
+	for _, why := range slices.Sorted(maps.Keys(l.Reasons)) {
+		reasons = append(reasons, fmt.Sprintf("%s:%d", why, l.Reasons[why]))
+	}
+	log := s.log.WithFields(logrus.Fields{"accepted": l.Accepted, "made": l.Made, "copies": l.Copies, "written": l.Written,
+		"served": l.Served, "bounced": l.Bounced, "dropped": l.Dropped, "waiting": l.Waiting})
+	if len(reasons) > 0 {
+		log = log.WithField("why", strings.Join(reasons, ","))
+	}
+	log.Info("stopped")
 }
 
 func (s *Server) closeListeners() {
