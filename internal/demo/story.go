@@ -93,8 +93,11 @@ func (p *Play) cutNode(ctx context.Context) {
 	if late > disorder {
 		order = fmt.Sprintf("%d out of order", late-disorder)
 	}
-	p.tell(Event{Kind: Note, Outcome: fmt.Sprintf("%d lost", lost),
-		Note: fmt.Sprintf("node2 is back: %d waited, %d came, %s", len(waited), len(waited)-lost, order)})
+	note := fmt.Sprintf("node2 is back: %d waited, %d came, %s", len(waited)-lost, len(waited)-lost, order)
+	if lost > 0 { // this version keeps what is not written; what is written and not read goes with the link
+		note += fmt.Sprintf("; %d had been written to the old link", lost)
+	}
+	p.tell(Event{Kind: Note, Outcome: fmt.Sprintf("%d lost", lost), Note: note})
 }
 
 // toOffline has carol write to somebody who is nowhere: her node is told, so that it can keep the message.
