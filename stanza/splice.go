@@ -11,22 +11,6 @@ type Edit struct {
 	To, From []byte   // canonical addresses, not escaped; nil leaves what is written
 	Lang     string   // xml:lang of the stream header, for a stanza that has none of its own (RFC 6120 4.7.4)
 	Prefixes []Prefix // of the stream header: those in Header.RootPrefixes are declared on the stanza
-	Cut      []Attr   // attributes to leave out, from Header.Attribute; none of those that To and From replace
-	Insert   []byte   // attributes to put in behind the name, as written: each with a space before it
-}
-
-// Attribute gives the attribute of the top-level start tag with this name, as written ("node", "p:q"); the
-// zero Attr when it has none. The frequent ones are fields of the Header already.
-func (h *Header) Attribute(name string) Attr {
-	for t := tagAt(h.Raw, 0); t.next(); {
-		if string(t.name) == name {
-			hi := int32(t.i)
-			return Attr{
-				Outer: Span{int32(t.outer), hi}, Value: Span{hi - 1 - int32(len(t.value)), hi - 1}, Escaped: t.escaped(),
-			}
-		}
-	}
-	return Attr{}
 }
 
 // NeedsEdit tells whether the stanza cannot go on to another stream as it is, whatever its addresses.
@@ -37,15 +21,12 @@ func (h *Header) NeedsEdit() bool {
 // AppendEdited appends the stanza as it goes on: without declarations of the content namespace, so that it
 // takes that of the stream it is written to, with the prefixes and the language that it had from its own
 // stream, and with new addresses if e has them. Everything else stays byte by byte as it was. It allocates
-// nothing but what dst needs, with up to five attributes to cut.
+// nothing but what dst needs.
 func (h *Header) AppendEdited(dst []byte, e *Edit) []byte {
-	var room [8]cut
+	var room [3]cut
 	cuts := room[:0]
 	if h.Flags&FlagXMLNS != 0 {
 		cuts = append(cuts, cut{span: h.XMLNS.Outer})
-	}
-	for _, a := range e.Cut {
-		cuts = append(cuts, cut{span: a.Outer})
 	}
 	for _, a := range [...]struct {
 		attr Attr
@@ -58,7 +39,7 @@ func (h *Header) AppendEdited(dst []byte, e *Edit) []byte {
 	slices.SortFunc(cuts, func(a, b cut) int { return int(a.span.Lo - b.span.Lo) })
 
 	dst = append(dst, h.Raw[:h.NameEnd]...)
-	dst = h.appendMissing(append(dst, e.Insert...), e)
+	dst = h.appendMissing(dst, e)
 	at := h.NameEnd
 	for _, c := range cuts {
 		dst = append(dst, h.Raw[at:c.span.Lo]...)

@@ -1,7 +1,7 @@
 // Package storage keeps what must outlive the process: the session table with its index in memory.
 //
 //	reader of a link                                         any goroutine
-//	   | Begin, Announce, Withdraw, Commit                      | Hash, Touch, Find, Holds
+//	   | Begin, Announce, Withdraw, Commit                      | Hash, TouchAll, Find, Holds
 //	   v                                                        v
 //	index (256 shards; slots -> records in an arena)  <- no lock: atomic loads
 //	   |  keys of what changed

@@ -94,12 +94,8 @@ func (s *Sessions) now() time.Time { return time.UnixMicro(s.opt.Now().UnixMicro
 // seconds is the time as records keep it.
 func (s *Sessions) seconds() uint32 { return uint32(s.opt.Now().Unix()) }
 
-// Hash is the key of a bare JID in this table, for Touch, Find and Holds. It differs from run to run.
+// Hash is the key of a bare JID in this table, for TouchAll, Find and Holds. It differs from run to run.
 func (s *Sessions) Hash(bare []byte) uint64 { return s.index.hash(bare) }
-
-// Touch loads the memory that Find will read first. TouchAll is better for a batch of hashes.
-// Use the result, or the load is optimised away.
-func (s *Sessions) Touch(h uint64) uint64 { return s.index.touch(h) }
 
 // TouchAll loads what Find will read for each of a batch of hashes, first all slots and then all
 // records, so that the misses of the batch overlap. Use the result, or the loads are optimised away.

@@ -45,9 +45,6 @@ func NewConn(nc net.Conn) *Conn {
 	return c
 }
 
-// RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
-
 // SetReadDeadline bounds the wait for the next bytes; the zero time lifts the bound.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
 
@@ -63,14 +60,6 @@ func (c *Conn) Close() error {
 	var err error
 	c.closeOnce.Do(func() { err = c.nc.Close() })
 	return err
-}
-
-// Abort closes the connection with a reset, so that the peer sees an unclean end.
-func (c *Conn) Abort() {
-	if tc, ok := c.nc.(*net.TCPConn); ok {
-		_ = tc.SetLinger(0)
-	}
-	_ = c.Close()
 }
 
 // ErrBufferFull ends a Receive whose Feed consumed nothing of a buffer that had reached its bound. A Scanner
