@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -18,12 +19,14 @@ const (
 
 	PolicyBounce  = "bounce"  // the sending node is told, and treats the message it saved as offline
 	PolicyDiscard = "discard" // silence (RFC 6121 8.5.2.2.1 permits it)
+	PolicyStore   = "store"   // kept here, replayed at log-in (XEP-0160)
+	PolicyForward = "forward" // handed as it is to the node Offline.ForwardTo
 
 	FormatText = "text" // log lines for people
 	FormatJSON = "json" // log lines for machines
 )
 
-// Memory is the value of Config.Data that keeps nothing on disk.
+// Memory is the value of Config.Data that keeps nothing on disk: what PolicyStore keeps ends with the process, too.
 const Memory = ":memory:"
 
 // Config is all that a server is told. Domains are canonical (RFC 7622 3.2), sizes are bytes, paths are ready to open.
@@ -66,30 +69,56 @@ type Node struct {
 	Speak      string   // SpeakAnnounced or SpeakDomain
 	Takeover   string   // TakeoverAllow or TakeoverNever
 	Conflict   string   // ConflictReplace or ConflictReject
+	Instances  int      // links that may share the domain; over 1 only without Users. 0 counts as 1
 }
 
 // Offline says what becomes of a message for a user without a session.
 type Offline struct {
-	Policy  string                    // PolicyBounce or PolicyDiscard
-	Domains map[string]*OfflineDomain // exceptions, by user domain
+	Policy    string                    // PolicyBounce, PolicyDiscard, PolicyStore or PolicyForward
+	ForwardTo string                    // the node that PolicyForward hands messages to; "" is none
+	Keep      Keep                      // of PolicyStore
+	Total     int64                     // bytes that the store may hold for all users of all domains
+	Domains   map[string]*OfflineDomain // exceptions, by user domain; use Of to ask
 }
 
-// OfflineDomain is the exception of one user domain.
-type OfflineDomain struct{ Policy string }
+// OfflineDomain is what counts for one user domain. As an exception, what is zero is not said, and the general value
+// counts.
+type OfflineDomain struct {
+	Policy    string
+	ForwardTo string
+	Keep      Keep
+}
 
-// PolicyOf gives the offline policy of a user domain.
-func (o Offline) PolicyOf(domain string) string {
-	if d, ok := o.Domains[domain]; ok {
-		return d.Policy
+// Keep bounds what the offline store holds for one user.
+type Keep struct {
+	Messages int
+	Bytes    int64
+	Age      time.Duration
+}
+
+// Of gives what counts for a user domain: its exception, and where that says nothing the general value.
+func (o Offline) Of(domain string) OfflineDomain {
+	var d OfflineDomain
+	if own := o.Domains[domain]; own != nil {
+		d = *own
 	}
-	return o.Policy
+	return OfflineDomain{
+		Policy:    cmp.Or(d.Policy, o.Policy),
+		ForwardTo: cmp.Or(d.ForwardTo, o.ForwardTo),
+		Keep: Keep{
+			Messages: cmp.Or(d.Keep.Messages, o.Keep.Messages),
+			Bytes:    cmp.Or(d.Keep.Bytes, o.Keep.Bytes),
+			Age:      cmp.Or(d.Keep.Age, o.Keep.Age),
+		},
+	}
 }
 
 // Limits bound what one link may cost.
 type Limits struct {
-	Stanza int // bytes of one stanza
-	Depth  int // nesting of one stanza
-	Queue  int // bytes waiting in memory for one link
+	Stanza    int // bytes of one stanza
+	Depth     int // nesting of one stanza
+	Queue     int // bytes waiting in memory for one link
+	Addresses int // of one multicast message (XEP-0033)
 }
 
 // Timers are the server's patience.

@@ -117,11 +117,29 @@ func TestSingle(t *testing.T) {
 		{"timers: {grace: -1s}", "time", "-1s is not a duration", ""},
 		{"timers: {grace: 1us}", "time", "1us is not a duration", ""},
 		{"timers: {settle: 11m}", "range", "timers.settle 11m is too large", "0s to 10m"},
-		{"offline: {policy: store}", "later", "offline.policy store is not in this version", "bounce, discard"},
-		{"offline: {policy: bonce}", "choice", "bonce is none of bounce, discard", "did you mean bounce?"},
+		{"limits: {addresses: 0}", "range", "limits.addresses 0 is too small", "1 to 100000"},
+		{"limits: {addresses: 100001}", "range", "limits.addresses 100001 is too large", ""},
+		{"offline: {policy: bonce}", "choice", "bonce is none of bounce, store, discard, forward", "did you mean bounce?"},
+		{"offline: {policy: forward}", "missing", "offline.policy forward needs forward_to", "forward_to: the domain of a node"},
+		{"offline: {policy: forward, forward_to: ''}", "missing", "offline.policy forward needs forward_to", ""},
+		{"offline: {forward_to: hub1.im.example}", "clash", "forward_to hub1.im.example is this server's own address", "domain of a node"},
+		{"offline: {forward_to: vip.example}", "clash", "forward_to vip.example is a user domain", "domain of a node"},
+		{"offline: {forward_to: node2.im.example}", "missing", "forward_to node2.im.example is no node of this file", "add it to nodes"},
+		{"offline: {policy: forward, forward_to: '*.im.example'}", "domain", "*.im.example is not a domain", ""},
+		{"offline: {domains: {vip.example: {policy: forward}}}", "missing", "offline.domains.vip.example.policy forward needs forward_to", ""},
+		{"offline: {domains: {vip.example: {forward_to: im.example}}}", "clash", "forward_to im.example is a user domain", ""},
+		{"offline: {domains: {vip.example: {policy: forward, forward_to: no.example}}}", "missing", "forward_to no.example is no node", ""},
+		{"offline: {keep: 5}", "type", "offline.keep must hold keys", "KEY: VALUE, of age, bytes, messages"},
+		{"offline: {keep: {messages: 0}}", "range", "offline.keep.messages 0 is too small", "1 to 1000000"},
+		{"offline: {keep: {bytes: 1023}}", "range", "offline.keep.bytes 1023 is too small", "1KiB to 1GiB"},
+		{"offline: {keep: {age: 3d}}", "time", "3d is not a duration", "72h"},
+		{"offline: {keep: {age: 0s}}", "range", "offline.keep.age 0s is too small", "1s to 8760h"},
+		{"offline: {keep: {size: 1MiB}}", "unknown", "unknown key offline.keep.size", "known here: age, bytes, messages"},
+		{"offline: {total: 1KiB}", "range", "offline.total 1KiB is too small", "64KiB to 4096GiB"},
+		{"offline: {domains: {vip.example: {keep: {messages: many}}}}", "number", "many is not a whole number", ""},
+		{"offline: {domains: {vip.example: {total: 1GiB}}}", "unknown", "unknown key offline.domains.vip.example.total", "did you mean offline.total?"},
 		{"offline: {domains: {other.example: {policy: discard}}}", "userdomain", "other.example is not a user domain", ""},
 		{"offline: {domains: {VIP.example: {policy: discard}}}", "domain", "VIP.example is not in canonical form", "vip.example"},
-		{"offline: {domains: {vip.example: {keep: {age: 1h}}}}", "later", "offline.domains.vip.example.keep is not in this version", ""},
 		{"log: {level: warn}", "choice", "warn is none of debug, info, warning, error", ""},
 		{"log: &a {level: info}", "yaml", "anchors and aliases", ""},
 		{"log: {level: !!str info}", "yaml", "tags are not used here", ""},
@@ -168,7 +186,10 @@ func TestEntry(t *testing.T) {
 		{"domain: n.im.example, " + ok + ", speak: all", "choice", "all is none of announced, domain", ""},
 		{"domain: n.im.example, " + ok + ", takeover: nevr", "choice", "nevr is none of", "did you mean never?"},
 		{"domain: n.im.example, " + ok + ", conflict: kick", "choice", "kick is none of replace, reject", ""},
-		{"domain: n.im.example, " + ok + ", instances: 2", "later", "instances of n.im.example is not in this version", ""},
+		{"domain: n.im.example, " + ok + ", users: [im.example], instances: 2", "clash", "n.im.example has 2 instances and users", "instances: 1"},
+		{"domain: n.im.example, " + ok + ", instances: 0", "range", "instances of n.im.example 0 is too small", "1 to 64"},
+		{"domain: n.im.example, " + ok + ", instances: 65", "range", "instances of n.im.example 65 is too large", ""},
+		{"domain: n.im.example, " + ok + ", instances: two", "number", "two is not a whole number", ""},
 		{"domain: n.im.example, " + ok + ", limits: {queue: 1MiB}", "later", "limits of n.im.example is not in this version", ""},
 	} {
 		t.Run(c.in, func(t *testing.T) {
@@ -222,9 +243,9 @@ listen: {component: "0.0.0.0:1", component_tls: "[::1]:2", plaintext_from: [10.0
 tls: {cert: c.pem, key: /k.pem}
 nodes:
   - {domain: "*.im.example", secret: ["${NODE1_SECRET}", "pa$word-of-16-bytes"], users: [vip.example], speak: domain, takeover: never, conflict: reject}
-  - {domain: b.example, secret_file: b.secret}
-offline: {policy: discard, domains: {vip.example: {policy: bounce}}}
-limits: {stanza: 10000, depth: 8, queue: 4GiB}
+  - {domain: b.example, secret_file: b.secret, instances: 3}
+offline: {policy: store, forward_to: b.example, keep: {messages: 7, bytes: 2KiB, age: 90m}, total: 4GiB, domains: {vip.example: {policy: forward, forward_to: sub.im.example, keep: {messages: 8, bytes: 3KiB, age: 1s}}}}
+limits: {stanza: 10000, depth: 8, queue: 4GiB, addresses: 9}
 timers: {handshake: 1m30s, ping: 1.5s, grace: 0s, settle: 250ms, drain: 1h}
 log: {level: debug, format: json}
 `), lookup)
@@ -235,23 +256,64 @@ log: {level: debug, format: json}
 	want := "&{Server:hub1.im.example Data:etc/d$1 Users:[im.example vip.example] Contacts:[mailto:ops@im.example]" +
 		" Listen:{Component:0.0.0.0:1 ComponentTLS:[::1]:2 PlaintextFrom:[10.0.0.0/8] HTTP:}" +
 		" TLS:{Cert:etc/c.pem Key:/k.pem}" +
-		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Conflict:reject}" +
-		" {Domain:b.example Secret:[] SecretFile:etc/b.secret Users:[] Speak:announced Takeover:allow Conflict:replace}]" +
-		" Offline:{Policy:discard "
+		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Conflict:reject Instances:1}" +
+		" {Domain:b.example Secret:[] SecretFile:etc/b.secret Users:[] Speak:announced Takeover:allow Conflict:replace Instances:3}]" +
+		" Offline:{Policy:store ForwardTo:b.example Keep:{Messages:7 Bytes:2048 Age:1h30m0s} Total:4294967296 Domains:map["
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if s := conf.Nodes[0].Secret; s[0] != "secret-from-the-environment" || s[1] != "pa$word-of-16-bytes" {
 		t.Error("the secrets are not what the file and the environment say")
 	}
-	if conf.Offline.PolicyOf("vip.example") != PolicyBounce || conf.Offline.PolicyOf("im.example") != PolicyDiscard {
-		t.Error("the offline policies are not what the file says")
+	if got, want := conf.Offline.Of("vip.example"), (OfflineDomain{PolicyForward, "sub.im.example", Keep{8, 3 * kib, time.Second}}); got != want {
+		t.Errorf("offline of vip.example %v, want %v", got, want)
 	}
-	if want := (Limits{10000, 8, 4 * gib}); conf.Limits != want {
+	if want := (Limits{10000, 8, 4 * gib, 9}); conf.Limits != want {
 		t.Errorf("limits %v, want %v", conf.Limits, want)
 	}
 	if want := (Timers{90 * time.Second, 1500 * time.Millisecond, 0, 250 * time.Millisecond, time.Hour}); conf.Timers != want {
 		t.Errorf("timers %v, want %v", conf.Timers, want)
+	}
+}
+
+// TestOfflineInherits wants the general value for all that a user domain does not say itself, whatever is said first.
+func TestOfflineInherits(t *testing.T) {
+	general := Keep{Messages: 5, Bytes: mib, Age: time.Hour}
+	for _, c := range []struct {
+		says string
+		want OfflineDomain
+	}{
+		{"{}", OfflineDomain{PolicyStore, "node1.im.example", general}},
+		{"{policy: bounce}", OfflineDomain{PolicyBounce, "node1.im.example", general}},
+		{"{policy: forward}", OfflineDomain{PolicyForward, "node1.im.example", general}},
+		{"{keep: {bytes: 2MiB}}", OfflineDomain{PolicyStore, "node1.im.example", Keep{5, 2 * mib, time.Hour}}},
+		{"{keep: {age: 2h}}", OfflineDomain{PolicyStore, "node1.im.example", Keep{5, mib, 2 * time.Hour}}},
+		{"{forward_to: a.nodes.example, keep: {messages: 6}}", OfflineDomain{PolicyStore, "a.nodes.example", Keep{6, mib, time.Hour}}},
+	} {
+		file := good + "  - {domain: '*.nodes.example', secret: a-secret-of-24-bytes-abc, instances: 2}\n" +
+			"offline:\n  domains: {vip.example: " + c.says + "}\n" +
+			"  policy: store\n  forward_to: node1.im.example\n  keep: {messages: 5, bytes: 1MiB, age: 1h}\n"
+		conf, faults := Parse("patchbay.yaml", []byte(file), lookup)
+		if len(faults) > 0 {
+			t.Errorf("%s: %s", c.says, screen(faults))
+			continue
+		}
+		if got := conf.Offline.Of("vip.example"); got != c.want {
+			t.Errorf("%s: %v, want %v", c.says, got, c.want)
+		}
+		if got, want := conf.Offline.Of("im.example"), (OfflineDomain{PolicyStore, "node1.im.example", general}); got != want {
+			t.Errorf("%s: im.example %v, want %v", c.says, got, want)
+		}
+		if bad := conf.Set("offline.keep.messages", "9"); bad != nil {
+			t.Error(bad)
+		}
+		if got := conf.Offline.Of("vip.example").Keep.Messages; got != 9 && c.want.Keep.Messages == 5 {
+			t.Errorf("%s: %d messages, want those of --set", c.says, got)
+		}
+	}
+	want := OfflineDomain{Policy: PolicyBounce, Keep: Keep{1000, 4 * mib, 72 * time.Hour}}
+	if got := Default().Offline; got.Of("im.example") != want || got.Total != gib {
+		t.Errorf("by default %v and %d bytes, want %v", got.Of("im.example"), got.Total, want)
 	}
 }
 

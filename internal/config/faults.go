@@ -16,7 +16,7 @@ const (
 	codeSyntax     = "syntax"     // not YAML
 	codeYAML       = "yaml"       // YAML, but more of it than a configuration needs
 	codeUnknown    = "unknown"    // no such key
-	codeLater      = "later"      // a key or value of a coming version
+	codeLater      = "later"      // a key of a coming version
 	codeType       = "type"       // a list where a word is meant, and the like
 	codeTwice      = "twice"      // given twice
 	codeMissing    = "missing"    // not given

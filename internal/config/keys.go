@@ -26,7 +26,10 @@ const (
 	keyCert         = "tls.cert"
 	keyKey          = "tls.key"
 	keyQueue        = "limits.queue"
+	keyInstances    = ".instances" // behind nodePath
+	keyPolicy       = "offline.policy"
 	keyOffline      = "offline.domains"
+	keyForwardTo    = "offline.forward_to"
 )
 
 const (
@@ -39,7 +42,7 @@ const (
 var keys = []key{
 	{keyServer, "hub1.im.example", false, "this server's own address; unique in the cluster",
 		one(domainKind, of(func(c *Config) *string { return &c.Server }))},
-	{"data", "./patchbay-data", false, `session table and outboxes; ":memory:" keeps nothing`,
+	{"data", "./patchbay-data", false, `session table, outboxes, offline store; ":memory:" keeps nothing beyond the process`,
 		one(dataKind, of(func(c *Config) *string { return &c.Data }))},
 	{keyUsers, "[im.example]", true, "user domains; their users live on nodes",
 		many(domainKind, of(func(c *Config) *[]string { return &c.Users }))},
@@ -68,22 +71,46 @@ var keys = []key{
 	{"nodes[].users", "", true, "user domains whose sessions it may announce; none unless listed",
 		many(domainKind, ofNode(func(n *Node) *[]string { return &n.Users }))},
 	{"nodes[].speak", SpeakAnnounced, true, "announced: from is its own domain or a user it holds; domain: any user of those domains (bridges)",
-		one(choice([]string{SpeakAnnounced, SpeakDomain}), ofNode(func(n *Node) *string { return &n.Speak }))},
+		one(choice(SpeakAnnounced, SpeakDomain), ofNode(func(n *Node) *string { return &n.Speak }))},
 	{"nodes[].takeover", TakeoverAllow, true, "may its log-ins take a full JID that another node holds",
-		one(choice([]string{TakeoverAllow, TakeoverNever}), ofNode(func(n *Node) *string { return &n.Takeover }))},
+		one(choice(TakeoverAllow, TakeoverNever), ofNode(func(n *Node) *string { return &n.Takeover }))},
 	{"nodes[].conflict", ConflictReplace, true, "a second link under its domain: replace a silent one, or reject the new one",
-		one(choice([]string{ConflictReplace, ConflictReject}), ofNode(func(n *Node) *string { return &n.Conflict }))},
+		one(choice(ConflictReplace, ConflictReject), ofNode(func(n *Node) *string { return &n.Conflict }))},
+	{"nodes[].instances", "1", true, "links that may share its domain; more than one only without users",
+		one(numberKind(1, 64), ofNode(func(n *Node) *int { return &n.Instances }))},
 
-	{"offline.policy", PolicyBounce, true, "bounce: the sending node is told, and treats the message it saved as offline; discard: silence",
+	{keyPolicy, PolicyBounce, true, "bounce: the sending node is told, and treats the message it saved as offline; " +
+		"store: kept here, replayed at log-in; discard: silence; forward: to forward_to",
 		one(policyKind, of(func(c *Config) *string { return &c.Offline.Policy }))},
-	{"offline.domains.{}.policy", "", true, "the policy of one user domain", one(policyKind, offlineDomain)},
+	{keyForwardTo, `""`, true, "the node that policy forward hands messages to",
+		one(forwardKind, of(func(c *Config) *string { return &c.Offline.ForwardTo }))},
+	{"offline.keep.messages", "1000", true, "per user, policy store; beyond it the sender gets an error",
+		one(messagesKind, of(func(c *Config) *int { return &c.Offline.Keep.Messages }))},
+	{"offline.keep.bytes", "4MiB", true, "per user, policy store; beyond it the sender gets an error",
+		one(keptKind, of(func(c *Config) *int64 { return &c.Offline.Keep.Bytes }))},
+	{"offline.keep.age", "72h", true, "of one message, policy store; older ones go back to the sender as an error",
+		one(ageKind, of(func(c *Config) *time.Duration { return &c.Offline.Keep.Age }))},
+	{"offline.total", "1GiB", true, "all users together, policy store",
+		one(sizeKind[int64](64*kib, 4096*gib), of(func(c *Config) *int64 { return &c.Offline.Total }))},
+	{keyOffline + ".{}.policy", "", true, "the policy of one user domain; what a domain does not say is as above",
+		one(policyKind, ofOffline(func(d *OfflineDomain) *string { return &d.Policy }))},
+	{keyOffline + ".{}.forward_to", "", true, "the forward_to of one user domain",
+		one(forwardKind, ofOffline(func(d *OfflineDomain) *string { return &d.ForwardTo }))},
+	{keyOffline + ".{}.keep.messages", "", true, "per user of one user domain",
+		one(messagesKind, ofOffline(func(d *OfflineDomain) *int { return &d.Keep.Messages }))},
+	{keyOffline + ".{}.keep.bytes", "", true, "per user of one user domain",
+		one(keptKind, ofOffline(func(d *OfflineDomain) *int64 { return &d.Keep.Bytes }))},
+	{keyOffline + ".{}.keep.age", "", true, "of one message to a user of one user domain",
+		one(ageKind, ofOffline(func(d *OfflineDomain) *time.Duration { return &d.Keep.Age }))},
 
 	{"limits.stanza", "256KiB", true, "one stanza",
-		one(sizeKind(10_000, 16*mib), of(func(c *Config) *int { return &c.Limits.Stanza }))}, // RFC 6120 13.12: not below 10 000
+		one(sizeKind[int](10_000, 16*mib), of(func(c *Config) *int { return &c.Limits.Stanza }))}, // RFC 6120 13.12: not below 10 000
 	{"limits.depth", "64", true, "nesting of one stanza",
 		one(numberKind(8, 1024), of(func(c *Config) *int { return &c.Limits.Depth }))},
 	{keyQueue, "16MiB", true, "waiting in memory, per link",
-		one(sizeKind(64*kib, 4*gib), of(func(c *Config) *int { return &c.Limits.Queue }))},
+		one(sizeKind[int](64*kib, 4*gib), of(func(c *Config) *int { return &c.Limits.Queue }))},
+	{"limits.addresses", "2000", true, "of one multicast message (XEP-0033)",
+		one(numberKind(1, 100_000), of(func(c *Config) *int { return &c.Limits.Addresses }))},
 
 	{"timers.handshake", "10s", true, "to authenticate",
 		one(timeKind(time.Second, 5*time.Minute), of(func(c *Config) *time.Duration { return &c.Timers.Handshake }))},
@@ -97,22 +124,27 @@ var keys = []key{
 		one(timeKind(0, time.Hour), of(func(c *Config) *time.Duration { return &c.Timers.Drain }))},
 
 	{"log.level", "info", true, "debug, info, warning or error",
-		one(choice([]string{"debug", "info", "warning", "error"}), of(func(c *Config) *string { return &c.Log.Level }))},
+		one(choice("debug", "info", "warning", "error"), of(func(c *Config) *string { return &c.Log.Level }))},
 	{"log.format", FormatText, false, "text for people, json for machines",
-		one(choice([]string{FormatText, FormatJSON}), of(func(c *Config) *string { return &c.Log.Format }))},
+		one(choice(FormatText, FormatJSON), of(func(c *Config) *string { return &c.Log.Format }))},
 }
 
 // later are keys, each with all below it, that people may meet in documents of a coming version.
 var later = []string{
 	"listen.s2s", "listen.metrics", "tls.ca",
-	"nodes[].unproved", "nodes[].instances", "nodes[].limits", "nodes[].timers",
+	"nodes[].unproved", "nodes[].limits", "nodes[].timers",
 	"cluster", "federation", "admin",
-	"offline.forward_to", "offline.keep", "offline.total",
-	"offline.domains.{}.forward_to", "offline.domains.{}.keep", "offline.domains.{}.total",
-	"limits.outbox", "limits.memory", "limits.disk", "limits.addresses",
+	"limits.outbox", "limits.memory", "limits.disk",
 }
 
-var policyKind = choice([]string{PolicyBounce, PolicyDiscard}, "store", "forward")
+// The kinds of what stands both under offline and under each of its domains. A zero there would not be told from
+// what is not said; their ranges have none.
+var (
+	policyKind   = choice(PolicyBounce, PolicyStore, PolicyDiscard, PolicyForward)
+	messagesKind = numberKind(1, 1_000_000)
+	keptKind     = sizeKind[int64](kib, gib)
+	ageKind      = timeKind(time.Second, 8760*time.Hour)
+)
 
 // secrets is the value of nodes[].secret: one, or a list of two.
 func secrets() value {
@@ -121,16 +153,19 @@ func secrets() value {
 	return v
 }
 
-func offlineDomain(c *Config, in scope) *string {
-	if c.Offline.Domains == nil {
-		c.Offline.Domains = map[string]*OfflineDomain{}
+// ofOffline is a field of the exception of one user domain, which is made when its first key is read.
+func ofOffline[T any](f func(d *OfflineDomain) *T) field[T] {
+	return func(c *Config, in scope) *T {
+		if c.Offline.Domains == nil {
+			c.Offline.Domains = map[string]*OfflineDomain{}
+		}
+		d := c.Offline.Domains[in.domain]
+		if d == nil {
+			d = &OfflineDomain{}
+			c.Offline.Domains[in.domain] = d
+		}
+		return f(d)
 	}
-	d := c.Offline.Domains[in.domain]
-	if d == nil {
-		d = &OfflineDomain{Policy: c.Offline.Policy}
-		c.Offline.Domains[in.domain] = d
-	}
-	return &d.Policy
 }
 
 // Key is what documentation says of one key.

@@ -109,6 +109,13 @@ var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", read: func(text strin
 	return d, bad
 }}
 
+var forwardKind = kind[string]{name: `a node's domain, or ""`, read: func(text string, in scope) (string, *problem) {
+	if text == "" {
+		return "", nil
+	}
+	return readDomain(text, in)
+}}
+
 var addressKind = kind[string]{name: `an address host:port, or ""`, read: readAddress}
 
 func readAddress(text string, _ scope) (string, *problem) {
@@ -190,18 +197,13 @@ var (
 
 const mendSecret = "openssl rand -hex 16"
 
-// choice is a kind with a closed list of words; later lists words that a coming version will know.
-func choice(words []string, later ...string) kind[string] {
+// choice is a kind with a closed list of words.
+func choice(words ...string) kind[string] {
 	list := strings.Join(words, ", ")
 	return kind[string]{name: "one of " + list, span: list, read: func(text string, _ scope) (string, *problem) {
 		for _, w := range words {
 			if w == text {
 				return text, nil
-			}
-		}
-		for _, w := range later {
-			if w == text {
-				return "", &problem{codeLater, "is not in this version", list}
 			}
 		}
 		mend := ""

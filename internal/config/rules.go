@@ -19,7 +19,8 @@ type audit struct {
 // rules are what no single key can say. Each looks at plain data, so it holds for a file, for --set and for a Config
 // made by hand.
 var rules = []func(*audit){
-	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, plaintext, offlineDomains, queueSize,
+	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, plaintext,
+	nodeInstances, offlineDomains, offlineForward, queueSize,
 }
 
 // Validate gives the faults that concern several keys: what Parse and Load add to those of single keys. Call it after
@@ -157,6 +158,16 @@ func nodeUsers(a *audit) {
 	}
 }
 
+// nodeInstances: a session names a node, and of several links under one domain nobody could tell which has the user.
+func nodeInstances(a *audit) {
+	for i, n := range a.Nodes {
+		if at := nodePath(i, keyInstances); n.Instances > 1 && len(n.Users) > 0 && a.sound(at, nodePath(i, ".users")) {
+			a.fault(problem{codeClash, n.Domain + " has " + strconv.Itoa(n.Instances) + " instances and users, but a user is on one link",
+				"instances: 1, or take its users out"}, at)
+		}
+	}
+}
+
 func listeners(a *audit) {
 	first := map[string]string{}
 	for _, l := range []struct{ path, address string }{
@@ -220,6 +231,35 @@ func offlineDomains(a *audit) {
 		if !slices.Contains(a.Users, d) && a.sound(keyUsers) {
 			a.told(problem{codeUserDomain, d + " is not a user domain of this server", "add it to users"}, join(keyOffline, d))
 		}
+	}
+}
+
+// offlineForward looks at where messages are handed to, in general and for each exception.
+func offlineForward(a *audit) {
+	all := OfflineDomain{Policy: a.Offline.Policy, ForwardTo: a.Offline.ForwardTo}
+	a.forward("offline", all, all)
+	for _, d := range slices.Sorted(maps.Keys(a.Offline.Domains)) {
+		a.forward(join(keyOffline, d), *a.Offline.Domains[d], a.Offline.Of(d))
+	}
+}
+
+const mendForward = "forward_to: the domain of a node"
+
+// forward looks at what stands below one path, says, and what counts there.
+func (a *audit) forward(path string, says, counts OfflineDomain) {
+	policy, at, to := path+".policy", path+".forward_to", says.ForwardTo
+	_, node := a.Node(to)
+	switch {
+	case !a.sound(policy, at, keyForwardTo):
+	case says.Policy == PolicyForward && counts.ForwardTo == "":
+		a.fault(problem{codeMissing, policy + " forward needs forward_to", mendForward}, policy)
+	case to == "":
+	case to == a.Server && a.sound(keyServer):
+		a.told(problem{codeClash, "forward_to " + to + " is this server's own address", mendForward}, at)
+	case slices.Contains(a.Users, to) && a.sound(keyUsers):
+		a.told(problem{codeClash, "forward_to " + to + " is a user domain", mendForward}, at)
+	case !node && a.sound(keyNodes):
+		a.told(problem{codeMissing, "forward_to " + to + " is no node of this file", "add it to nodes, or name one of them"}, at)
 	}
 }
 

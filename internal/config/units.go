@@ -21,14 +21,14 @@ func numberKind(lo, hi int) kind[int] {
 }
 
 // sizeKind is a number of bytes from lo to hi.
-func sizeKind(lo, hi int) kind[int] {
+func sizeKind[T int | int64](lo, hi int) kind[T] {
 	span := formatSize(lo) + " to " + formatSize(hi)
-	return kind[int]{name: "a size", span: span, read: func(text string, _ scope) (int, *problem) {
+	return kind[T]{name: "a size", span: span, read: func(text string, _ scope) (T, *problem) {
 		n, ok := parseSize(text)
 		if !ok {
 			return 0, &problem{codeSize, "is not a size", mendSize(text)}
 		}
-		return n, within(n, lo, hi, span)
+		return T(n), within(n, lo, hi, span)
 	}}
 }
 

@@ -199,7 +199,7 @@ func (w *walk) put(n *yaml.Node, k *key, path string, in scope) {
 	case bad == nil:
 	case k.secret:
 		w.fault(n, problem{bad.code, label(path, in) + " " + bad.says, bad.mend})
-	case bad.code == codeRange || bad.code == codeLater:
+	case bad.code == codeRange:
 		w.told(n, problem{bad.code, label(path, in) + " " + brief(n.Value) + " " + bad.says, bad.mend})
 	default:
 		w.told(n, problem{bad.code, w.quote(n) + " " + bad.says, bad.mend})

@@ -102,7 +102,7 @@ func routerConfig(cfg *config.Config, log *logrus.Entry) routing.Config {
 	rc.Limits.Stanza, rc.Limits.Depth = cfg.Limits.Stanza, cfg.Limits.Depth
 	for _, u := range cfg.Users {
 		d := routing.UserDomain{Name: u}
-		if cfg.Offline.PolicyOf(u) == config.PolicyDiscard {
+		if cfg.Offline.Of(u).Policy == config.PolicyDiscard {
 			d.Offline = routing.PolicyDiscard
 		}
 		rc.Users = append(rc.Users, d)
