@@ -52,6 +52,7 @@ func (b *Batch) Announce(bare, res []byte, prio int8, p Policy) (c Change, prev 
 		b.end(k, old, NodeLeft)
 		old.node = 0
 	}
+	b.s.changed(bare)
 	return c, old.node, nil
 }
 
@@ -135,6 +136,7 @@ func (b *Batch) Withdraw(bare, res []byte) bool {
 	if ok {
 		b.log.add(k)
 		b.end(k, was, Withdrawn)
+		b.s.changed(bare)
 	}
 	return ok
 }
@@ -216,6 +218,9 @@ func (b *Batch) tell(from int) {
 		b.ends[i].at = now
 		b.s.recent.add(k.h, b.node, now)
 		b.s.history.add(k, b.ends[i])
+		if b.ends[i].why != NodeLeft { // else it ended with its node, and this is the sweep
+			b.s.changed(k.bare)
+		}
 		i++
 	}
 	b.ends = b.ends[:0]

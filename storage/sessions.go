@@ -18,6 +18,13 @@ type Options struct {
 	Log    *logrus.Entry    // nil: silent
 	Now    func() time.Time // nil: time.Now
 	OnFail func(error)      // called once when a commit has failed; must not block nor call Close. May be nil
+
+	// Changed is called with the bare JID of each session that begins, ends, moves or gets another priority, and
+	// NodeChanged with each node whose record changed; what that did to its sessions is not told one by one. Both
+	// come after the change, with no lock held, from whoever made it; they must not block. The bytes are borrowed.
+	// Nil: nobody wants to know.
+	Changed     func(bare []byte)
+	NodeChanged func(NodeID)
 }
 
 // Sessions is the session table: look-ups from memory without a lock, changes in memory at once and
@@ -132,6 +139,7 @@ func (s *Sessions) Excuse(bare []byte, node NodeID) { s.recent.add(s.Hash(bare),
 func (s *Sessions) AttachNode(domain string) (NodeRecord, Mark, error) {
 	m := s.NextMark()
 	r := s.nodes.attach(domain, s.opt.Server, s.now(), m)
+	s.nodeChanged(r.ID)
 	return r, m, s.commits.nudge()
 }
 
@@ -149,6 +157,7 @@ func (s *Sessions) SetNodeState(id NodeID, inc uint64, st NodeState, until time.
 		r.State, r.Until, r.Seen = st, until, now
 	})
 	if ok {
+		s.nodeChanged(id)
 		_ = s.commits.nudge() // a failed committer has told OnFail
 	}
 	return ok
@@ -162,6 +171,7 @@ func (s *Sessions) ExpireNode(id NodeID, inc uint64) int {
 		r.State, r.Base, r.Until, r.Seen = Gone, inc+1, time.Time{}, now
 	})
 	if ok {
+		s.nodeChanged(id)
 		_ = s.commits.nudge() // a failed committer has told OnFail
 		s.sweeper.add(id)
 	}
