@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"hash/maphash"
 	"sync"
 
 	"mellium.im/xmlstream"
@@ -317,58 +316,4 @@ func (h *handling) copyRaw(raw []byte, err error) error {
 	}
 	_, err = xmlstream.Copy(h, xml.NewDecoder(bytes.NewReader(raw)))
 	return err
-}
-
-// recent remembers the messages handled last: a server redelivers what a dropped link left unproved, with the same id
-// and a delay stamp (XEP-0203), at most one window of 4 MiB.
-type recent struct {
-	seed maphash.Seed
-	ring []uint64
-	at   int
-	set  map[uint64]struct{}
-}
-
-const recentMessages = 32 << 10
-
-func (r *recent) init() {
-	r.seed = maphash.MakeSeed()
-	r.set = make(map[uint64]struct{})
-}
-
-// repeated reports whether in is a redelivered copy of a message seen before, and remembers it.
-func (r *recent) repeated(in inbound) bool {
-	id, from := attr(in.start, "id"), attr(in.start, "from")
-	if id == "" || from == "" {
-		return false
-	}
-	key := maphash.Comparable(r.seed, [3]string{id, from, attr(in.start, "to")})
-	if _, known := r.set[key]; known {
-		return delayed(in.rest)
-	}
-	if len(r.ring) < recentMessages {
-		r.ring = append(r.ring, key)
-	} else {
-		delete(r.set, r.ring[r.at])
-		r.ring[r.at] = key
-		r.at = (r.at + 1) % recentMessages
-	}
-	r.set[key] = struct{}{}
-	return false
-}
-
-// delayed reports whether a child of the stanza is a delay stamp.
-func delayed(rest []xml.Token) bool {
-	depth := 0
-	for _, tok := range rest {
-		switch t := tok.(type) {
-		case xml.StartElement:
-			if depth == 0 && t.Name.Space == stanza.NSDelay && t.Name.Local == "delay" {
-				return true
-			}
-			depth++
-		case xml.EndElement:
-			depth--
-		}
-	}
-	return false
 }

@@ -199,18 +199,64 @@ func TestRedeliveredIsHandledOnce(t *testing.T) {
 		var bodies []string
 		cfg.Handler = Messages(func(m Message) { bodies = append(bodies, m.Body) }, nil)
 		_, l := f.attached(t, cfg)
-		again := `<message type='chat' from='bob@im.example/web' to='alice@im.example/phone' id='%s'><body>%s</body>` +
-			`<delay xmlns='urn:xmpp:delay' from='hub1.im.example' stamp='2026-11-22T14:07:31Z'/></message>`
+		const delay = `<delay xmlns='urn:xmpp:delay' from='hub1.im.example' stamp='2026-11-22T14:07:31Z'>held</delay>`
+		again := func(from, id, body string) string {
+			return `<message type='chat' from='` + from + `' to='alice@im.example/phone' id='` + id + `'>` + delay + `<body>` + body + `</body></message>`
+		}
 		l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "first"))
 		l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "same id"))
+		l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "first")) // not stamped: sent twice
+		l.write(again("bob@im.example/web", "m3", "held up"))
 		l.conn.Close()
 		l = <-f.links
-		l.write(fmt.Sprintf(again, "m1", "first, again") + fmt.Sprintf(again, "m2", "second"))
+		for _, m := range []string{
+			again("bob@im.example/web", "m1", "first"), // the one to drop, and the last but one
+			again("erin@im.example/phone", "m1", "first"),
+			again("bob@im.example/web", "m1", "new, of a client that counts from 1 again"),
+			again("bob@im.example/web", "m2", "first"),
+			again("bob@im.example/web", "m3", "held up"),
+			`<message from='bob@im.example/web' to='alice@im.example/phone'>` + delay + `<body>no id</body></message>`,
+			`<message from='bob@im.example/web' to='alice@im.example/phone'>` + delay + `<body>no id</body></message>`,
+		} {
+			l.write(m)
+		}
 		synctest.Wait()
-		if got := strings.Join(bodies, "|"); got != "first|same id|second" {
-			t.Errorf("got %q", got)
+		want := "first|same id|first|held up|first|new, of a client that counts from 1 again|first|no id|no id"
+		if got := strings.Join(bodies, "|"); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	})
+}
+
+// What lies further back than the window is handled again: the window is bounded, and its oldest is forgotten first.
+func TestRedeliveryWindow(t *testing.T) {
+	var r recent
+	r.init()
+	message := func(i int, stamped bool) inbound {
+		in := inbound{start: xml.StartElement{Attr: []xml.Attr{
+			{Name: xml.Name{Local: "from"}, Value: "bob@im.example/web"}, {Name: xml.Name{Local: "id"}, Value: fmt.Sprint(i)}}}}
+		if stamped {
+			delay := xml.StartElement{Name: xml.Name{Space: stanza.NSDelay, Local: "delay"}}
+			in.rest = []xml.Token{delay, delay.End()}
+		}
+		return in
+	}
+	for i := range recentMessages + 1 {
+		if r.repeated(message(i, true)) {
+			t.Fatalf("message %d is taken for another", i)
+		}
+	}
+	for _, tt := range []struct {
+		i    int
+		want bool
+	}{{recentMessages, true}, {1, true}, {0, false}, {1, false}, {2, false}, {3, false}, {recentMessages, true}} {
+		if got := r.repeated(message(tt.i, true)); got != tt.want {
+			t.Errorf("message %d: repeated %v, want %v", tt.i, got, tt.want)
+		}
+	}
+	if len(r.set) != recentMessages || len(r.ring) != recentMessages {
+		t.Errorf("%d and %d keys, %d is the bound", len(r.set), len(r.ring), recentMessages)
+	}
 }
 
 func TestReadMessage(t *testing.T) {
