@@ -12,6 +12,7 @@
 //	a sends <message to='{x}'>...</message>          also: 20 times ({n} counts), in chunks of 7, bytes "\xff" (as in Go)
 //	a receives <message id='{x}'>...</message>       the next element; also: 20 times, exactly (byte by byte)
 //	a receives nothing                               nothing has come by the time all that was sent is done; also: for 200ms
+//	all is done                                      waits until all that the open streams have sent is done with
 //	a's stream ends                                  </stream:stream>, then the end of TCP; also: with not-authorized
 //	                                                 (checked by RFC 6120 4.9.2), after 900ms, saying WORDS of its text
 //	a's connection breaks                            the end of TCP, without a closing tag

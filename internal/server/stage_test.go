@@ -180,15 +180,19 @@ func (st *stage) clear() {
 // silence holds that nobody, or the actor named, has received what the scene does not say. All that the open streams
 // have sent is done with when each of them has been answered a ping.
 func (st *stage) silence(name string) {
-	for _, n := range st.names {
-		st.actors[n].fence()
-	}
-	for _, n := range st.names { // what one of them sent may have reached another
-		st.actors[n].fence()
-	}
+	st.fence()
 	for _, n := range st.names {
 		if name == "" || name == n {
 			st.actors[n].expectNothing()
+		}
+	}
+}
+
+// fence waits until all that the open streams have sent is done with.
+func (st *stage) fence() {
+	for range 2 { // what one of them sent may have reached another
+		for _, n := range st.names {
+			st.actors[n].fence()
 		}
 	}
 }

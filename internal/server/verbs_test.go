@@ -54,6 +54,7 @@ var verbs = []verb{
 		a := st.actor(m[1])
 		a.write([]byte(a.speech(m[4], max(1, number(m[2])))), number(m[3]))
 	}},
+	{form(`all is done`), func(st *stage, m []string) { st.fence() }},
 	{form(`(\w+) receives nothing`), func(st *stage, m []string) { st.silence(m[1]) }},
 	{form(`(\w+) receives nothing for (\S+)`), func(st *stage, m []string) { st.actor(m[1]).quiet(m[2]) }},
 	{form(`(\w+) receives exactly (<.+)`), func(st *stage, m []string) {
