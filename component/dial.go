@@ -56,6 +56,10 @@ type Config struct {
 	OnReplaced func(j jid.JID, by string)   // another node (its domain) took the session of j
 	OnRefused  func(j jid.JID, cause error) // a session held until now was refused when restated
 
+	// Multicast says that the node takes one copy of a message to many for all its users (XEP-0033): it is addressed to
+	// the node, and Message.Recipients are those users. Without it each of them gets a copy of its own.
+	Multicast bool
+
 	Log       *logrus.Entry // nil: silent
 	Backoff   Backoff       // pace of reconnects
 	MaxStanza int           // bytes of one stanza sent; twice that is taken. 0: DefaultMaxStanza
@@ -104,6 +108,9 @@ func (c *Config) Validate() error {
 		if _, _, err := net.SplitHostPort(a); err != nil {
 			return fmt.Errorf("dial: read address: %w", err)
 		}
+	}
+	if err := c.validateMulticast(); err != nil {
+		return err
 	}
 	for _, d := range slices.Concat([]string{c.Domain}, c.Users) {
 		j, err := jid.Parse(d)

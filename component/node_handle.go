@@ -178,15 +178,12 @@ func (n *Node) serveRequest(in inbound) bool {
 	if child.Local != "query" || child.Space != disco.NSInfo || attr(in.start, "type") != string(stanza.GetIQ) {
 		return false
 	}
-	if m, ok := n.cfg.Handler.(*mux.ServeMux); ok {
-		if _, ok := m.IQHandler(stanza.GetIQ, child); ok {
-			return false
-		}
+	if m := muxOf(n.cfg.Handler); m != nil && answersInfo(m) {
+		return false
 	}
-	features, _ := n.cfg.Handler.(info.FeatureIter)
 	h := &handling{node: n, tokens: tokens{list: in.rest}, id: attr(in.start, "id")}
 	start := in.start.Copy()
-	if err := discoMux(features).HandleXMPP(h, &start); err != nil {
+	if err := n.discoMux().HandleXMPP(h, &start); err != nil {
 		n.cfg.Log.WithField("reason", err).Debug("answer disco#info")
 	}
 	if !h.answered {
@@ -195,22 +192,39 @@ func (n *Node) serveRequest(in inbound) bool {
 	return true
 }
 
-// discoMux answers disco#info with what Node itself does and what the handler says of itself.
-func discoMux(more info.FeatureIter) *mux.ServeMux {
-	opts := []mux.Option{disco.Handle(), mux.Feature(nodeFeatures{}), mux.Ident(nodeFeatures{})}
-	if more != nil {
-		opts = append(opts, mux.Feature(more))
+// discoMux answers disco#info with what Node itself does and what the handler, or the mux behind it, says of itself.
+func (n *Node) discoMux() *mux.ServeMux {
+	own := nodeFeatures{disco.NSInfo, nsPing}
+	if n.cfg.Multicast {
+		own = append(own, wire.NSAddress)
+	}
+	opts := []mux.Option{disco.Handle(), mux.Feature(own), mux.Ident(own)}
+	var more any = n.cfg.Handler
+	if m := muxOf(n.cfg.Handler); m != nil {
+		more = m
+	}
+	if iter, ok := more.(info.FeatureIter); ok {
+		opts = append(opts, mux.Feature(iter))
+	}
+	if iter, ok := more.(info.IdentityIter); ok {
+		opts = append(opts, mux.Ident(iter))
 	}
 	return mux.New(NSAccept, opts...)
 }
 
-type nodeFeatures struct{}
+// nodeFeatures are the features of the node itself.
+type nodeFeatures []string
 
-func (nodeFeatures) ForFeatures(node string, f func(info.Feature) error) error {
+func (own nodeFeatures) ForFeatures(node string, f func(info.Feature) error) error {
 	if node != "" {
 		return nil
 	}
-	return errors.Join(f(info.Feature{Var: disco.NSInfo}), f(info.Feature{Var: nsPing}))
+	for _, name := range own {
+		if err := f(info.Feature{Var: name}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (nodeFeatures) ForIdentities(node string, f func(info.Identity) error) error {
