@@ -34,9 +34,9 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 		WithDetectConflicts(false). // one writer
 		WithMemTableSize(16 << 20).
 		WithNumMemtables(3).
-		WithBlockCacheSize(8 << 20). // read at open and by ConsistencyCheck only
+		WithBlockCacheSize(8 << 20). // sessions are read at open and by ConsistencyCheck only, messages once
 		WithIndexCacheSize(8 << 20).
-		WithValueThreshold(1 << 10). // values live in the tables: no value log to collect
+		WithValueThreshold(128 << 10). // twice a part: values live in the tables: no value log to check and to collect
 		WithValueLogFileSize(16 << 20).
 		WithCompression(options.None).
 		WithNumCompactors(2).
@@ -49,15 +49,15 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 }
 
 // openBadger opens a database directory, for this process alone. Its log is quiet until that is done, and
-// for ever if it is not: the error that comes back is the one line to tell.
+// for ever if it is not: the error that comes back is the one line to tell, once it is explained.
 func openBadger(dir string, l *badgerLog) (*badger.DB, error) {
 	l.quiet.Store(true)
 	if dir != Memory {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, explain(dir, err)
+			return nil, err
 		}
 		if err := verifyLocked(dir); err != nil {
-			return nil, explain(dir, err)
+			return nil, err
 		}
 	}
 	db, err := badger.Open(badgerOptions(dir, l))
@@ -66,7 +66,7 @@ func openBadger(dir string, l *badgerLog) (*badger.DB, error) {
 		err = fmt.Errorf("a table: %w", errDamaged)
 	}
 	if err != nil {
-		return nil, explain(dir, err)
+		return nil, err
 	}
 	l.quiet.Store(false)
 	return db, nil
@@ -117,8 +117,8 @@ func (l *badgerLog) log(at logrus.Level, f string, v []any) {
 }
 
 // explain makes one line of a database error that says what mends it. Badger turns most causes into
-// text, so text is what there is to go by.
-func explain(dir string, err error) error {
+// text, so text is what there is to go by. loss says what starting again without the database means.
+func explain(dir, loss string, err error) error {
 	// The line names the directory itself: once is enough.
 	text := strings.ReplaceAll(err.Error(), filepath.Clean(dir)+string(filepath.Separator), "")
 	text = strings.Join(strings.Fields(text), " ")
@@ -148,7 +148,7 @@ func explain(dir string, err error) error {
 	case errors.Is(err, badger.ErrBlockedWrites) || errors.Is(err, badger.ErrDBClosed):
 		return fmt.Errorf("write %s: %w", dir, ErrClosed)
 	}
-	return fmt.Errorf("read %s: the database is damaged (%s): move the directory away and start again; nodes will state their sessions anew", dir, cut(text))
+	return fmt.Errorf("read %s: the database is damaged (%s): move the directory away and start again; %s", dir, cut(text), loss)
 }
 
 // cut keeps an error's text to the first part of a stack trace or a dump.

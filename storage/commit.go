@@ -173,7 +173,7 @@ func (c *committer) commit() {
 	if err == nil {
 		// Taken after the sessions: no session goes to disk before the record it names.
 		if err = c.s.write(&c.group, c.s.nodes.takeDirty()); err != nil {
-			err = explain(c.s.opt.Dir, err)
+			err = explain(c.s.opt.Dir, sessionsLoss, err)
 			c.failed.Store(&err)
 			c.s.log.quiet.Store(true) // it may repeat one cause each second
 			if c.s.opt.OnFail != nil {

@@ -124,7 +124,7 @@ func (s *Sessions) write(g *group, nodes []NodeRecord) error {
 	if len(g.puts) == 0 && len(nodes) == 0 {
 		return nil
 	}
-	if err := s.room(); err != nil {
+	if err := room(s.opt.Dir); err != nil {
 		return err
 	}
 	txn := s.db.NewTransaction(true)
@@ -151,11 +151,11 @@ func (s *Sessions) write(g *group, nodes []NodeRecord) error {
 
 // room refuses a write that would find the file system full: Badger writes through memory maps of
 // sparse files, and a full disk would end the process with SIGBUS instead of an error.
-func (s *Sessions) room() error {
-	if s.opt.Dir == Memory {
+func room(dir string) error {
+	if dir == Memory {
 		return nil
 	}
-	if free, ok := freeBytes(s.opt.Dir); ok && free < reserve {
+	if free, _, ok := space(dir); ok && free < reserve {
 		return fmt.Errorf("%w: %d MiB free, %d needed", errNoSpace, free>>20, reserve>>20)
 	}
 	return nil

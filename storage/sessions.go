@@ -27,6 +27,9 @@ type Options struct {
 	NodeChanged func(NodeID)
 }
 
+// sessionsLoss is for explain.
+const sessionsLoss = "nodes will state their sessions anew"
+
 // Sessions is the session table: look-ups from memory without a lock, changes in memory at once and
 // on disk by the committer. Everything but Close may be called from any goroutine.
 type Sessions struct {
@@ -61,14 +64,14 @@ func openSessions(o Options, k knobs) (*Sessions, error) {
 	log := &badgerLog{to: o.Log}
 	db, err := openBadger(o.Dir, log)
 	if err != nil {
-		return nil, err
+		return nil, explain(o.Dir, sessionsLoss, err)
 	}
 	s := &Sessions{opt: o, db: db, log: log, index: newIndex(k), history: newHistory(), recent: newRecent()}
 	s.nodes = newNodeTable(s.index)
 	if err := s.load(); err != nil {
 		log.quiet.Store(true)
 		_ = db.Close() // nothing was written: the load's error is the one to tell
-		return nil, explain(o.Dir, err)
+		return nil, explain(o.Dir, sessionsLoss, err)
 	}
 	s.commits = startCommitter(s)
 	s.sweeper = startSweeper(s)
@@ -81,7 +84,7 @@ func (s *Sessions) Close() error {
 	s.sweeper.close()
 	err := s.commits.close()
 	if cerr := s.db.Close(); err == nil && cerr != nil {
-		err = explain(s.opt.Dir, cerr)
+		err = explain(s.opt.Dir, sessionsLoss, cerr)
 	}
 	return err
 }

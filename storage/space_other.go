@@ -2,5 +2,5 @@
 
 package storage
 
-// freeBytes is not known here: a full disk is then found by the write.
-func freeBytes(string) (uint64, bool) { return 0, false }
+// space is not known here: a full disk is then found by the write.
+func space(string) (free, size uint64, ok bool) { return 0, 0, false }

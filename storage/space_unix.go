@@ -4,11 +4,12 @@ package storage
 
 import "syscall"
 
-// freeBytes is the space of a directory's file system that this user may still fill.
-func freeBytes(dir string) (uint64, bool) {
+// space is what this user may still fill of a directory's file system, and the size of that, in bytes.
+func space(dir string) (free, size uint64, ok bool) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize), true
+	block := uint64(st.Bsize)
+	return uint64(st.Bavail) * block, uint64(st.Blocks) * block, true
 }

@@ -12,12 +12,12 @@ const (
 	MaxResources = 256  // sessions of one bare JID: bounds what a look-up must probe
 )
 
-// Errors of the session table.
+// Errors of the session table. ErrClosed is the offline store's too.
 var (
 	ErrTooManyResources = errors.New("announce: the user has 256 sessions")
 	ErrBadAddress       = errors.New("announce: not a full JID")
 	ErrStale            = errors.New("announce: the node has attached again or has ended")
-	ErrClosed           = errors.New("use session table: closed")
+	ErrClosed           = errors.New("use the store: closed")
 )
 
 // NodeID is a node's number in this table: small, stable on disk, never 0 for a node.
