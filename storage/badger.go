@@ -36,7 +36,7 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 		WithNumMemtables(3).
 		WithBlockCacheSize(8 << 20). // sessions are read at open and by ConsistencyCheck only, messages once
 		WithIndexCacheSize(8 << 20).
-		WithValueThreshold(128 << 10). // twice a part: values live in the tables: no value log to check and to collect
+		WithValueThreshold(2 * partMost). // values live in the tables: no value log to check and to collect
 		WithValueLogFileSize(16 << 20).
 		WithCompression(options.None).
 		WithNumCompactors(2).

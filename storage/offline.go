@@ -2,8 +2,12 @@ package storage
 
 import (
 	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/sirupsen/logrus"
 )
 
@@ -50,34 +54,155 @@ type OfflineStats struct {
 	Took     time.Duration // of the open
 }
 
-// Offline is the offline store.
-type Offline struct{}
+// Offline keeps messages for users without a session (XEP-0160): what is stored counts in memory at once, and
+// the disk follows.
+//
+//	Put, Delete                        Read, Aged                         Has
+//	   | gate: bounds what waits          | memory first, then the disk     | memory
+//	   v                                  v                                 v
+//	mailboxes (256 shards: a small entry per user, and what the disk does not have yet)
+//	   |  changes, in the order of each user
+//	   v
+//	offlineCommitter -- one synced transaction per group --> Badger
+//
+// A read looks at memory before the disk: a change leaves memory after its commit, so it is seen in one of
+// them, or in both under one number. Everything but Close may be called from any goroutine.
+type Offline struct {
+	// set once
+	opt    OfflineOptions
+	db     *badger.DB
+	log    *badgerLog
+	seed   maphash.Seed
+	space  func(dir string) (free, size uint64, ok bool)
+	loaded OfflineStats
 
-// OpenOffline opens the store.
-func OpenOffline(OfflineOptions) (*Offline, error) { return nil, ErrClosed }
+	// owned by its goroutine, stopped by Close
+	commits *offlineCommitter
 
-// Close writes what is queued and closes the database.
-func (f *Offline) Close() error { return ErrClosed }
+	// each guards itself
+	gate  gate
+	boxes [shardCount]mailboxes
 
-// Has tells whether something is stored for a bare JID.
-func (f *Offline) Has([]byte) bool { return false }
-
-// Put stores a copy of raw.
-func (f *Offline) Put(bare []byte, origin NodeID, raw []byte, k Keep) (number uint64, err error) {
-	return 0, ErrClosed
+	users, messages, bytes atomic.Int64 // of all mailboxes
+	free                   atomic.Int64 // bytes of the file system above the reserve, when last looked at
 }
 
-// Read gives the messages after a number, in order.
-func (f *Offline) Read(bare []byte, after uint64, most int) ([]Stored, error) { return nil, ErrClosed }
+// mailboxes is one shard of the users.
+type mailboxes struct {
+	mu      sync.RWMutex
+	users   map[string]*mailbox // guarded by mu
+	out     []*change           // guarded by mu: for the committer, each user's in order
+	floor   uint64              // guarded by mu: the highest number of the mailboxes that were taken out
+	dropped uint64              // guarded by mu: deletions that have reached the disk
+	dirty   atomic.Bool         // out is not empty
+}
 
-// Delete takes messages out.
-func (f *Offline) Delete(bare []byte, numbers []uint64) {}
+// mailbox is what is known of one user while something is stored. Guarded by the shard's mutex.
+type mailbox struct {
+	last   uint64 // the highest number given
+	oldest uint64 // no message has a lower number; there may be none with this one
+	bytes  int64
+	count  int
+	work   *work // nil: the disk has it all
+}
 
-// Aged gives users whose oldest message is too old.
-func (f *Offline) Aged(before func(domain []byte) time.Time, most int) []string { return nil }
+// work is what the disk does not know yet of a mailbox. Guarded by the shard's mutex.
+type work struct {
+	s    *mailboxes          // set once
+	bare string              // set once
+	box  *mailbox            // set once
+	puts []*change           // messages that are stored, by rising number
+	gone map[uint64]struct{} // messages that are deleted and may still be found on disk
+	refs int                 // changes on their way to the disk: the mailbox stays until there are none
+}
 
-// Stats says what the store holds.
-func (f *Offline) Stats() OfflineStats { return OfflineStats{} }
+// change is one message on its way to the disk, or its deletion.
+type change struct {
+	w      *work  // set once
+	number uint64 // set once
+	size   int    // set once: bytes of the stanza
+	value  []byte // set once: head and stanza as the disk will have them; nil for a deletion
+	taken  bool   // guarded by the shard's mutex: the committer has it
+	void   bool   // guarded by the shard's mutex: deleted before the committer came
+}
 
-// ConsistencyCheck compares memory and disk.
-func (f *Offline) ConsistencyCheck() error { return ErrClosed }
+// OpenOffline opens the store, and reads every key of it to know who has something stored. Errors are one
+// line and say what mends them.
+func OpenOffline(o OfflineOptions) (*Offline, error) { return openOffline(o, space) }
+
+func openOffline(o OfflineOptions, space func(string) (free, size uint64, ok bool)) (*Offline, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := &Offline{opt: o, log: &badgerLog{to: o.Log}, seed: maphash.MakeSeed(), space: space}
+	f.gate.moved.L = &f.gate.mu
+	for i := range f.boxes {
+		f.boxes[i].users = map[string]*mailbox{}
+	}
+	start := o.Now()
+	db, err := openBadger(o.Dir, f.log)
+	if err != nil {
+		return nil, explain(o.Dir, offlineLoss, err)
+	}
+	f.db = db
+	if err := f.load(); err != nil {
+		f.log.quiet.Store(true)
+		_ = db.Close() // the load's error is the one to tell
+		return nil, explain(o.Dir, offlineLoss, err)
+	}
+	f.loaded = OfflineStats{Loaded: int(f.messages.Load()), Took: o.Now().Sub(start)}
+	f.look()
+	f.commits = startOfflineCommitter(f)
+	return f, nil
+}
+
+// offlineLoss is for explain.
+const offlineLoss = "the messages stored there are lost"
+
+// Close writes what is queued and closes the database. The error is the first that kept something
+// from the disk. Calls that wait for the disk meanwhile, and later ones, give ErrClosed. Call it once.
+func (f *Offline) Close() error {
+	err := f.commits.close()
+	f.gate.waitReads()
+	if cerr := f.db.Close(); err == nil && cerr != nil {
+		err = explain(f.opt.Dir, offlineLoss, cerr)
+	}
+	return err
+}
+
+// Stats says what the store holds now, and what its open found.
+func (f *Offline) Stats() OfflineStats {
+	st := f.loaded
+	st.Users, st.Messages, st.Bytes = int(f.users.Load()), int(f.messages.Load()), f.bytes.Load()
+	return st
+}
+
+// Has tells whether something is stored for a bare JID. It does not allocate, nor wait for the disk; while
+// the store is empty it is one load.
+func (f *Offline) Has(bare []byte) bool {
+	if f.users.Load() == 0 {
+		return false
+	}
+	s := f.shard(bare)
+	s.mu.RLock()
+	b := s.users[string(bare)]
+	has := b != nil && b.count > 0
+	s.mu.RUnlock()
+	return has
+}
+
+func (f *Offline) shard(bare []byte) *mailboxes {
+	return &f.boxes[maphash.Bytes(f.seed, bare)>>(64-shardBits)]
+}
+
+// fail notes what went wrong with the database. The first failure is final.
+func (f *Offline) fail(err error) {
+	err = explain(f.opt.Dir, offlineLoss, err)
+	if !f.gate.fail(err) {
+		return
+	}
+	f.log.quiet.Store(true) // it may repeat one cause each second
+	if f.opt.OnFail != nil {
+		f.opt.OnFail(err)
+	}
+}

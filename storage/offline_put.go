@@ -1,0 +1,142 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// messageMost bounds what Put takes; the largest stanza is far below it.
+const messageMost = 1 << 30
+
+// Put stores a copy of raw as the last message of a bare JID, and gives its number. It counts at once, and the
+// commit follows; while more than 4096 changes or 32 MiB wait for that, it waits. The error is
+// ErrMailboxFull, ErrStoreFull, ErrNoSpace, ErrBadUser, ErrClosed, or the failure that OnFail was told of.
+func (f *Offline) Put(bare []byte, origin NodeID, raw []byte, k Keep) (number uint64, err error) {
+	if len(bare) == 0 || len(bare) > maxBare || bytes.IndexByte(bare, 0) >= 0 {
+		return 0, ErrBadUser
+	}
+	if len(raw) > messageMost {
+		return 0, ErrMailboxFull
+	}
+	size := int64(len(raw))
+	idle, err := f.gate.take(1, size)
+	if err != nil {
+		return 0, err
+	}
+	if idle { // else the committer looks, after each group
+		f.look()
+	}
+	if f.free.Load() < size {
+		err = ErrNoSpace
+	} else {
+		number, err = f.put(bare, appendMessage(origin, raw), k)
+	}
+	if err != nil {
+		f.gate.give(1, size)
+	}
+	f.commits.nudge()
+	return number, err
+}
+
+// appendMessage is a message as the disk will have it.
+func appendMessage(origin NodeID, raw []byte) []byte {
+	b := make([]byte, 0, messageHead+len(raw))
+	b = binary.BigEndian.AppendUint32(b, uint32(origin))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(raw)))
+	return append(b, raw...)
+}
+
+// put counts a message and queues it, if the quotas allow.
+func (f *Offline) put(bare, value []byte, k Keep) (uint64, error) {
+	size := len(value) - messageHead
+	now := f.now()
+	s := f.shard(bare)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.users[string(bare)]
+	if b == nil {
+		b = &mailbox{last: s.floor}
+	}
+	if k.Messages > 0 && b.count >= k.Messages || k.Bytes > 0 && b.bytes+int64(size) > k.Bytes {
+		return 0, ErrMailboxFull
+	}
+	if !f.book(int64(size)) {
+		return 0, ErrStoreFull
+	}
+	w := s.begin(bare, b)
+	b.last = max(b.last+1, now)
+	if b.count == 0 {
+		b.oldest = b.last
+		f.users.Add(1)
+	}
+	b.count++
+	b.bytes += int64(size)
+	f.messages.Add(1)
+	c := &change{w: w, number: b.last, size: size, value: value}
+	w.puts = append(w.puts, c)
+	s.queue(c)
+	return c.number, nil
+}
+
+// now is the time as numbers have it.
+func (f *Offline) now() uint64 { return uint64(max(f.opt.Now().UnixMicro(), 0)) }
+
+// book adds to the bytes of the store, unless they would be more than it may have.
+func (f *Offline) book(n int64) bool {
+	for {
+		old := f.bytes.Load()
+		if f.opt.Total > 0 && old+n > f.opt.Total {
+			return false
+		}
+		if f.bytes.CompareAndSwap(old, old+n) {
+			return true
+		}
+	}
+}
+
+// begin gives the work of a mailbox, which is in the shard from now on. The shard is locked.
+func (s *mailboxes) begin(bare []byte, b *mailbox) *work {
+	if b.work == nil {
+		b.work = &work{s: s, bare: string(bare), box: b}
+		if s.users[b.work.bare] == nil {
+			s.users[b.work.bare] = b
+		}
+	}
+	return b.work
+}
+
+// queue hands a change to the committer, which must be nudged. The shard is locked.
+func (s *mailboxes) queue(c *change) {
+	c.w.refs++
+	s.out = append(s.out, c)
+	s.dirty.Store(true)
+}
+
+// end notes that a change is on disk, or will not be. The shard is locked.
+func (w *work) end() {
+	if w.refs--; w.refs > 0 {
+		return
+	}
+	w.box.work = nil
+	if w.box.count == 0 {
+		w.s.floor = max(w.s.floor, w.box.last)
+		delete(w.s.users, w.bare)
+	}
+}
+
+// slack is what this database may write beyond what is put: tables from its write-ahead files, and by
+// compactions.
+const slack = 64 << 20
+
+// look asks how much of the disk may be used: 5 % of it stay free, and no less than the committers need, or
+// they would stop the server.
+func (f *Offline) look() {
+	f.free.Store(1 << 62)
+	if f.opt.Dir == Memory {
+		return
+	}
+	if free, size, ok := f.space(f.opt.Dir); ok {
+		_, waiting := f.gate.waiting()
+		f.free.Store(int64(free) - int64(max(size/20, reserve)) - slack - waiting)
+	}
+}
