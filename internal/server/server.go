@@ -49,6 +49,7 @@ type Server struct {
 	log      *logrus.Entry
 	started  time.Time
 	sessions *storage.Sessions
+	service  *service.Service
 	router   *routing.Router
 	acceptor *component.Acceptor
 	ctx      context.Context // ends when Stop begins
@@ -80,12 +81,15 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if dir != config.Memory {
 		dir = filepath.Join(dir, "sessions")
 	}
-	sessions, err := storage.OpenSessions(storage.Options{Dir: dir, Server: cfg.Server, Log: opt.Log, OnFail: opt.OnFail})
+	var svc *service.Service // nothing changes before there is a router to change it
+	sessions, err := storage.OpenSessions(storage.Options{Dir: dir, Server: cfg.Server, Log: opt.Log, OnFail: opt.OnFail,
+		Changed:     func(bare []byte) { svc.Changed(bare) },
+		NodeChanged: func(id storage.NodeID) { svc.NodeChanged(id) }})
 	if err != nil {
 		return nil, err
 	}
-	svc := service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
-	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions,
+	svc = service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
+	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions, service: svc,
 		links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	rc := routerConfig(cfg, opt.Log)
@@ -219,6 +223,7 @@ func (s *Server) Stop() error {
 		l.stop(&stanza.StreamError{Condition: "system-shutdown", Text: "the router is stopping; attach again when it is back"})
 	}
 	s.readers.Wait()
+	s.service.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timers.Drain)
 	s.router.Drain(ctx)
 	cancel()

@@ -2,11 +2,15 @@
 //
 //	presence to a user domain ──► announce or withdraw            presence.go
 //	iq with urn:patchbay:sessions:1 ──► announce, withdraw, sync   sessions.go
+//	                                    where                      where.go
+//	                                    watch, unwatch             watch.go
+//	  changes of watched users ──► notices to their watchers       tell.go
 //	any other iq ──► mellium mux: disco, ping, version, time, ...  mux.go
 //	iq for an account (a bare user address) ──► ping and disco     mux.go
 //
 // It runs in the reader of the link that asked, so a flood of questions slows down nobody but the asker. Only
-// the results of announces come later, from the session table's committer, once they are on disk.
+// the results of announces come later, from the session table's committer, once they are on disk; and changes of
+// watched users are told by one goroutine, which the first watch starts and Close ends.
 package service
 
 import (
@@ -35,6 +39,7 @@ type Service struct {
 	server   *mux.ServeMux // this server's own domain, and user domains
 	account  *mux.ServeMux // bare addresses of users
 	router   *routing.Router
+	watches  *watches
 }
 
 // question is an iq get or set, and the address it came from.
@@ -59,6 +64,7 @@ func New(cfg Config, sessions *storage.Sessions) *Service {
 	}
 	s := &Service{cfg: cfg, sessions: sessions}
 	s.server, s.account = s.serverMux(), accountMux()
+	s.watches = newWatches(s)
 	return s
 }
 
@@ -85,11 +91,36 @@ func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.A
 	if len(to.Local()) > 0 && users {
 		return answer(s.account, src, question{h, from}, routing.AccountIQ)
 	}
-	if h.Type == stanza.TypeSet && users {
-		if w, ok := payload(src, h); ok && string(w.Local()) == "sessions" && string(w.Space()) == stanza.NSSessions {
-			s.statement(src, h, from, to)
-			return routing.None
-		}
+	if users && s.sessionsIQ(&request{s: s, src: src, h: h, from: from, to: to}) {
+		return routing.None
 	}
 	return answer(s.server, src, question{h, from}, routing.NotServed)
+}
+
+// sessionsIQ serves what urn:patchbay:sessions:1 has for a user domain; false: the request is another.
+func (s *Service) sessionsIQ(r *request) bool {
+	w, ok := payload(r.src, r.h)
+	if !ok || string(w.Space()) != stanza.NSSessions {
+		return false
+	}
+	var serve func()
+	typ, word := stanza.TypeSet, "set"
+	switch string(w.Local()) {
+	case "sessions":
+		serve = r.statement
+	case "where":
+		serve, typ, word = r.where, stanza.TypeGet, "get"
+	case "watch":
+		serve = r.watch
+	case "unwatch":
+		serve = r.unwatch
+	default:
+		return false
+	}
+	if r.h.Type != typ {
+		r.refused(refuse(-1, "modify", "bad-request", string(w.Local())+" is an iq of type "+word))
+		return true
+	}
+	serve()
+	return true
 }

@@ -39,6 +39,7 @@ func (w *wire) Interrupt() {}
 // testbed is a service with its router and a table in memory. n1 and n2 may take over sessions of im, shy may not.
 type testbed struct {
 	t        *testing.T
+	service  *Service
 	sessions *storage.Sessions
 	router   *routing.Router
 	srcs     map[string]*routing.Source
@@ -52,12 +53,14 @@ func bubble(t *testing.T, f func(tb *testbed)) {
 		quiet := logrus.New()
 		quiet.SetOutput(io.Discard)
 		log := logrus.NewEntry(quiet)
-		sessions, err := storage.OpenSessions(storage.Options{Dir: storage.Memory, Server: "hub", Log: log})
+		var s *Service
+		sessions, err := storage.OpenSessions(storage.Options{Dir: storage.Memory, Server: "hub", Log: log,
+			Changed: func(bare []byte) { s.Changed(bare) }, NodeChanged: func(id storage.NodeID) { s.NodeChanged(id) }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := New(Config{Version: "1", Start: time.Now()}, sessions)
-		tb := &testbed{t: t, sessions: sessions, srcs: map[string]*routing.Source{}, wires: map[string]*wire{}}
+		s = New(Config{Version: "1", Start: time.Now()}, sessions)
+		tb := &testbed{t: t, service: s, sessions: sessions, srcs: map[string]*routing.Source{}, wires: map[string]*wire{}}
 		tb.router = routing.New(routing.Config{Server: "hub", Users: []routing.UserDomain{{Name: "im"}}, Limits: stanza.DefaultLimits,
 			Queue: 1 << 20, Grace: 30 * time.Second, Settle: 10 * time.Second, Log: log}, sessions, s)
 		s.Bind(tb.router)
@@ -66,6 +69,7 @@ func bubble(t *testing.T, f func(tb *testbed)) {
 			tb.attach(n)
 		}
 		f(tb)
+		s.Close()
 		for _, src := range tb.srcs {
 			src.Detach()
 		}

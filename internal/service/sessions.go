@@ -57,8 +57,7 @@ func refuse(n int, typ, condition, text string) *itemError {
 
 // statement serves one iq with announces and withdraws: all or nothing, in document order, the index at once,
 // the result when it is on disk (protocol.md 1.1 to 1.4).
-func (s *Service) statement(src *routing.Source, h *stanza.Header, from, to stanza.Address) {
-	r := &request{s: s, src: src, h: h, from: from, to: to}
+func (r *request) statement() {
 	bad := r.read()
 	if bad == nil {
 		bad = r.check()
@@ -266,13 +265,7 @@ func (r *request) appendHeld(dst []byte, who stanza.Address, holder storage.Node
 
 // commit sends the result once the changes are on disk. It is made now: the request's bytes are borrowed.
 func (r *request) commit(b *storage.Batch, replaced []byte) {
-	out := append(make([]byte, 0, 192+len(replaced)), "<iq type='result' id='"...)
-	out = stanza.AppendEscaped(out, stanza.AppendUnescaped(nil, r.h.In(r.h.ID.Value))) // its quotes may be others
-	out = append(out, "' from='"...)
-	out = append(out, r.to.Bytes()...)
-	out = append(out, "' to='"...)
-	out = stanza.AppendEscaped(out, r.from.Bytes())
-	out = append(out, "'><sessions xmlns='"+stanza.NSSessions+"'"...)
+	out := append(r.appendResult(make([]byte, 0, 192+len(replaced))), "<sessions xmlns='"+stanza.NSSessions+"'"...)
 	if len(replaced) > 0 {
 		out = append(append(append(out, '>'), replaced...), "</sessions></iq>"...)
 	} else {
@@ -287,6 +280,15 @@ func (r *request) commit(b *storage.Batch, replaced []byte) {
 			router.Send(src.Node(), out)
 		}
 	})
+}
+
+// appendResult appends the start tag of the result.
+func (r *request) appendResult(dst []byte) []byte {
+	dst = append(dst, "<iq type='result' id='"...)
+	dst = stanza.AppendEscaped(dst, stanza.AppendUnescaped(nil, r.h.In(r.h.ID.Value))) // its quotes may be others
+	dst = append(append(dst, "' from='"...), r.to.Bytes()...)
+	dst = stanza.AppendEscaped(append(dst, "' to='"...), r.from.Bytes())
+	return append(dst, "'>"...)
 }
 
 // refused answers with an error that names the item.

@@ -1,0 +1,258 @@
+package service
+
+import (
+	"container/list"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// maxWatches bounds the watches of one link (protocol.md 1.6).
+const maxWatches = 10000
+
+// watches is which links watch which users. Readers and whoever changes a session only note here what is to be
+// looked at; one goroutine, in tell.go, looks and tells.
+type watches struct {
+	// set once
+	s    *Service
+	wake chan struct{} // one token: there is something to look at
+	stop chan struct{}
+	wg   sync.WaitGroup
+
+	count atomic.Int64 // watches of all links: without any, a change costs one load
+
+	// guarded by mu
+	mu      sync.Mutex
+	idle    sync.Cond // signalled when telling becomes nil
+	users   map[string]*watched
+	links   map[*routing.Source]*watcher
+	dirty   []*watched                  // users to look at, at most all of them
+	nodes   map[storage.NodeID]struct{} // nodes whose record has changed
+	telling *watch                      // of which something is being sent
+	running bool
+	closed  bool
+
+	// owned by run
+	all    map[*watched]struct{} // every user that was looked at
+	active []*watcher            // links with something to be told
+	buf    []byte
+}
+
+// watched is a user whom somebody watches.
+type watched struct {
+	bare string // set once
+
+	// guarded by watches.mu
+	watches []*watch
+	dirty   bool // it is in watches.dirty
+
+	// owned by run
+	now []seen // at the last look; replaced whole, never changed, because watches refer to it
+}
+
+// watcher is a link that watches.
+type watcher struct {
+	src *routing.Source // set once
+
+	// guarded by watches.mu
+	watches map[string]*watch // by bare JID
+	due     list.List         // of *watch: there is something to be told, the longest waiting first
+
+	// owned by run
+	flow
+	active bool // it is in watches.active
+}
+
+// watch is one link's watch of one user.
+type watch struct {
+	// set once
+	user *watched
+	link *watcher
+
+	// guarded by watches.mu
+	again bool          // tell what is there even if it was told
+	gone  bool          // tell nothing more
+	due   *list.Element // in link.due; nil: it is not there
+
+	told []seen // what the watcher knows; owned by run
+}
+
+func newWatches(s *Service) *watches {
+	ws := &watches{s: s, wake: make(chan struct{}, 1), stop: make(chan struct{}), users: map[string]*watched{},
+		links: map[*routing.Source]*watcher{}, nodes: map[storage.NodeID]struct{}{}, all: map[*watched]struct{}{}}
+	ws.idle.L = &ws.mu
+	return ws
+}
+
+// Changed is for storage.Options: a session of the user has changed. It never waits for those who watch.
+func (s *Service) Changed(bare []byte) {
+	if s.watches.count.Load() > 0 {
+		s.watches.changed(bare)
+	}
+}
+
+// NodeChanged is for storage.Options: the record of a node has changed.
+func (s *Service) NodeChanged(id storage.NodeID) {
+	if s.watches.count.Load() > 0 {
+		s.watches.nodeChanged(id)
+	}
+}
+
+// Close ends the telling of changes. No stanza may be served during it or after it.
+func (s *Service) Close() {
+	ws := s.watches
+	ws.mu.Lock()
+	first := !ws.closed
+	ws.closed = true
+	ws.mu.Unlock()
+	if first {
+		close(ws.stop)
+	}
+	ws.wg.Wait()
+}
+
+// watch serves <watch jid=”/>: the result, the user's sessions, and then each change. Watching once more is the
+// same watch: the sessions are told again.
+func (r *request) watch() {
+	who, bad := r.bareUser("watch")
+	if bad == nil && !r.s.watches.room(r.src, who.Bare()) {
+		bad = refuse(-1, "wait", "resource-constraint", "a link may have "+strconv.Itoa(maxWatches)+" watches; end one with unwatch")
+	}
+	if bad != nil {
+		r.refused(bad)
+		return
+	}
+	r.src.Reply(append(r.appendResult(nil), "<watch xmlns='"+stanza.NSSessions+"'/></iq>"...))
+	r.s.watches.add(r.src, string(who.Bare()))
+}
+
+// unwatch serves <unwatch jid=”/>: behind the result nothing comes of that user.
+func (r *request) unwatch() {
+	who, bad := r.bareUser("unwatch")
+	if bad != nil {
+		r.refused(bad)
+		return
+	}
+	r.s.watches.end(r.src, who.Bare())
+	r.src.Reply(append(r.appendResult(nil), "<unwatch xmlns='"+stanza.NSSessions+"'/></iq>"...))
+}
+
+// bareUser is user for what takes no full JID.
+func (r *request) bareUser(what string) (stanza.Address, *itemError) {
+	who, bad := r.user()
+	if bad == nil && !who.IsBare() {
+		bad = refuse(-1, "modify", "jid-malformed", what+" takes a bare JID, and is for all sessions of the user; send "+string(who.Bare()))
+	}
+	return who, bad
+}
+
+// room reports whether a link may have a watch of the user.
+func (ws *watches) room(src *routing.Source, bare []byte) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	l := ws.links[src]
+	return l == nil || len(l.watches) < maxWatches || l.watches[string(bare)] != nil
+}
+
+// add makes a watch, or has an old one told anew.
+func (ws *watches) add(src *routing.Source, bare string) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	l := ws.links[src]
+	if l == nil {
+		l = &watcher{src: src, watches: map[string]*watch{}}
+		ws.links[src] = l
+		ws.nodes[src.Node().ID()] = struct{}{} // a review: what an earlier link left goes
+	}
+	w := l.watches[bare]
+	if w == nil {
+		u := ws.users[bare]
+		if u == nil {
+			u = &watched{bare: bare}
+			ws.users[bare] = u
+		}
+		w = &watch{user: u, link: l}
+		u.watches = append(u.watches, w)
+		l.watches[bare] = w
+		ws.count.Add(1) // before the look: what changes from here on is heard of
+	}
+	w.again = true
+	ws.mark(w.user)
+	if !ws.running && !ws.closed {
+		ws.running = true
+		ws.wg.Go(ws.run) // Close waits for it
+	}
+}
+
+// end ends a watch, if there is one. What is being sent of it is sent before end returns.
+func (ws *watches) end(src *routing.Source, bare []byte) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	l := ws.links[src]
+	if l == nil || l.watches[string(bare)] == nil {
+		return
+	}
+	w := l.watches[string(bare)]
+	ws.forget(w)
+	if len(l.watches) == 0 {
+		delete(ws.links, src)
+	}
+	for ws.telling == w {
+		ws.idle.Wait()
+	}
+}
+
+// forget takes a watch out of all lists. Called with mu held.
+func (ws *watches) forget(w *watch) {
+	w.gone = true
+	if w.due != nil {
+		w.link.due.Remove(w.due)
+		w.due = nil
+	}
+	delete(w.link.watches, w.user.bare)
+	u := w.user
+	if i := slices.Index(u.watches, w); i >= 0 {
+		u.watches = slices.Delete(u.watches, i, i+1)
+	}
+	if len(u.watches) == 0 {
+		ws.mark(u) // the look forgets it
+	}
+	ws.count.Add(-1)
+}
+
+// mark has a user looked at. Called with mu held.
+func (ws *watches) mark(u *watched) {
+	if !u.dirty {
+		u.dirty = true
+		ws.dirty = append(ws.dirty, u)
+	}
+	ws.rouse()
+}
+
+// rouse wakes the goroutine, now or when it next waits.
+func (ws *watches) rouse() {
+	select {
+	case ws.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (ws *watches) changed(bare []byte) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if u := ws.users[string(bare)]; u != nil {
+		ws.mark(u)
+	}
+}
+
+func (ws *watches) nodeChanged(id storage.NodeID) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.nodes[id] = struct{}{}
+	ws.rouse()
+}
