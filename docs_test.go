@@ -247,3 +247,39 @@ func TestDecisions(t *testing.T) {
 		t.Errorf("docs/adr/README.md lists %d decisions of %d", n, len(files))
 	}
 }
+
+var figure = regexp.MustCompile("\\*\\*([^*]+)\\*\\* \\(`([^`]+)`\\)")
+
+// TestFigures holds each figure that docs/rfc.md quotes, with its command, against the table of docs/performance.md.
+func TestFigures(t *testing.T) {
+	quoted, err := os.ReadFile("docs/rfc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured, err := os.ReadFile("docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := figure.FindAllStringSubmatch(string(quoted), -1)
+	if len(figures) == 0 {
+		t.Error("docs/rfc.md quotes no figure: has their form changed?")
+	}
+	for _, m := range figures {
+		if !measuredFigure(string(measured), m[1], m[2]) {
+			t.Errorf("docs/rfc.md says %s of %s, docs/performance.md does not", m[1], m[2])
+		}
+	}
+	if measuredFigure(string(measured), "0.01 us", "Relay/Node250B") || measuredFigure(string(measured), "0.46 us", "Slow") {
+		t.Error("a figure that was not measured is taken")
+	}
+}
+
+// measuredFigure reports whether a row of the table has a figure and a command.
+func measuredFigure(table, value, command string) bool {
+	for _, row := range strings.Split(table, "\n") {
+		if strings.HasPrefix(row, "|") && strings.Contains(row, "`"+command+"`") && strings.Contains(row, " "+value) {
+			return true
+		}
+	}
+	return false
+}
