@@ -102,9 +102,9 @@ again, with a growing and random delay; a node that gets the same error twice ne
 `
 
 const itemHead = `
-## Sessions: a statement is refused
-The iq of ` + "`urn:patchbay:sessions:1`" + ` is refused as a whole. The error carries ` + "`<item xmlns='urn:patchbay:sessions:1' n='INDEX'/>`" + `, counted from 0, if it is one item's
-fault. For a statement the texts are:
+## Sessions: a statement or a question is refused
+An iq of ` + "`urn:patchbay:sessions:1`" + ` is refused as a whole. The error carries ` + "`<item xmlns='urn:patchbay:sessions:1' n='INDEX'/>`" + `, counted from 0, if it is the fault of one
+item. The text tells cause and mend:
 
 | error | text |
 |---|---|
