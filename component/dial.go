@@ -51,10 +51,11 @@ type Config struct {
 	Handler xmpp.Handler
 
 	// The callbacks run between two stanzas, on the goroutine of Handler, in stream order.
-	OnAttach   func(*Node)                  // attached and, after a reconnect, everything restated
+	OnAttach   func(*Node)                  // attached and, after a reconnect, all sessions restated; watches follow
 	OnDetach   func(error)                  // the link ended; the node attaches again by itself
 	OnReplaced func(j jid.JID, by string)   // another node (its domain) took the session of j
-	OnRefused  func(j jid.JID, cause error) // a session held until now was refused when restated
+	OnRefused  func(j jid.JID, cause error) // a session held until now, or the watch of a bare JID, was refused when restated
+	OnSession  func(Located)                // of a watched user, see Watch
 
 	// Multicast says that the node takes one copy of a message to many for all its users (XEP-0033): it is addressed to
 	// the node, and Message.Recipients are those users. Without it each of them gets a copy of its own.

@@ -3,8 +3,12 @@
 // The dialing end is the Go SDK for authors of nodes: Dial attaches a Node that stays attached, announces its
 // users, and sends and receives stanzas with mellium's types.
 //
-//	Dial ──► Node ──► Announce, Withdraw, Send, SendIQ ──► router
-//	           └────► Config.Handler (a mellium mux) ◄──── router
+//	Dial ──► Node ──► Announce, Withdraw, Send, SendIQ, Where, Watch ──► router
+//	           └────► Config.Handler (Messages, a mellium mux) ◄──────── router
+//
+// A node saves a message before it sends it, and what comes before it answers. What is
+// delivered again after a link has dropped is handed over once, as far as the last 32768 messages go and the process
+// lives: beyond that the node's own database knows a message by sender and id.
 //
 // The accepting end is what a router needs to grant a domain to a peer:
 //

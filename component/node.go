@@ -35,6 +35,7 @@ type Node struct {
 	done    chan struct{} // closed by dispatch
 	inbox   inbox
 	held    sessions
+	watches watches
 
 	tries int    // owned by Dial, then run: rounds of attaching since a link was steady
 	seen  recent // owned by dispatch
@@ -55,6 +56,7 @@ func newNode(cfg Config) *Node {
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.inbox.init()
 	n.held.init()
+	n.watches.init()
 	n.seen.init()
 	return n
 }

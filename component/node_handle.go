@@ -122,6 +122,8 @@ func (n *Node) take(in inbound) {
 		return
 	case name == "presence" && typ == string(stanza.UnavailablePresence) && n.takeReplaced(in):
 		return
+	case name == "presence" && (typ == "" || typ == string(stanza.UnavailablePresence)):
+		n.takeSession(&in)
 	}
 	n.inbox.push(in)
 	n.inbox.waitRoom(n.ctx.Done())

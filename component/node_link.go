@@ -227,6 +227,7 @@ func (n *Node) pingSelf(ctx context.Context, l *link) {
 
 // asked is a request that waits for its answer.
 type asked struct {
+	id    string
 	to    string      // only the entity that was asked may answer (CVE-2024-46957)
 	apply func(reply) // run by the reader, so in stream order; may be nil
 	done  chan reply  // holds one
@@ -245,22 +246,37 @@ type request struct {
 
 // ask writes a request on a link and waits for the answer.
 func (n *Node) ask(ctx context.Context, l *link, req request) (reply, error) {
+	a, err := n.begin(ctx, l, req)
+	if err != nil {
+		return reply{}, err
+	}
+	return a.wait(ctx, l)
+}
+
+// begin writes a request on a link. Unless there is an error, wait has to be called.
+func (n *Node) begin(ctx context.Context, l *link, req request) (*asked, error) {
 	req.iq.ID = NewID()
 	if req.iq.From.Equal(jid.JID{}) {
 		req.iq.From = n.domain
 	}
 	raw, err := encodeStanza(req.iq.Wrap(req.payload), "", n.cfg.MaxStanza)
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
-	a := &asked{to: req.iq.To.String(), apply: req.apply, done: make(chan reply, 1)}
-	if !l.expect(req.iq.ID, a) {
-		return reply{}, l.why()
+	a := &asked{id: req.iq.ID, to: req.iq.To.String(), apply: req.apply, done: make(chan reply, 1)}
+	if !l.expect(a) {
+		return nil, l.why()
 	}
-	defer l.forget(req.iq.ID)
 	if err := l.write(ctx, raw); err != nil {
-		return reply{}, err
+		l.forget(a)
+		return nil, err
 	}
+	return a, nil
+}
+
+// wait gives the answer to a request.
+func (a *asked) wait(ctx context.Context, l *link) (reply, error) {
+	defer l.forget(a)
 	select {
 	case rep := <-a.done:
 		return rep, nil
@@ -276,20 +292,20 @@ func (n *Node) ask(ctx context.Context, l *link, req request) (reply, error) {
 	}
 }
 
-func (l *link) expect(id string, a *asked) bool {
+func (l *link) expect(a *asked) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.asks == nil {
 		return false
 	}
-	l.asks[id] = a
+	l.asks[a.id] = a
 	return true
 }
 
-func (l *link) forget(id string) {
+func (l *link) forget(a *asked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.asks, id)
+	delete(l.asks, a.id)
 }
 
 // answer hands an iq result or error to the request it answers, if there is one.

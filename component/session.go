@@ -175,13 +175,14 @@ func describe(e stanza.Error) string {
 	return string(e.Condition)
 }
 
-// restate tells a new link everything this node holds (a sync), then lets the others write. On the first link
-// there is nothing to restate.
+// restate tells a new link everything this node holds (a sync), then lets the others write and watches again what was
+// watched. On the first link there is nothing to restate.
 func (n *Node) restate(l *link, first bool) {
-	defer close(l.ready)
+	ready := sync.OnceFunc(func() { close(l.ready) })
+	defer ready()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	if !first {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
 		domains := append(slices.Clone(n.cfg.Users), n.held.domains()...)
 		for _, domain := range slices.Compact(slices.Sorted(slices.Values(domains))) {
 			err := n.sync(ctx, l, domain)
@@ -198,6 +199,10 @@ func (n *Node) restate(l *link, first bool) {
 			n.cfg.OnAttach(n)
 		}
 	}})
+	ready()
+	if !first {
+		n.rewatch(ctx, l)
+	}
 }
 
 // sync states all sessions of one domain, in parts. An item that the server refuses is given up and the part sent
@@ -251,9 +256,13 @@ func (n *Node) giveUp(part statement, at int, cause stanza.Error) {
 	refused := part.items[at]
 	n.held.drop(statement{domain: part.domain, items: []item{refused}})
 	n.cfg.Log.WithField("reason", describe(cause)).Warn("session refused: " + refused.key)
+	n.tellRefused(refused.JID, described{cause})
+}
+
+func (n *Node) tellRefused(j jid.JID, cause error) {
 	n.inbox.push(inbound{call: func() {
 		if n.cfg.OnRefused != nil {
-			n.cfg.OnRefused(refused.JID, described{cause})
+			n.cfg.OnRefused(j, cause)
 		}
 	}})
 }

@@ -53,11 +53,8 @@ func (n *Node) askSessions(ctx context.Context, l *link, domain string, payload 
 
 // takeReplaced reports whether a presence tells that another node took a session held here, and notes it.
 func (n *Node) takeReplaced(in inbound) bool {
-	taken := false
-	eachChild(in.rest, "replaced", func(r xml.StartElement) {
-		taken = n.replaced(attr(in.start, "from"), attr(r, "node")) || taken
-	})
-	return taken
+	r, ok := topChild(in.rest, sessionsName("replaced"))
+	return ok && n.replaced(attr(in.start, "from"), attr(r, "node"))
 }
 
 // replaced takes a session out, in stream order, and tells the application in its turn.
