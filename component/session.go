@@ -140,12 +140,16 @@ func (n *Node) state(ctx context.Context, b statement, verb string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", verb, err)
 		}
+		var gone []item // taken over while they were announced
 		settle := func(reply) { n.held.drop(b) }
 		if verb == "announce" {
 			n.held.want(b)
-			settle = func(rep reply) { n.held.settle(b, rep.err == nil) }
+			settle = func(rep reply) { gone = n.held.settle(b, rep.err == nil) }
 		}
 		rep, err := n.askSessions(ctx, l, b.domain, sessionsPayload("", verb, b.items), settle)
+		if err == nil {
+			err = n.contested(ctx, l, b, gone)
+		}
 		switch {
 		case errors.Is(err, errLinkEnded):
 			continue
@@ -213,12 +217,16 @@ func (n *Node) sync(ctx context.Context, l *link, domain string) error {
 		var part statement
 		part, keys = n.held.part(domain, keys)
 		last = len(keys) == 0
+		var gone []item
 		rep, err := n.askSessions(ctx, l, domain, sessionsPayload(syncWord(first, last), "announce", part.items),
 			func(rep reply) {
 				if rep.err == nil {
-					n.held.settle(part, true)
+					gone = n.held.settle(part, true)
 				}
 			})
+		if err == nil {
+			err = n.contested(ctx, l, part, gone)
+		}
 		if err != nil {
 			return err
 		}
@@ -296,18 +304,32 @@ func (s *sessions) want(b statement) {
 	}
 }
 
-// settle notes the server's answer to an announcement.
-func (s *sessions) settle(b statement, taken bool) {
+// settle notes the server's answer to an announcement, and gives what was taken out since want: by the notice of a
+// take-over, or by a Withdraw.
+func (s *sessions) settle(b statement, taken bool) (gone []item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, it := range b.items {
-		switch h := s.m[b.domain][it.key]; {
-		case taken && s.m[b.domain] != nil:
+		switch h, ok := s.m[b.domain][it.key]; {
+		case taken && ok:
 			s.m[b.domain][it.key] = holding{jid: it.JID, priority: it.Priority, sure: true}
-		case !taken && !h.sure:
+		case taken:
+			gone = append(gone, it)
+		case !h.sure:
 			delete(s.m[b.domain], it.key)
 		}
 	}
+	return gone
+}
+
+// decide notes whether the server has the one session of b here. False: a notice came since want, and what it says may
+// be newer.
+func (s *sessions) decide(b statement, here bool) bool {
+	if !here {
+		s.drop(b)
+		return true
+	}
+	return len(s.settle(b, true)) == 0
 }
 
 func (s *sessions) drop(b statement) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
@@ -214,39 +215,94 @@ func TestRestateRefusedAndReplaced(t *testing.T) {
 	})
 }
 
-// The notice of a take-over counts in stream order: one that was sent before our new log-in does not undo it.
+const takenByNode2 = `<presence type='unavailable' from='alice@im.example/phone' to='node1.im.example'>` +
+	`<replaced xmlns='urn:patchbay:sessions:1' node='node2.im.example'/></presence>`
+
+// A session that another node has taken is held no longer, and not stated again.
 func TestReplacedPresence(t *testing.T) {
-	const notice = `<presence type='unavailable' from='alice@im.example/phone' to='node1.im.example'>` +
-		`<replaced xmlns='urn:patchbay:sessions:1' node='node2.im.example'/></presence>`
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer()
 		cfg := f.config()
 		events := make(chan string, 10)
 		cfg.OnReplaced = func(j jid.JID, by string) { events <- j.String() + " " + by }
 		n, l := f.attached(t, cfg)
-		go func() {
-			l.accept(l.next(t), "")
-			s := l.next(t)
-			l.write(notice)
-			l.accept(s, "")
-		}()
-		for range 2 {
-			if err := n.Announce(t.Context(), alice); err != nil {
-				t.Fatal(err)
-			}
+		go func() { l.accept(l.next(t), "") }()
+		if err := n.Announce(t.Context(), alice, bob); err != nil {
+			t.Fatal(err)
 		}
+		// One inside of something else is no notice.
+		l.write(`<presence type='unavailable' from='bob@im.example/web' to='node1.im.example'><x xmlns='urn:x'>` +
+			`<replaced xmlns='urn:patchbay:sessions:1' node='node2.im.example'/></x></presence>`)
+		l.write(takenByNode2)
 		if got := <-events; got != "alice@im.example/phone node2.im.example" {
 			t.Errorf("got %q", got)
 		}
-		if got := len(n.Announced()); got != 1 {
-			t.Errorf("%d sessions, the newer log-in counts", got)
-		}
-		l.write(notice)
-		<-events
-		if got := len(n.Announced()); got != 0 {
-			t.Errorf("%d sessions, another node holds it", got)
+		l.conn.Close()
+		l = <-f.links
+		if got := stated(t, l.next(t)); got != "im.example all +bob@im.example/web" {
+			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// A notice that comes while the same session is being announced may tell of what was before or after: the server is
+// asked, and again if another comes meanwhile.
+func TestReplacedWhileAnnouncing(t *testing.T) {
+	where := func(node string) string {
+		return `<where xmlns='urn:patchbay:sessions:1' jid='alice@im.example/phone'><session resource='phone' node='` + node + `' state='online'/></where>`
+	}
+	const announce, sync = "announce", "sync"
+	tests := []struct {
+		name   string
+		during string
+		script func(t *testing.T, l *fakeLink)
+		want   int // sessions held at the end
+	}{
+		{"before our log-in", announce, func(t *testing.T, l *fakeLink) { l.accept(l.next(t), where("node1.im.example")) }, 1},
+		{"after our log-in", announce, func(t *testing.T, l *fakeLink) { l.accept(l.next(t), where("node2.im.example")) }, 0},
+		{"another resource is here", announce, func(t *testing.T, l *fakeLink) {
+			l.accept(l.next(t), `<where xmlns='urn:patchbay:sessions:1'><session resource='web' node='node1.im.example'/><session resource='phone' node='node2.im.example'/></where>`)
+		}, 0},
+		{"and then it ended", announce, func(t *testing.T, l *fakeLink) {
+			l.accept(l.next(t), "<where xmlns='urn:patchbay:sessions:1' jid='alice@im.example/phone'/>")
+		}, 0},
+		{"before, and after", announce, func(t *testing.T, l *fakeLink) {
+			s := l.next(t)
+			l.write(takenByNode2)
+			l.accept(s, where("node1.im.example"))
+			l.accept(l.next(t), where("node2.im.example"))
+		}, 0},
+		{"a server that cannot tell", announce, func(t *testing.T, l *fakeLink) { l.reject(l.next(t), "feature-not-implemented", "") }, 1},
+		{"before our sync", sync, func(t *testing.T, l *fakeLink) { l.accept(l.next(t), where("node1.im.example")) }, 1},
+		{"after our sync", sync, func(t *testing.T, l *fakeLink) { l.accept(l.next(t), where("node2.im.example")) }, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeServer()
+				n, l := f.attached(t, f.config())
+				go func() {
+					if tt.during == sync {
+						l.accept(l.next(t), "")
+						l.conn.Close()
+						l = <-f.links
+					}
+					s := l.next(t)
+					l.write(takenByNode2)
+					l.accept(s, "")
+					tt.script(t, l)
+				}()
+				if err := n.Announce(t.Context(), alice); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				time.Sleep(time.Minute) // of the bubble's clock: the reconnect
+				if got := len(n.Announced()); got != tt.want {
+					t.Errorf("%d sessions, want %d", got, tt.want)
+				}
+			})
+		})
+	}
 }
 
 // A link that drops under an announcement is no error: the restatement and a repetition carry it.
