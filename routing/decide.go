@@ -32,10 +32,22 @@ func (s NodeState) String() string { return [...]string{"never seen", "gone", "a
 // OfflinePolicy says what becomes of a message to a user without a session (design 7).
 type OfflinePolicy uint8
 
-// The policies of this version.
+// The policies.
 const (
 	PolicyBounce  OfflinePolicy = iota // the sending node is told
 	PolicyDiscard                      // silence
+	PolicyStore                        // kept here, and sent at the log-in (XEP-0160)
+	PolicyForward                      // goes to one node, as it is
+)
+
+// Hint says whether a message may be kept for a user without a session.
+type Hint uint8
+
+// The hints.
+const (
+	HintNone  Hint = iota
+	HintNever      // its sender wants it not stored (XEP-0334 4.4)
+	HintState      // it says nothing but what its sender does at this moment (XEP-0085, XEP-0160 3)
 )
 
 // Candidate is one session of the user that a stanza is for.
@@ -44,6 +56,13 @@ type Candidate struct {
 	State    NodeState
 	Priority int8
 	Exact    bool // it is the resource that the address names
+}
+
+// Forward is the node that gets the messages for users without a session.
+type Forward struct {
+	Node  *Node
+	State NodeState
+	Loop  bool // the stanza comes from that node: it is not sent back to it
 }
 
 // View is what was looked up for one stanza. Decide reads nothing else.
@@ -57,6 +76,8 @@ type View struct {
 	Sessions []Candidate // PlaceUsers: all sessions, or only the exact one where it exists
 	Complete bool        // no session can exist that the table does not show
 	Offline  OfflinePolicy
+	Hint     Hint    // PolicyStore
+	Forward  Forward // PolicyForward
 
 	targets []Target // scratch, reused by Decide
 }
@@ -68,6 +89,8 @@ type Action uint8
 const (
 	Deliver Action = iota // one copy to each target
 	Serve                 // hand it to the server itself
+	FanOut                // send it to each of its addresses (XEP-0033)
+	Store                 // keep it until the user logs in
 	Hold                  // keep it until the user is known
 	Bounce                // answer with the reason's stanza error
 	Drop                  // end it without an answer
@@ -75,7 +98,7 @@ const (
 
 // String gives the action's word.
 func (a Action) String() string {
-	return [...]string{"deliver", "serve", "hold", "bounce", "drop"}[a]
+	return [...]string{"deliver", "serve", "fan-out", "store", "hold", "bounce", "drop"}[a]
 }
 
 // Target is one node that gets a copy; Outbox says that the node is away, so that the copy waits for it.
@@ -163,6 +186,9 @@ func silent(h *stanza.Header) Reason {
 func decideDomain(h *stanza.Header, v *View) Verdict {
 	if v.Resource {
 		return refuse(h, 2, ServerResource)
+	}
+	if h.Kind == stanza.Message && h.Flags&stanza.FlagAddresses != 0 && h.Type != stanza.TypeError {
+		return Verdict{Action: FanOut, Row: 2}
 	}
 	return Verdict{Action: Serve, Row: 2}
 }
@@ -256,12 +282,36 @@ func decideNobody(h *stanza.Header, v *View) Verdict {
 	switch {
 	case !v.Complete && why != GroupchatToBare:
 		return Verdict{Action: Hold, Row: 5, Reason: why}
-	case why == NoSession && v.Offline == PolicyDiscard:
-		return Verdict{Action: Drop, Row: 5, Reason: OfflineDiscard}
+	case why == NoSession:
+		return decideOffline(h, v)
 	case why.Outcome() == Dropped:
 		return Verdict{Action: Drop, Row: 5, Reason: why}
 	}
 	return refuse(h, 5, why)
+}
+
+// decideOffline is the policy for a message to a user of whom it is known that there is no session (design 7).
+func decideOffline(h *stanza.Header, v *View) Verdict {
+	switch v.Offline {
+	case PolicyDiscard:
+		return Verdict{Action: Drop, Row: 5, Reason: OfflineDiscard}
+	case PolicyStore:
+		switch v.Hint {
+		case HintNever:
+			return refuse(h, 5, NoStore)
+		case HintState:
+			return Verdict{Action: Drop, Row: 5, Reason: ChatState}
+		}
+		return Verdict{Action: Store, Row: 5, Reason: NoSession}
+	case PolicyForward:
+		if f := v.Forward; !f.Loop {
+			if f.State == Attached || f.State == Away {
+				return v.one(5, Target{Node: f.Node, Outbox: f.State == Away})
+			}
+			return refuse(h, 5, ForwardGone)
+		}
+	}
+	return refuse(h, 5, NoSession)
 }
 
 // nobody names the reason for a stanza that nobody can get (RFC 6121 8.5.2.2 and 8.5.3.2).

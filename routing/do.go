@@ -10,17 +10,35 @@ func (s *Source) do(w *work, it *item, v Verdict) {
 		return
 	}
 	s.finishRun(w)
+	s.settle(w, it, s.act(w, it, v))
+}
+
+// act does what a verdict asks for. None: the stanza is in custody somewhere else, or served, and counted. Any
+// other reason is what the caller has to end it with.
+func (s *Source) act(w *work, it *item, v Verdict) Reason {
 	switch v.Action {
 	case Deliver:
-		s.deliver(w, it, v)
+		return s.deliver(w, it, v)
 	case Serve:
-		s.serve(w, it)
+		return s.serve(w, it)
+	case FanOut:
+		return s.fanOut(w, it)
+	case Store:
+		return s.store(w, it)
 	case Hold:
-		s.hold(w, it)
-	case Bounce:
-		s.bounce(w, it, v.Reason)
-	case Drop:
-		w.end(v.Reason)
+		return s.hold(w, it)
+	}
+	return v.Reason
+}
+
+// settle ends a stanza for a reason: it is answered, or counted only.
+func (s *Source) settle(w *work, it *item, why Reason) {
+	switch {
+	case why == None:
+	case why.Outcome() == Bounced:
+		s.bounce(w, it, why)
+	default:
+		w.end(why)
 	}
 }
 
@@ -29,45 +47,54 @@ func (w *work) end0(o Outcome) { w.ends[o]++ }
 
 // serve hands a stanza to the service. What this batch has queued so far stays queued: the service's own
 // answers join the same queues behind it.
-func (s *Source) serve(w *work, it *item) {
+func (s *Source) serve(w *work, it *item) Reason {
 	from := it.from
 	if !it.h.From.Set() {
 		from, _, _ = stanza.ParseAddress([]byte(s.node.Domain), false, nil)
 	}
-	switch why := s.r.service.Serve(s, &it.h, from, it.to); {
-	case why == None:
+	why := s.r.service.Serve(s, &it.h, from, it.to)
+	if why == None {
 		w.end0(Served)
-	case why.Outcome() == Bounced:
-		s.bounce(w, it, why)
-	default:
-		w.end(why)
 	}
+	return why
 }
 
-// deliver gives each target a copy.
-func (s *Source) deliver(w *work, it *item, v Verdict) {
-	if it.place == PlaceUsers && s.r.holds.len.Load() > 0 && !s.redo && s.r.holds.waiting(it.to.Bare()) {
-		s.hold(w, it) // others wait for this user already: join their tail
-		return
+// deliver gives each target a copy. Of several copies those that find a full queue are one reason together.
+func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
+	if s.mustWait(it) {
+		return s.hold(w, it) // others wait for this user already: join their tail
 	}
 	if len(v.Targets) == 1 {
-		s.send(w, it, v.Targets[0].Node)
-		return
+		return s.send(w, it, v.Targets[0].Node)
 	}
-	gone := 0
+	full, gone := 0, 0
 	for _, t := range v.Targets {
-		if s.share(w, it, t.Node) == putGone {
+		switch s.share(w, it, t.Node) {
+		case putFull:
+			full++
+		case putGone:
 			gone++
 		}
 	}
 	if gone == len(v.Targets) {
-		s.unput(w, it, putGone) // nobody has it
-		return
+		return s.unput(w, it, putGone) // nobody has it
 	}
 	w.copies += uint64(len(v.Targets) - 1)
 	for range gone {
 		w.end(OtherCopy)
 	}
+	if full == 0 {
+		return None
+	}
+	for range full - 1 {
+		w.end(QueueFull)
+	}
+	return QueueFull
+}
+
+// mustWait reports whether older stanzas wait for the user that a stanza is for.
+func (s *Source) mustWait(it *item) bool {
+	return it.place == PlaceUsers && s.r.holds.lists.Load() > 0 && !s.redo && s.r.holds.waiting(it.to.Bare())
 }
 
 // share queues one of several copies.
@@ -76,20 +103,16 @@ func (s *Source) share(w *work, it *item, n *Node) putResult {
 	if flush {
 		w.queues = append(w.queues, n.queue)
 	}
-	if res == putFull {
-		s.bounce(w, it, QueueFull)
-	}
 	return res
 }
 
 // send queues the only copy for a node.
-func (s *Source) send(w *work, it *item, n *Node) {
+func (s *Source) send(w *work, it *item, n *Node) Reason {
 	r := rec{origin: s.node.ID()}
 	if request(&it.h) {
 		r.class = classRequest
 		if !s.request(it, n) {
-			s.bounce(w, it, IQFull)
-			return
+			return IQFull
 		}
 	}
 	res, flush := n.queue.put(&it.h, s.edit(w, it), r)
@@ -98,15 +121,15 @@ func (s *Source) send(w *work, it *item, n *Node) {
 	}
 	if res != putOK && r.class == classRequest && s.r.iqs.answer(n, it.to.Bytes(), it.asker(s), it.id()) == nil {
 		w.end(NodeDropped) // the link dropped this moment, and the asker has been answered
-		return
+		return None
 	}
-	s.unput(w, it, res)
+	return s.unput(w, it, res)
 }
 
 // join adds a stanza to the run of those that go to one and the same node, so that a run costs one lock; false
 // if it has to go alone.
 func (s *Source) join(w *work, it *item, targets []Target) bool {
-	if len(targets) != 1 || s.redo || request(&it.h) || s.r.holds.len.Load() > 0 {
+	if len(targets) != 1 || s.redo || request(&it.h) || s.r.holds.lists.Load() > 0 {
 		return false
 	}
 	q := targets[0].Node.queue
@@ -130,31 +153,29 @@ func (s *Source) finishRun(w *work) {
 	run := w.run
 	w.runTo, w.run = nil, w.run[:0]
 	for _, it := range run {
-		s.unput(w, it, it.put)
+		s.settle(w, it, s.unput(w, it, it.put))
 	}
 }
 
-// unput does what is left to do when a queue did not take a stanza.
-func (s *Source) unput(w *work, it *item, res putResult) {
+// unput gives what is left to do when a queue did not take a stanza.
+func (s *Source) unput(w *work, it *item, res putResult) Reason {
 	switch {
+	case res == putOK:
+		return None
 	case res == putFull:
-		s.bounce(w, it, QueueFull)
+		return QueueFull
 	case res == putLater:
-		s.bounce(w, it, NodeAway)
-	case res == putGone && it.again:
-		s.bounce(w, it, NodeUnknown)
-	case res == putGone: // its grace ended this moment: the table has changed, decide anew, once
-		it.again = true
-		kept := w.view // another stanza's verdict may lie in it
-		w.view = View{}
-		s.view(w, it)
-		if v := Decide(&it.h, &w.view); v.Action == Deliver {
-			s.deliver(w, it, v)
-		} else {
-			s.do(w, it, v)
-		}
-		w.view = kept
+		return NodeAway
+	case it.again:
+		return NodeUnknown
 	}
+	it.again = true // its grace ended this moment: the table has changed, decide anew, once
+	kept := w.view  // another stanza's verdict may lie in it
+	w.view = View{}
+	s.view(w, it)
+	why := s.act(w, it, Decide(&it.h, &w.view))
+	w.view = kept
+	return why
 }
 
 // edit gives what must change in the bytes of a stanza on its way, or nil if nothing does (engineering: most
@@ -184,6 +205,12 @@ func (s *Source) bounce(w *work, it *item, why Reason) {
 		w.end(silent(&it.h))
 		return
 	}
+	w.end(why)
+	s.answer(w, it, why.StanzaError())
+}
+
+// answer sends an error to the node that sent the stanza.
+func (s *Source) answer(w *work, it *item, e stanza.Error) {
 	var to, from []byte
 	if !it.h.From.Set() {
 		to = []byte(s.node.Domain)
@@ -191,11 +218,9 @@ func (s *Source) bounce(w *work, it *item, why Reason) {
 	if it.place == PlaceNone || it.place == PlaceMalformed {
 		from = []byte(s.r.cfg.Server) // RFC 6120 8.3.1: not from an address that is none
 	}
-	e := why.StanzaError()
 	e.Text = expand(e.Text, it.to)
 	e.By = s.r.cfg.Server
 	w.buf = it.h.AppendError(w.buf[:0], &e, to, from)
-	w.end(why)
 	s.made(w, s.node)
 }
 

@@ -15,6 +15,7 @@ const lastFlush = 2 * time.Second
 // ends is answered too. Nothing that was accepted is left without an outcome.
 func (r *Router) Drain(ctx context.Context) {
 	r.stopHousekeeping() // it may be deciding what is held
+	r.mail.stop()
 	for _, bare := range r.holds.users() {
 		r.answerHeld(bare)
 	}
@@ -50,7 +51,7 @@ func (r *Router) giveUp() {
 		}
 		n.queue.cut()
 		for _, b := range n.queue.takeAll() {
-			b.each(func([]byte, rec) { again.w.end(NodeLeft) })
+			b.each(func(_ []byte, rc rec) { again.leave(rc) })
 		}
 	}
 	again.w.flush()
@@ -89,8 +90,23 @@ func (r *Router) answerBlocks(blocks []*block) {
 	again := newRedo(r)
 	defer again.close()
 	for _, b := range blocks {
-		b.each(func(raw []byte, rc rec) { again.stop(raw, r.table.node(rc.origin)) })
+		b.each(func(raw []byte, rc rec) {
+			if rc.class == classStored {
+				r.mail.lose(rc.at) // it is still on disk
+			} else {
+				again.stop(raw, r.table.node(rc.origin))
+			}
+		})
 	}
+}
+
+// leave ends a stanza that nobody takes, and of which nobody can be told.
+func (d *redo) leave(rc rec) {
+	if rc.class == classStored {
+		d.r.mail.lose(rc.at)
+		return
+	}
+	d.w.end(NodeLeft)
 }
 
 // stop answers one stanza that the router cannot keep any longer.

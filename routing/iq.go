@@ -240,13 +240,17 @@ func (s *Source) reply(w *work, it *item) error {
 		it.from, it.scratch, _ = stanza.ParseAddress([]byte(a.asked), false, it.scratch) // canonical already
 	}
 	s.finishRun(w)
+	if it.place == PlaceNode && a.origin.home.instances.Load() != nil {
+		s.settle(w, it, s.send(w, it, a.origin)) // the one of them that asked
+		return nil
+	}
 	s.view(w, it)
 	v := Decide(&it.h, &w.view)
 	switch v.Action {
 	case Deliver, Hold:
 		s.do(w, it, v)
 	default:
-		s.send(w, it, a.origin) // the asker has no session now; the node that asked for it may still care
+		s.settle(w, it, s.send(w, it, a.origin)) // the asker has no session now; the node that asked for it may still care
 	}
 	return nil
 }

@@ -14,22 +14,18 @@ var ErrAttached = errors.New("the domain has a link already")
 // Attach gives a domain to a link whose peer has proved that it may have it. The link gets nothing, and the
 // node's stanzas wait, until Source.Start. sc has read the stream header.
 func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Source, error) {
-	n := r.nodeOf(domainName)
-	src := r.newSource(n, g, sc)
-	n.mu.Lock()
-	if n.src != nil {
-		n.mu.Unlock()
+	home := r.nodeOf(domainName)
+	src := r.newSource(home, g, sc)
+	n := r.free(home, g, src)
+	if n == nil {
 		return nil, ErrAttached
 	}
-	n.src, n.left = src, make(chan struct{})
-	n.stopTimer()
-	n.mu.Unlock()
-
 	rec, mark, err := r.sessions.AttachNode(domainName)
-	if n.ID() == 0 {
-		n.id.Store(uint32(rec.ID))
-		r.table.number(n, rec.ID)
+	if home.ID() == 0 {
+		home.id.Store(uint32(rec.ID))
+		r.table.number(home, rec.ID)
 	}
+	n.id.Store(uint32(rec.ID))
 	src.inc, src.mark = rec.Inc, mark
 	n.mu.Lock()
 	n.rec = rec
@@ -48,6 +44,7 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 func (s *Source) Start(out Output, hello []byte) error {
 	n := s.node
 	s.out = out
+	n.opened()
 	n.queue.attach(out)
 	known := s.r.sessions.Count(n.ID()) > 0
 	n.mu.Lock()
@@ -58,7 +55,11 @@ func (s *Source) Start(out Output, hello []byte) error {
 		n.timer = time.AfterFunc(s.r.cfg.Grace, func() { s.r.unconfirmed(s) })
 	}
 	n.mu.Unlock()
-	return n.queue.begin(out, hello)
+	err := n.queue.begin(out, hello)
+	if n.home.instances.Load() != nil {
+		s.r.gather(n)
+	}
+	return err
 }
 
 // Detach takes the link from its node. The reader must have ended, and writes must be bound to fail soon. What
@@ -67,8 +68,11 @@ func (s *Source) Start(out Output, hello []byte) error {
 func (s *Source) Detach() (clean bool) {
 	r, n := s.r, s.node
 	now := r.now()
+	shared := s.out != nil && n.closed()
 	n.mu.Lock()
-	n.setState(r, Away)
+	if !shared {
+		n.setState(r, Away)
+	}
 	n.since = now
 	n.mu.Unlock()
 
@@ -76,13 +80,18 @@ func (s *Source) Detach() (clean bool) {
 	if s.out != nil {
 		clean = n.queue.detach(s.out)
 	}
-	r.sessions.SetNodeState(n.ID(), s.inc, storage.Away, now.Add(r.cfg.Grace))
 	r.requestsDropped(n)
+	if shared {
+		r.handOver(n)
+	} else {
+		r.sessions.SetNodeState(n.ID(), s.current(), storage.Away, now.Add(r.cfg.Grace))
+	}
 
 	n.mu.Lock()
 	n.stopTimer()
-	inc := s.inc
-	n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc) })
+	if inc, ends := s.inc, s.current(); !shared {
+		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc, ends) })
+	}
 	n.src = nil
 	close(n.left)
 	n.mu.Unlock()
@@ -114,7 +123,7 @@ func (r *Router) Returning() {
 	for _, n := range away {
 		n.mu.Lock()
 		inc := n.rec.Inc
-		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc) })
+		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc, inc) })
 		n.mu.Unlock()
 		r.sessions.SetNodeState(n.ID(), inc, storage.Away, r.now().Add(r.cfg.Grace))
 	}
@@ -132,8 +141,9 @@ func (r *Router) settled(nodes int) {
 	}
 }
 
-// expire ends a grace: the node's sessions end in one step, and what waited for it is decided again.
-func (r *Router) expire(n *Node, inc uint64) {
+// expire ends a grace: the node's sessions end in one step, and what waited for it is decided again. inc is the node's
+// incarnation, ends that of its domain (current).
+func (r *Router) expire(n *Node, inc, ends uint64) {
 	n.mu.Lock()
 	if n.src != nil || n.rec.Inc != inc || n.State() != Away {
 		n.mu.Unlock()
@@ -146,7 +156,7 @@ func (r *Router) expire(n *Node, inc uint64) {
 	n.returning = false
 	n.mu.Unlock()
 
-	ended := r.sessions.ExpireNode(n.ID(), inc)
+	ended := r.sessions.ExpireNode(n.ID(), ends)
 	blocks := n.queue.takeAll()
 	n.mu.Lock()
 	back := n.src != nil || n.rec.Inc != inc
@@ -162,8 +172,9 @@ func (r *Router) expire(n *Node, inc uint64) {
 }
 
 // Accepted tells that a batch of announces of this link was taken: the time to confirm starts again, at most
-// ten times.
+// ten times. Only the link's reader may call it.
 func (s *Source) Accepted() {
+	s.ask()
 	n := s.node
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -13,6 +13,7 @@ type Grant struct {
 	Users       []string // user domains whose sessions it may announce
 	SpeakDomain bool     // may use any address of those domains as from, not only users it holds
 	TakeOver    bool     // its log-ins may take a session that another node holds
+	Instances   int      // links that may share its domain; 0 is 1
 }
 
 // MayAnnounce reports whether the grant covers a user domain.
@@ -25,11 +26,18 @@ func (g *Grant) MayAnnounce(domain []byte) bool {
 	return false
 }
 
-// Node is an IM back-end that is, was or may be attached here, under its own domain. It outlives its links.
+// Node is an IM back-end that is, was or may be attached here, under its own domain. It outlives its links. Where
+// several links may share a domain, each is a Node of its own: see instances.go.
 type Node struct {
 	// set once
 	Domain string
 	queue  *Queue
+	home   *Node // the first of the domain's nodes: the one itself, where there is one
+
+	// of home: all nodes of the domain, replaced whole under its mu; nil where there is one
+	instances atomic.Pointer[[]*Node]
+
+	multicast atomic.Bool // it takes one stanza for several of its users (XEP-0033), and has said so
 
 	// written under mu, read without it
 	state atomic.Uint32 // NodeState
@@ -38,6 +46,7 @@ type Node struct {
 	// guarded by mu
 	mu        sync.Mutex
 	src       *Source       // the attached or attaching link
+	links     int           // of home: links of the domain that have started
 	left      chan struct{} // closed when src has gone
 	rec       storage.NodeRecord
 	since     time.Time   // the last change of state

@@ -25,6 +25,8 @@ const (
 	classShared               // one of several copies: waits too, and is not decided again while another may arrive
 	classRequest              // an iq get or set: never kept, its asker is answered at the drop
 	classMoved                // its user has moved: it is somewhere else now
+	classStored               // a letter: it is on disk too, until it is written
+	classGroup                // for several users of the node (XEP-0033): decided again for each of them
 )
 
 // rec describes one queued stanza.
@@ -32,7 +34,7 @@ type rec struct {
 	size   uint32
 	class  class
 	origin storage.NodeID // the node it came from, 0 for the server: whom to tell if it fails
-	at     uint32         // Unix time of the decision, of classShared
+	at     uint32         // Unix time of the decision, of classShared; the letter's token, of classStored
 }
 
 // Queue is the outgoing half of a node: numbered stanzas, in order. It outlives the link, so that what was not
@@ -41,8 +43,9 @@ type rec struct {
 //	n: last queued   w: last written   p: last proved      p <= w <= n; (w,n] is in the queue
 type Queue struct {
 	// set once
-	limit int // bytes that may wait
-	wg    *sync.WaitGroup
+	limit   int // bytes that may wait
+	wg      *sync.WaitGroup
+	arrived func(tokens []uint32) // is told of letters that were written; no lock is held
 
 	// guarded by mu
 	mu        sync.Mutex
@@ -54,8 +57,10 @@ type Queue struct {
 	gone      bool      // the grace is over: nothing more may wait here
 	bytes     int       // waiting
 	n, w, p   uint64
-	dropped   uint64 // requests taken out at a drop
-	moved     uint64 // taken out by takeAll
+	dropped   uint64   // requests taken out at a drop
+	moved     uint64   // taken out by takeAll
+	letters   int      // of classStored, waiting
+	done      []uint32 // tokens of those written, of which arrived has not been told
 
 	index *userIndex // of what waits, by user; only while there is no link
 	holes int        // bytes of what was taken out and still lies in a block
@@ -65,8 +70,8 @@ type Queue struct {
 	blocks []*block
 }
 
-func newQueue(limit int, wg *sync.WaitGroup) *Queue {
-	q := &Queue{limit: limit, wg: wg}
+func newQueue(limit int, wg *sync.WaitGroup, arrived func([]uint32)) *Queue {
+	q := &Queue{limit: limit, wg: wg, arrived: arrived}
 	q.idle.L = &q.mu
 	return q
 }
@@ -146,6 +151,9 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 	b.recs = append(b.recs, r)
 	q.bytes += int(r.size)
 	q.n++
+	if r.class == classStored {
+		q.letters++
+	}
 }
 
 // tail gives the block to append n bytes to. Blocks have a bounded size, so that a queue that grows takes memory
@@ -175,7 +183,7 @@ func (q *Queue) flush() {
 func (q *Queue) write() {
 	for try := 0; q.more(); try++ {
 		if try == inlineTries {
-			q.mu.Unlock()
+			q.unlock()
 			q.wg.Go(q.drain)
 			return
 		}
@@ -189,7 +197,17 @@ func (q *Queue) write() {
 		}
 	}
 	q.rest()
+	q.unlock()
+}
+
+// unlock gives mu up, and tells of the letters that were written.
+func (q *Queue) unlock() {
+	done := q.done
+	q.done = nil
 	q.mu.Unlock()
+	if len(done) > 0 {
+		q.arrived(done)
+	}
 }
 
 // inlineTries bounds how long a reader writes for others: its own block, and what joined meanwhile.
@@ -201,13 +219,13 @@ func (q *Queue) drain() {
 	q.mu.Lock()
 	for q.more() {
 		out, cur := q.out, q.blocks[0]
-		q.mu.Unlock()
+		q.unlock()
 		n, err := out.Write(cur.b[cur.off:])
 		q.mu.Lock()
 		q.wrote(out, n, err)
 	}
 	q.rest()
-	q.mu.Unlock()
+	q.unlock()
 }
 
 // more reports whether there is a link and something to write to it. Called with mu held.
@@ -226,7 +244,11 @@ func (q *Queue) next() bool {
 
 // wrote accounts for n bytes of the first block. An error ends the use of out. Called with mu held.
 func (q *Queue) wrote(out Output, n int, err error) {
+	first := q.blocks[0].next
 	done, size := q.blocks[0].advance(n)
+	if q.letters > 0 {
+		q.delivered(q.blocks[0].recs[first : first+done])
+	}
 	q.w += uint64(done)
 	q.p = q.w // a link without proof: written is all that can be said
 	q.bytes -= size
@@ -235,6 +257,16 @@ func (q *Queue) wrote(out Output, n int, err error) {
 	}
 	if q.out != out {
 		q.rewind()
+	}
+}
+
+// delivered notes the letters among stanzas that were written. Called with mu held.
+func (q *Queue) delivered(recs []rec) {
+	for _, r := range recs {
+		if r.class == classStored {
+			q.done = append(q.done, r.at)
+			q.letters--
+		}
 	}
 }
 
@@ -253,103 +285,6 @@ func (q *Queue) rest() {
 		q.forgetRequests()
 	}
 	q.idle.Broadcast()
-}
-
-// attach gives the queue a link to write to, and takes the writing flag, so that nothing is written before begin.
-func (q *Queue) attach(out Output) {
-	q.mu.Lock()
-	q.removeMoved()
-	q.out, q.torn, q.gone = out, false, false
-	q.writing = true
-	q.mu.Unlock()
-}
-
-// open lets stanzas wait again after takeAll, for a node that is back.
-func (q *Queue) open() {
-	q.mu.Lock()
-	q.gone = false
-	q.mu.Unlock()
-}
-
-// begin writes hello, the end of the link's handshake, and then what waited, in this order.
-func (q *Queue) begin(out Output, hello []byte) error {
-	_, err := out.Write(hello)
-	q.mu.Lock()
-	if err != nil {
-		q.out = nil
-	}
-	q.write()
-	return err
-}
-
-// detach takes the link away and waits for its writer, which the caller makes sure can not wait for ever (a
-// write deadline). clean: the last byte written was the end of a stanza, so that more may follow.
-func (q *Queue) detach(out Output) (clean bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.out == out {
-		q.out = nil
-	}
-	for q.writing {
-		q.idle.Wait()
-	}
-	q.rewind()
-	q.forgetRequests()
-	return !q.torn
-}
-
-// cut takes the link away at once; a writer that waits is interrupted.
-func (q *Queue) cut() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.out != nil {
-		q.out.Interrupt()
-		q.out = nil
-	}
-	for q.writing {
-		q.idle.Wait()
-	}
-	q.rewind()
-	q.forgetRequests()
-}
-
-// attached reports whether there is a link to write to.
-func (q *Queue) attached() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.out != nil
-}
-
-// forgetRequests takes the iq gets and sets out of a queue without a link: they are never kept, and whoever
-// asked is answered from the table of pending iqs. Called with mu held, nobody writing.
-func (q *Queue) forgetRequests() {
-	for _, b := range q.blocks {
-		n, size := b.remove(classRequest)
-		q.dropped += uint64(n)
-		q.bytes -= size
-	}
-}
-
-// takeAll empties and closes a queue without a link: its stanzas will be decided again. It is open again when
-// a link attaches.
-func (q *Queue) takeAll() []*block {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.writing {
-		q.idle.Wait() // the link is going: its end is bounded
-	}
-	if q.out != nil {
-		return nil // the node came back at the last moment
-	}
-	q.rewind()
-	q.removeMoved()
-	q.gone = true
-	all := q.blocks
-	for _, b := range all {
-		q.moved += uint64(len(b.recs) - b.next)
-	}
-	q.blocks, q.bytes = nil, 0
-	return all
 }
 
 // QueueStats is a queue at one moment.

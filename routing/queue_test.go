@@ -83,7 +83,7 @@ func (w *wire) give(n int) {
 // drop; and the numbers say so.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &queueModel{q: newQueue(2000, &sync.WaitGroup{}), gone: map[int]bool{}}
+		m := &queueModel{q: newQueue(2000, &sync.WaitGroup{}, nil), gone: map[int]bool{}}
 		t.Repeat(map[string]func(*rapid.T){
 			"put":    m.put,
 			"attach": m.attach,
@@ -212,7 +212,7 @@ func TestQueueConcurrent(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			var writers sync.WaitGroup
-			q := newQueue(1<<20, &writers)
+			q := newQueue(1<<20, &writers, nil)
 			w := newWire(10)
 			q.attach(w)
 			_ = q.begin(w, nil)

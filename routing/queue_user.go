@@ -48,6 +48,9 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 			continue
 		}
 		taken = append(taken, waitingStanza{raw: append([]byte(nil), raw...), rec: *r})
+		if r.class == classStored {
+			q.letters--
+		}
 		r.class = classMoved
 		q.moved++
 		q.bytes -= int(r.size)

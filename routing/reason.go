@@ -11,12 +11,13 @@ const (
 	Served                 // addressed to the server, and acted upon
 	Bounced                // answered with a stanza error
 	Dropped                // ended without an answer, for a reason
+	Expired                // kept for its user for too long; its sender was told
 	outcomes
 )
 
 // String gives the outcome's word, as it is shown and logged.
 func (o Outcome) String() string {
-	return [...]string{"written", "served", "bounced", "dropped"}[o]
+	return [...]string{"written", "served", "bounced", "dropped", "expired"}[o]
 }
 
 // Reason tells why a stanza ended otherwise than delivered. Its word is the metric label, the log word and
@@ -61,6 +62,17 @@ const (
 	NodeLeft
 	OtherCopy
 	Unreadable
+	NoStore
+	ChatState
+	MailboxFull
+	StoreFull
+	DiskFull
+	TooOld
+	ForwardGone
+	BadAddresses
+	ManyAddresses
+	NoURI
+	ManyInstances
 	reasons
 )
 
@@ -132,6 +144,27 @@ var reasonTable = [reasons]reasonRow{
 	NodeLeft:   {word: "node-left", outcome: Dropped},
 	OtherCopy:  {word: "other-copy", outcome: Dropped},
 	Unreadable: {word: "unreadable", outcome: Dropped},
+	NoStore: {"no-store", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable", App: offlineMark,
+		Text: "%to has no session, and the message asks not to be stored (XEP-0334); treat the message you saved as an offline message"}},
+	ChatState: {word: "chat-state", outcome: Dropped},
+	MailboxFull: {"offline-full", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable", App: offlineMark,
+		Text: "%to has no session, and as many messages are kept for this user as may be (offline.keep); treat the message you saved as an offline message"}},
+	StoreFull: {"offline-total", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable", App: offlineMark,
+		Text: "%to has no session, and as much is kept for all users as may be (offline.total); treat the message you saved as an offline message"}},
+	DiskFull: {"disk-full", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "%to has no session, and the router's disk is too full to keep the message; send again later"}},
+	TooOld: {"offline-age", Expired, stanza.Error{Type: "cancel", Condition: "service-unavailable", App: offlineMark,
+		Text: "%to did not log in for as long as a message is kept (offline.keep.age); treat the message you saved as an offline message"}},
+	ForwardGone: {"forward-gone", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
+		Text: "%to has no session, and the node that gets messages for such users is not attached (offline.forward_to); send again later"}},
+	BadAddresses: {"bad-addresses", Bounced, stanza.Error{Type: "modify", Condition: "bad-request",
+		Text: "addresses breaks XEP-0033: each address needs a type of to, cc, bcc, replyto, replyroom or noreply, and to, cc and bcc a jid; nobody got the message"}},
+	ManyAddresses: {"many-addresses", Bounced, stanza.Error{Type: "modify", Condition: "not-acceptable",
+		Text: "the message has more addresses than the router takes (limits.addresses); send several messages; nobody got this one"}},
+	NoURI: {"no-uri", Bounced, stanza.Error{Type: "modify", Condition: "jid-malformed",
+		Text: "the router delivers to jids only, not to uris (XEP-0033 4.2)"}},
+	ManyInstances: {"many-instances", Bounced, stanza.Error{Type: "cancel", Condition: "not-allowed",
+		Text: "several links share this node's domain (nodes[].instances), so it can hold no users; announce from a domain of one link"}},
 	AnnounceRefused: {"announce-refused", Bounced, stanza.Error{Type: "auth", Condition: "forbidden",
 		Text: "presence to a user domain announces a session: its from must be a full address in that domain, and nodes[].users must grant the domain"}},
 }

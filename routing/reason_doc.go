@@ -50,6 +50,22 @@ var reasonDocs = [reasons]reasonDoc{
 	NodeLeft:         {"At a stop, or when a wait ended, neither its sender nor its target was there any more.", "Nothing; the sender's node is gone too."},
 	OtherCopy:        {"One of several copies of a stanza; another copy reached, or waits for, the same user elsewhere.", "Nothing."},
 	Unreadable:       {"A stanza that waited could not be read again. It is a fault of the router.", "Report it."},
+	NoStore: {"The user has no session, `offline.policy` is store, and the message has the hint `<no-store/>` of XEP-0334.",
+		"Treat the message that you saved as an offline message, or drop it, as the hint asks."},
+	ChatState: {"The user has no session, `offline.policy` is store, and the message says only that somebody types, or has stopped to (XEP-0085).", "Nothing."},
+	MailboxFull: {"`offline.keep.messages` or `offline.keep.bytes` are stored for this user already. What is stored stays.",
+		"Treat the message that you saved as an offline message; keep it until the log-in."},
+	StoreFull: {"`offline.total` is stored for all users together. What is stored stays.",
+		"Treat the message that you saved as an offline message; raise `offline.total`, or lower `offline.keep`."},
+	DiskFull: {"The message would have been stored, and the disk has less free space than must stay free.", "Send again; free space on the router's disk."},
+	TooOld: {"The message was stored, and its user did not log in within `offline.keep.age`. The error comes then, long after the message.",
+		"Treat the message that you saved as an offline message."},
+	ForwardGone: {"The user has no session, `offline.policy` is forward, and the node named by `offline.forward_to` is not attached, for longer than its grace.",
+		"Send again; see why that node is down."},
+	BadAddresses: {"The `<addresses/>` of a message to a user domain break XEP-0033, there are none, or two lists of them. Nobody got the message.", "Mend the code that builds the list."},
+	ManyAddresses: {"There are more than `limits.addresses` addresses. Nobody got the message.", "Send several messages, each with a part of the addresses."},
+	NoURI:         {"An address has a `uri`, and the router delivers to jids only. The others got the message.", "Use the `jid` attribute."},
+	ManyInstances: {"A node whose domain several links share announces a user: nobody could say on which of them the user is.", "Announce from a node with `instances: 1`."},
 }
 
 // ReasonInfo is what is known of one reason: a row of docs/errors.md, a label of a metric.

@@ -84,7 +84,7 @@ func (s *Source) domain(name []byte) *domain {
 	d := s.r.table.find(name)
 	switch {
 	case d == nil:
-	case d.node == s.node:
+	case d.node == s.node.home:
 		s.own = d
 	default:
 		s.last = d
@@ -95,6 +95,9 @@ func (s *Source) domain(name []byte) *domain {
 // one authorises, decides and does.
 func (s *Source) one(w *work, it *item) error {
 	h := &it.h
+	if reply(h) && it.place == PlaceServer {
+		s.told(it)
+	}
 	if reply(h) && (it.place == PlaceNode || it.place == PlaceUsers || !h.From.Set()) {
 		return s.reply(w, it)
 	}
@@ -120,7 +123,7 @@ func (s *Source) authorise(it *item) error {
 		return nil
 	case it.fromErr:
 		return invalidFrom("from is not a valid address (RFC 7622)")
-	case it.fromDomain != nil && it.fromDomain.node == s.node:
+	case it.fromDomain != nil && it.fromDomain.node == s.node.home:
 		return nil
 	case it.fromDomain == nil || it.fromDomain.kind != PlaceUsers:
 		return invalidFrom("a link may use only its own domain, and users of the domains granted to it (nodes[].users)")
@@ -142,7 +145,21 @@ func invalidFrom(text string) error {
 
 // view looks up what Decide needs.
 func (s *Source) view(w *work, it *item) {
-	s.r.look(&w.view, &w.matches, place{it.place, it.toDomain, it.to, it.toHash})
+	s.r.look(&w.view, &w.matches, place{kind: it.place, domain: it.toDomain, to: it.to, hash: it.toHash,
+		by: s.node, from: it.from.Bytes(), not: s.not})
+	if v := &w.view; v.Offline == PolicyStore && v.Complete && it.h.Kind == stanza.Message && !v.someone() {
+		v.Hint = hintOf(&it.h, s.sc.StreamHeader().Prefixes)
+	}
+}
+
+// someone reports whether a session may get messages for the bare address.
+func (v *View) someone() bool {
+	for _, c := range v.Sessions {
+		if c.Priority >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // place is an address and what the table knows of its domain.
@@ -151,19 +168,27 @@ type place struct {
 	domain *domain
 	to     stanza.Address
 	hash   uint64
+	by     *Node  // whose stanza it is
+	from   []byte // and its sender
+	not    *Node  // it must not go there again
 }
 
 // look fills a View for an address.
 func (r *Router) look(v *View, m *[]storage.Match, p place) {
 	v.Place = p.kind
 	v.Local, v.Resource = len(p.to.Local()) > 0, len(p.to.Resource()) > 0
-	v.Node, v.State = nil, Never
+	v.Node, v.State, v.Offline, v.Hint = nil, Never, PolicyBounce, HintNone
 	v.Sessions = v.Sessions[:0]
 	switch {
 	case p.kind == PlaceNode:
-		v.Node, v.State = p.domain.node, p.domain.node.State()
+		v.Node = p.domain.node.pick(p)
+		v.State = v.Node.State()
 	case p.kind == PlaceUsers && v.Local:
 		v.Complete, v.Offline = r.complete.Load(), p.domain.user.Offline
+		if v.Offline == PolicyForward {
+			n := p.domain.user.forward.pick(p)
+			v.Forward = Forward{Node: n, State: n.State(), Loop: p.by.home == n.home}
+		}
 		if v.Resource {
 			*m = r.sessions.Find(p.hash, p.to.Bare(), p.to.Resource(), (*m)[:0])
 			if r.candidates(v, *m, true); len(v.Sessions) > 0 {

@@ -13,16 +13,18 @@ import (
 
 // Config is what a Router needs to know. All of it is set once.
 type Config struct {
-	Server string // this server's own domain
-	Users  []UserDomain
-	Known  []string      // domains of nodes that the configuration names exactly
-	Limits stanza.Limits // of one stanza
-	Queue  int           // bytes that may wait for one node, and for all unknown users together
-	Grace  time.Duration // a dropped node keeps its sessions this long
-	Settle time.Duration // how long a stanza to a user not yet known is held
-	IQWait time.Duration // how long an iq may go unanswered; 0 is 60 s
-	Log    *logrus.Entry
-	Now    func() time.Time // nil is time.Now
+	Server  string // this server's own domain
+	Users   []UserDomain
+	Known   []string         // domains of nodes that the configuration names exactly
+	Limits  stanza.Limits    // of one stanza
+	Fan     int              // addresses of one message (XEP-0033); 0 is 2000
+	Offline *storage.Offline // for PolicyStore; nil: nothing is stored
+	Queue   int              // bytes that may wait for one node, and for all unknown users together
+	Grace   time.Duration    // a dropped node keeps its sessions this long
+	Settle  time.Duration    // how long a stanza to a user not yet known is held
+	IQWait  time.Duration    // how long an iq may go unanswered; 0 is 60 s
+	Log     *logrus.Entry
+	Now     func() time.Time // nil is time.Now
 }
 
 // Service answers what is addressed to the server itself, in the reader of the stanza's source. from and to
@@ -40,6 +42,7 @@ type Router struct {
 	sessions *storage.Sessions
 	service  Service
 	table    *Table
+	nobody   *Node // stands for nodes that are not known any more
 	work     sync.Pool
 	writers  sync.WaitGroup
 	stop     chan struct{}
@@ -50,6 +53,7 @@ type Router struct {
 	iqs   iqTable
 	holds holds
 	tally tally
+	mail  mail
 
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
@@ -65,6 +69,9 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 	if cfg.IQWait == 0 {
 		cfg.IQWait = 60 * time.Second
 	}
+	if cfg.Fan == 0 {
+		cfg.Fan = 2000
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -73,6 +80,8 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 	r.work.New = func() any { return newWork() }
 	r.iqs.init()
 	r.holds.init(cfg.Queue)
+	r.mail.init(r, cfg.Offline)
+	r.nobody = r.newNode(cfg.Server)
 	r.table.add(&domain{name: []byte(cfg.Server), kind: PlaceServer})
 	for i := range cfg.Users {
 		u := &r.cfg.Users[i]
@@ -81,6 +90,11 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 	for _, name := range cfg.Known {
 		r.nodeOf(name).setState(r, Past)
 	}
+	for i := range cfg.Users {
+		if u := &r.cfg.Users[i]; u.ForwardTo != "" {
+			u.forward = r.nodeOf(u.ForwardTo)
+		}
+	}
 	go r.housekeeping() // Close waits for it
 	return r
 }
@@ -88,6 +102,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 // Close ends housekeeping and waits for the writers; all links must have been detached.
 func (r *Router) Close() {
 	r.stopHousekeeping()
+	r.mail.stop()
 	for _, n := range r.Nodes() {
 		n.mu.Lock()
 		n.stopTimer()
@@ -110,11 +125,11 @@ func (r *Router) Server() string { return r.cfg.Server }
 // Complete reports whether the view is complete: a user without an entry is offline, not unknown.
 func (r *Router) Complete() bool { return r.complete.Load() }
 
-// Nodes gives every node that is known here.
+// Nodes gives every node that is known here: several of one domain, where several links may share it.
 func (r *Router) Nodes() []*Node {
 	var nodes []*Node
 	for _, d := range r.table.all(PlaceNode) {
-		nodes = append(nodes, d.node)
+		nodes = append(nodes, d.node.all()...)
 	}
 	return nodes
 }
@@ -138,16 +153,24 @@ func (r *Router) nodeOf(name string) *Node {
 	if d := r.table.find([]byte(name)); d != nil {
 		return d.node
 	}
-	n := &Node{Domain: name, since: r.now(), queue: newQueue(r.cfg.Queue, &r.writers)}
-	return r.table.add(&domain{name: []byte(name), kind: PlaceNode, node: n}).node
+	return r.table.add(&domain{name: []byte(name), kind: PlaceNode, node: r.newNode(name)}).node
 }
+
+func (r *Router) newNode(name string) *Node {
+	n := &Node{Domain: name, since: r.now(), queue: newQueue(r.cfg.Queue, &r.writers, r.mail.written)}
+	n.home = n
+	return n
+}
+
+// agedEach is how often housekeeping looks for stored messages that are too old.
+const agedEach = 5 * time.Second
 
 // housekeeping ends what has waited too long: iqs without an answer, and stanzas to users that did not appear.
 func (r *Router) housekeeping() {
 	defer close(r.stopped)
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for aged := r.now(); ; {
 		select {
 		case <-r.stop:
 			return
@@ -157,6 +180,10 @@ func (r *Router) housekeeping() {
 		r.requestsExpired(now)
 		if r.holds.len.Load() > 0 {
 			r.release(r.holds.due(now))
+		}
+		if now.Sub(aged) >= agedEach {
+			aged = now
+			r.mail.expireAged()
 		}
 	}
 }

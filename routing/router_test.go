@@ -342,6 +342,7 @@ func TestUnconfirmed(t *testing.T) {
 		tb.attach("n2")
 		tb.login("n2", "bob@im/1")
 		tb.srcs["n2"].Accepted()
+		tb.got("n2") // it is asked what it can do
 		time.Sleep(testGrace - time.Second)
 		if got := tb.sessions.Count(tb.srcs["n2"].node.ID()); got != 2 {
 			t.Errorf("%d sessions inside the grace", got)

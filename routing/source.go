@@ -25,15 +25,17 @@ type Source struct {
 	mark storage.Mark
 
 	grant    *Grant
-	redo     bool // not a link: stanzas that waited are decided again as if their node sent them now
+	redo     bool  // not a link: stanzas that waited are decided again as if their node sent them now
+	not      *Node // redo: what waited for this node goes to another of its domain
 	out      Output
 	attached time.Time
 
 	// owned by the reader
-	sc   *stanza.Scanner
-	own  *domain // the node's own domain, once it was looked up
-	last *domain // the last other domain looked up: mostly the user domain
-	sync SyncState
+	sc    *stanza.Scanner
+	own   *domain // the node's own domain, once it was looked up
+	last  *domain // the last other domain looked up: mostly the user domain
+	sync  SyncState
+	asked string // the id under which the node was asked what it can do
 
 	// written by the reader, read by all
 	accepted atomic.Uint64 // stanzas read

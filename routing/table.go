@@ -19,8 +19,12 @@ type domain struct {
 
 // UserDomain is a domain whose users live on nodes.
 type UserDomain struct {
-	Name    string
-	Offline OfflinePolicy
+	Name      string
+	Offline   OfflinePolicy
+	Keep      storage.Keep // PolicyStore: what is kept for one user
+	ForwardTo string       // PolicyForward: the node's domain
+
+	forward *Node
 }
 
 // Table knows every domain that is served or attached here. It is read for each stanza and changed when a

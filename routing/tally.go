@@ -20,7 +20,7 @@ func (t *tally) add(w *work) {
 	if w.ends[Served] > 0 {
 		t.served.Add(w.ends[Served])
 	}
-	if w.ends[Bounced]+w.ends[Dropped] > 0 {
+	if w.ends[Bounced]+w.ends[Dropped]+w.ends[Expired] > 0 {
 		for i := range w.why {
 			if w.why[i] > 0 {
 				t.why[i].Add(w.why[i])
@@ -33,8 +33,9 @@ func (t *tally) add(w *work) {
 
 // Ledger is the account of every stanza since the start:
 //
-//	Accepted + Made + Copies = Written + Served + Bounced + Dropped + Waiting
+//	Found + Accepted + Made + Copies = Written + Served + Bounced + Dropped + Expired + Waiting + Stored
 type Ledger struct {
+	Found    uint64 // on disk at the start
 	Accepted uint64 // read from links
 	Made     uint64 // made by the server: errors, replies, notices
 	Copies   uint64 // further copies of one stanza
@@ -43,32 +44,39 @@ type Ledger struct {
 	Served  uint64
 	Bounced uint64
 	Dropped uint64
+	Expired uint64
 	Waiting uint64 // in queues and on hold
+	Stored  uint64 // on disk, for users without a session
 
-	Reasons map[string]uint64 // bounced and dropped ones, by reason
+	Reasons map[string]uint64 // bounced, dropped and expired ones, by reason
 }
 
 // Adds reports whether the account adds up, and by how much it does not. While stanzas are moving it may be
 // off by those between two counters.
 func (l *Ledger) Adds() (ok bool, off int64) {
-	in := l.Accepted + l.Made + l.Copies
-	out := l.Written + l.Served + l.Bounced + l.Dropped + l.Waiting
+	in := l.Found + l.Accepted + l.Made + l.Copies
+	out := l.Written + l.Served + l.Bounced + l.Dropped + l.Expired + l.Waiting + l.Stored
 	return in == out, int64(in) - int64(out)
 }
 
 // Ledger gives the account at this moment.
 func (r *Router) Ledger() Ledger {
 	l := Ledger{Accepted: r.tally.accepted.Load(), Made: r.tally.made.Load(), Copies: r.tally.copies.Load(),
-		Served: r.tally.served.Load(), Waiting: uint64(r.holds.len.Load()), Reasons: map[string]uint64{}}
+		Served: r.tally.served.Load(), Reasons: map[string]uint64{}}
+	stored, found, limbo := r.mail.account()
+	l.Stored, l.Found, l.Waiting = stored, found, uint64(r.holds.len.Load())+limbo
 	for why := range reasons {
 		n := r.tally.why[why].Load()
 		if n == 0 {
 			continue
 		}
 		l.Reasons[why.String()] = n
-		if why.Outcome() == Bounced {
+		switch why.Outcome() {
+		case Bounced:
 			l.Bounced += n
-		} else {
+		case Expired:
+			l.Expired += n
+		default:
 			l.Dropped += n
 		}
 	}

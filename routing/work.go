@@ -34,6 +34,7 @@ type work struct {
 	run     []*item  // that go to runTo, one behind the other
 	runTo   *Queue
 	buf     []byte // stanzas made here
+	fan     []byte // the copy of a fan-out that is being queued
 	edit    stanza.Edit
 	hashes  []uint64 // of the batch, to be touched
 	touched uint64   // the loads' result, so that they are made
@@ -49,13 +50,18 @@ func newWork() *work {
 		view: View{Sessions: make([]Candidate, 0, 16), targets: make([]Target, 0, 16)}}
 }
 
-// flush writes each queue that got something, and adds the batch to the ledger.
-func (w *work) flush() {
+// write writes each queue that got something.
+func (w *work) write() {
 	for i, q := range w.queues {
 		q.flush()
 		w.queues[i] = nil
 	}
 	w.queues = w.queues[:0]
+}
+
+// flush writes each queue that got something, and adds the batch to the ledger.
+func (w *work) flush() {
+	w.write()
 	w.src.r.tally.add(w)
 	w.src.accepted.Add(w.accepted)
 	w.accepted, w.copies = 0, 0

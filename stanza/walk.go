@@ -158,6 +158,13 @@ func (w *Walker) Inner() []byte {
 	return w.raw[w.end:inner]
 }
 
+// Bounds gives where the current element lies in the bytes that are walked, and where its content does: between
+// its tags, or, for an empty-element tag, nowhere behind it.
+func (w *Walker) Bounds() (element, content Span) {
+	lo, inner, hi := w.bounds()
+	return Span{int32(lo), int32(hi)}, Span{int32(w.end), int32(inner)}
+}
+
 // bounds gives where the current element begins, where its end tag does, and where it ends.
 func (w *Walker) bounds() (lo, endTag, hi int) {
 	lo = w.tag(w.depth)

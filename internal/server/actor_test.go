@@ -12,6 +12,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -60,7 +61,8 @@ type actor struct {
 	deaf    bool      // it does not read
 	sent    time.Time
 
-	reading sync.Mutex // held while the actor does not read
+	reading sync.Mutex  // held while the actor does not read
+	curious atomic.Bool // it is shown the router's question of what it can do
 }
 
 // actor gives the actor of a name, new if the scene has not named it before.
@@ -168,7 +170,7 @@ func (a *actor) read(conn net.Conn, items chan<- item) {
 				it.el, err = readElement(d, tok)
 			}
 			it.raw = h.taken(d.InputOffset())
-			if err == nil {
+			if err == nil && (!it.isQuestion() || a.curious.Load()) {
 				items <- it
 			}
 		case xml.EndElement:
@@ -179,6 +181,12 @@ func (a *actor) read(conn net.Conn, items chan<- item) {
 			return
 		}
 	}
+}
+
+// isQuestion tells the router's question of what a node can do, which it asks when a node has its first user.
+func (it item) isQuestion() bool {
+	return it.what == isElement && it.el.name.Local == "iq" && strings.HasPrefix(it.el.attrs[xml.Name{Local: "id"}], "pb-") &&
+		strings.Contains(it.raw, "disco#info")
 }
 
 // ending tells how a connection ended.

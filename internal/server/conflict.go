@@ -20,7 +20,7 @@ var errConflict = &stanza.StreamError{Condition: "conflict",
 // told <conflict/> in any case (RFC 6120 4.9.3.3).
 func (l *link) take(domain string, entry *config.Node) (*routing.Source, error) {
 	grant := &routing.Grant{Users: entry.Users, SpeakDomain: entry.Speak == config.SpeakDomain,
-		TakeOver: entry.Takeover != config.TakeoverNever}
+		TakeOver: entry.Takeover != config.TakeoverNever, Instances: entry.Instances}
 	for {
 		src, err := l.s.router.Attach(domain, grant, l.hs.Scanner())
 		if !errors.Is(err, routing.ErrAttached) {
@@ -32,15 +32,18 @@ func (l *link) take(domain string, entry *config.Node) (*routing.Source, error) 
 	}
 }
 
-// replace reports whether the domain is free now, because its link has gone.
+// replace reports whether the domain has room now, because a link of it has gone.
 func (l *link) replace(domain string) bool {
-	node := l.s.router.Node(domain)
-	old, gone := node.Source()
-	if old == nil {
+	olds := l.s.router.Node(domain).Sources()
+	if len(olds) == 0 {
 		return true
 	}
-	before := old.Reads()
-	l.s.router.Ping(node, ping(l.s.cfg.Server, domain))
+	before := make([]uint64, len(olds))
+	for i, old := range olds {
+		before[i] = old.Reads()
+		l.s.router.Ping(old.Node(), ping(l.s.cfg.Server, domain))
+	}
+	_, gone := olds[0].Node().Source()
 	select {
 	case <-gone:
 		return true
@@ -48,16 +51,27 @@ func (l *link) replace(domain string) bool {
 		return false
 	case <-time.After(proofOfLife):
 	}
-	if old.Reads() != before {
-		return false
+	for i, old := range olds {
+		if old.Reads() == before[i] {
+			return l.s.dismiss(old)
+		}
 	}
-	if o := l.s.linkOf(old); o != nil {
+	return false
+}
+
+// dismiss ends a link that does not answer, and reports whether it has gone.
+func (s *Server) dismiss(old *routing.Source) bool {
+	src, gone := old.Node().Source()
+	if src != old {
+		return true
+	}
+	if o := s.linkOf(old); o != nil {
 		o.stop(&stanza.StreamError{Condition: "conflict", Text: "a new link took this domain over, and this one did not answer for " + proofOfLife.String()})
 	}
 	select {
 	case <-gone:
 		return true
-	case <-l.s.ctx.Done():
+	case <-s.ctx.Done():
 	case <-time.After(2 * farewell):
 	}
 	return false

@@ -19,6 +19,8 @@
 //	a closes                                         sends </stream:stream>
 //	a drops    a resets                              the end of TCP without it: FIN, RST
 //	a stops reading    a reads again
+//	a wants the question                             is given the disco#info that the server asks a node with its first
+//	                                                 user; otherwise it is passed over
 //	node node1.im.example is away                    waits until it is; attached, away, gone
 //	the ledger has late-reply 1                      waits until that many stanzas had that reason
 //	the table has 2 sessions                         waits until it has

@@ -49,6 +49,7 @@ type Server struct {
 	log      *logrus.Entry
 	started  time.Time
 	sessions *storage.Sessions
+	offline  *storage.Offline // nil: nothing is stored
 	service  *service.Service
 	router   *routing.Router
 	acceptor *component.Acceptor
@@ -88,35 +89,21 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	offline, err := openOffline(cfg, opt)
+	if err != nil {
+		_ = sessions.Close() // nothing was written
+		return nil, err
+	}
 	svc = service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
-	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions, service: svc,
+	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions, offline: offline, service: svc,
 		links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	rc := routerConfig(cfg, opt.Log)
-	rc.IQWait = opt.IQWait
+	rc.IQWait, rc.Offline = opt.IQWait, offline
 	s.router = routing.New(rc, sessions, svc)
 	svc.Bind(s.router)
 	s.acceptor = &component.Acceptor{Secrets: s.secrets, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
 	return s, nil
-}
-
-func routerConfig(cfg *config.Config, log *logrus.Entry) routing.Config {
-	rc := routing.Config{Server: cfg.Server, Queue: cfg.Limits.Queue, Grace: cfg.Timers.Grace,
-		Settle: cfg.Timers.Settle, Log: log, Limits: stanza.DefaultLimits}
-	rc.Limits.Stanza, rc.Limits.Depth = cfg.Limits.Stanza, cfg.Limits.Depth
-	for _, u := range cfg.Users {
-		d := routing.UserDomain{Name: u}
-		if cfg.Offline.Of(u).Policy == config.PolicyDiscard {
-			d.Offline = routing.PolicyDiscard
-		}
-		rc.Users = append(rc.Users, d)
-	}
-	for i := range cfg.Nodes {
-		if !cfg.Nodes[i].Wildcard() {
-			rc.Known = append(rc.Known, cfg.Nodes[i].Domain)
-		}
-	}
-	return rc
 }
 
 // secrets gives the secrets that are valid for a domain.
@@ -165,7 +152,7 @@ func (s *Server) Ready() bool {
 // Attached reports whether a node has a link.
 func (s *Server) Attached(domain string) bool {
 	n := s.router.Node(domain)
-	return n != nil && n.State() == routing.Attached
+	return n != nil && n.Reachable() == routing.Attached
 }
 
 // Ledger gives the account of every stanza, at a moment when none is between two counters if there is one soon.
@@ -233,7 +220,11 @@ func (s *Server) Stop() error {
 	if s.up.Load() {
 		s.logLedger()
 	}
-	return s.sessions.Close()
+	err := s.sessions.Close()
+	if s.offline != nil {
+		err = errors.Join(err, s.offline.Close())
+	}
+	return err
 }
 
 // logLedger tells the account of the server's life, with the reasons of what was not delivered.
@@ -245,6 +236,9 @@ func (s *Server) logLedger() {
 	}
 	log := s.log.WithFields(logrus.Fields{"accepted": l.Accepted, "made": l.Made, "copies": l.Copies, "written": l.Written,
 		"served": l.Served, "bounced": l.Bounced, "dropped": l.Dropped, "waiting": l.Waiting})
+	if s.offline != nil {
+		log = log.WithFields(logrus.Fields{"found": l.Found, "expired": l.Expired, "stored": l.Stored})
+	}
 	if len(reasons) > 0 {
 		log = log.WithField("why", strings.Join(reasons, ","))
 	}

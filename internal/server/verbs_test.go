@@ -72,6 +72,7 @@ var verbs = []verb{
 		}
 		st.actor(m[1]).open = false
 	}},
+	{form(`(\w+) wants the question`), func(st *stage, m []string) { st.actor(m[1]).curious.Store(true) }},
 	{form(`(\w+) (closes|drops|resets|stops reading|reads again)`), func(st *stage, m []string) { st.actor(m[1]).act(m[2]) }},
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -121,6 +122,18 @@ func (s *Service) last(iq mstanza.IQ, t xmlstream.TokenReadEncoder, start *xml.S
 // features of the server, by XEP-0030. mux cannot list those of its own that are plain functions.
 var features = []string{disco.NSInfo, disco.NSItems, ping.NS, version.NS, xtime.NS, nsLast, stanza.NSSessions}
 
+// features gives those of a domain: user domains send messages on to many (XEP-0033), and may keep them (XEP-0160).
+func (s *Service) features(domain string) []string {
+	if domain == s.router.Server() {
+		return features
+	}
+	all := append(slices.Clone(features), stanza.NSAddress)
+	if s.router.Stores(domain) {
+		all = append(all, "msgoffline")
+	}
+	return all
+}
+
 func (s *Service) discoInfo(iq mstanza.IQ, t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 	if node(start) != "" {
 		return itemNotFound(iq, t)
@@ -130,7 +143,7 @@ func (s *Service) discoInfo(iq mstanza.IQ, t xmlstream.TokenReadEncoder, start *
 		id = info.Identity{Category: "component", Type: "router", Name: "patchbay"}
 	}
 	inner := []xml.TokenReader{id.TokenReader()}
-	for _, f := range features {
+	for _, f := range s.features(iq.To.Domain().String()) {
 		inner = append(inner, info.Feature{Var: f}.TokenReader())
 	}
 	if len(s.cfg.Contacts) > 0 {
@@ -171,8 +184,10 @@ func (s *Service) discoItems(iq mstanza.IQ, t xmlstream.TokenReadEncoder, start 
 	}
 	var inner []xml.TokenReader
 	if iq.To.Domain().String() == s.router.Server() {
+		listed := map[string]bool{}
 		for _, n := range s.router.Nodes() {
-			if n.State() == routing.Attached {
+			if n.State() == routing.Attached && !listed[n.Domain] {
+				listed[n.Domain] = true // several links may share it
 				inner = append(inner, xmlstream.Wrap(nil, itemElement(n.Domain)))
 			}
 		}

@@ -23,6 +23,9 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 		!src.Grant().MayAnnounce(to.Domain()) {
 		return routing.AnnounceRefused
 	}
+	if src.Grant().Instances > 1 {
+		return routing.ManyInstances
+	}
 	leaves := h.Type == stanza.TypeUnavailable
 	if !leaves && s.draining(src) {
 		return routing.Drained
@@ -35,6 +38,7 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 	}
 	change, prev, err := s.announce(src, b, from, priority(h))
 	b.Commit(nil)
+	s.router.Announced(from.Bare())
 	switch {
 	case errors.Is(err, storage.ErrTooManyResources):
 		s.sessions.Excuse(from.Bare(), src.Node().ID())
@@ -50,7 +54,6 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 		return routing.HeldElsewhere
 	}
 	src.Accepted()
-	s.router.Announced(from.Bare())
 	return routing.None
 }
 
@@ -58,6 +61,7 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 // the change, so that nothing newer overtakes it, and once more after it for what was on its way meanwhile.
 func (s *Service) announce(src *routing.Source, b *storage.Batch, who stanza.Address, prio int8) (storage.Change, storage.NodeID, error) {
 	pol := policy(src)
+	s.router.Expect(who.Bare(), src.Node())
 	if s.router.SomebodyAway() && pol != storage.Never {
 		if m := s.sessions.Find(s.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil); len(m) > 0 {
 			s.move(src, who, m[0].Node)

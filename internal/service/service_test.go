@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"pgregory.net/rapid"
 
 	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
@@ -20,25 +21,66 @@ import (
 const header = "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' xmlns:pb='" +
 	stanza.NSSessions + "' to='x'>"
 
-// wire is an Output that takes everything.
+// wire is an Output that takes everything, unless it is stuck.
 type wire struct {
-	mu  sync.Mutex
-	got bytes.Buffer
+	mu    sync.Mutex
+	got   bytes.Buffer
+	stuck chan struct{} // closed when it goes on; nil: it is not stuck
+	cut   bool          // it takes nothing any more
 }
 
-func (w *wire) TryWrite(b []byte) (int, error) { return w.Write(b) }
-
-func (w *wire) Write(b []byte) (int, error) {
+func (w *wire) TryWrite(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.stuck != nil {
+		return 0, nil
+	}
 	return w.got.Write(b)
 }
 
-func (w *wire) Interrupt() {}
+func (w *wire) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	stuck := w.stuck
+	w.mu.Unlock()
+	if stuck != nil {
+		<-stuck
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cut {
+		return 0, io.ErrClosedPipe
+	}
+	return w.got.Write(b)
+}
+
+// stick makes the wire take nothing until it goes on.
+func (w *wire) stick() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stuck == nil {
+		w.stuck = make(chan struct{})
+	}
+}
+
+func (w *wire) goOn() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stuck != nil {
+		close(w.stuck)
+		w.stuck = nil
+	}
+}
+
+func (w *wire) Interrupt() {
+	w.mu.Lock()
+	w.cut = true
+	w.mu.Unlock()
+	w.goOn()
+}
 
 // testbed is a service with its router and a table in memory. n1 and n2 may take over sessions of im, shy may not.
 type testbed struct {
-	t        *testing.T
+	t        rapid.TB
 	service  *Service
 	sessions *storage.Sessions
 	router   *routing.Router
@@ -50,41 +92,59 @@ type testbed struct {
 func bubble(t *testing.T, f func(tb *testbed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		quiet := logrus.New()
-		quiet.SetOutput(io.Discard)
-		log := logrus.NewEntry(quiet)
-		var s *Service
-		sessions, err := storage.OpenSessions(storage.Options{Dir: storage.Memory, Server: "hub", Log: log,
-			Changed: func(bare []byte) { s.Changed(bare) }, NodeChanged: func(id storage.NodeID) { s.NodeChanged(id) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s = New(Config{Version: "1", Start: time.Now()}, sessions)
-		tb := &testbed{t: t, service: s, sessions: sessions, srcs: map[string]*routing.Source{}, wires: map[string]*wire{}}
-		tb.router = routing.New(routing.Config{Server: "hub", Users: []routing.UserDomain{{Name: "im"}}, Limits: stanza.DefaultLimits,
-			Queue: 1 << 20, Grace: 30 * time.Second, Settle: 10 * time.Second, Log: log}, sessions, s)
-		s.Bind(tb.router)
-		tb.router.Returning()
-		for _, n := range []string{"n1", "n2", "shy"} {
-			tb.attach(n)
-		}
+		tb := newTestbed(t)
 		f(tb)
-		s.Close()
-		for _, src := range tb.srcs {
-			src.Detach()
-		}
-		tb.router.Close()
-		ledger := tb.router.Ledger()
-		if ok, off := ledger.Adds(); !ok {
-			t.Errorf("the ledger is off by %d: %+v", off, ledger)
-		}
-		if err := sessions.ConsistencyCheck(); err != nil {
-			t.Error(err)
-		}
-		if err := sessions.Close(); err != nil {
-			t.Error(err)
-		}
+		tb.close()
 	})
+}
+
+// newTestbed is to be called in a bubble.
+func newTestbed(t rapid.TB) *testbed {
+	quiet := logrus.New()
+	quiet.SetOutput(io.Discard)
+	log := logrus.NewEntry(quiet)
+	var s *Service
+	sessions, err := storage.OpenSessions(storage.Options{Dir: storage.Memory, Server: "hub", Log: log,
+		Changed: func(bare []byte) { s.Changed(bare) }, NodeChanged: func(id storage.NodeID) { s.NodeChanged(id) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = New(Config{Version: "1", Start: time.Now()}, sessions)
+	tb := &testbed{t: t, service: s, sessions: sessions, srcs: map[string]*routing.Source{}, wires: map[string]*wire{}}
+	tb.router = routing.New(routing.Config{Server: "hub", Users: []routing.UserDomain{{Name: "im"}}, Limits: stanza.DefaultLimits,
+		Queue: 1 << 20, Grace: 30 * time.Second, Settle: 10 * time.Second, Log: log}, sessions, s)
+	s.Bind(tb.router)
+	tb.router.Returning()
+	for _, n := range []string{"n1", "n2", "shy"} {
+		tb.attach(n)
+	}
+	return tb
+}
+
+func (tb *testbed) close() {
+	tb.t.Helper()
+	tb.service.Close()
+	for node := range tb.srcs {
+		tb.detach(node)
+	}
+	tb.router.Close()
+	ledger := tb.router.Ledger()
+	if ok, off := ledger.Adds(); !ok {
+		tb.t.Errorf("the ledger is off by %d: %+v", off, ledger)
+	}
+	if err := tb.sessions.ConsistencyCheck(); err != nil {
+		tb.t.Error(err)
+	}
+	if err := tb.sessions.Close(); err != nil {
+		tb.t.Error(err)
+	}
+}
+
+// detach ends a node's link as a connection that breaks.
+func (tb *testbed) detach(node string) {
+	tb.wires[node].Interrupt()
+	tb.srcs[node].Detach()
+	delete(tb.srcs, node)
 }
 
 func (tb *testbed) attach(node string) {
@@ -121,6 +181,16 @@ func (tb *testbed) state(node, attr, items string) {
 func (tb *testbed) expect(node, want string) {
 	tb.t.Helper()
 	synctest.Wait()
+	var told []string
+	tb.each(node, func(h *stanza.Header) { told = append(told, tell(h)) })
+	if got := strings.Join(told, "; "); got != want {
+		tb.t.Errorf("%s got %q, want %q", node, got, want)
+	}
+}
+
+// each calls f with each stanza that a node was written since the last time.
+func (tb *testbed) each(node string, f func(h *stanza.Header)) {
+	tb.t.Helper()
 	w := tb.wires[node]
 	w.mu.Lock()
 	raw := bytes.Clone(w.got.Bytes())
@@ -130,17 +200,13 @@ func (tb *testbed) expect(node, want string) {
 	if _, _, err := sc.Next([]byte(header), h); err != nil {
 		tb.t.Fatal(err)
 	}
-	var told []string
 	for len(raw) > 0 {
 		tok, n, err := sc.Next(raw, h)
 		if tok != stanza.Element {
 			tb.t.Fatalf("%s was written what is no stanza: %v %s", node, err, raw)
 		}
-		told = append(told, tell(h))
+		f(h)
 		raw = raw[n:]
-	}
-	if got := strings.Join(told, "; "); got != want {
-		tb.t.Errorf("%s got %q, want %q", node, got, want)
 	}
 }
 

@@ -138,6 +138,9 @@ func (r *request) check() *itemError {
 	if (r.step == syncMore || r.step == syncEnd) && !r.src.Sync().Running {
 		return refuse(-1, "modify", "unexpected-request", "no sync has been started on this link; begin with sync='start'")
 	}
+	if r.src.Grant().Instances > 1 && len(r.items) > 0 {
+		return refuse(0, "cancel", "not-allowed", "several links share this node's domain (nodes[].instances), so it can hold no users")
+	}
 	granted := r.src.Grant().MayAnnounce(r.to.Domain())
 	draining := r.s.draining(r.src)
 	never := !r.src.Grant().TakeOver && r.step == syncNone && !r.src.Sync().Running
@@ -194,6 +197,7 @@ func (r *request) apply() {
 	if bad != nil {
 		*r.src.Sync() = before
 		b.Commit(nil)
+		r.announced()
 		r.refused(bad)
 		return
 	}

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// openOffline opens the offline store where a user domain stores, or has stored under an older configuration: what
+// is there still goes to its users. Otherwise there is none.
+func openOffline(cfg *config.Config, opt Options) (*storage.Offline, error) {
+	dir := cfg.Data
+	if dir != config.Memory {
+		dir = filepath.Join(dir, "queues")
+	}
+	if !stores(cfg) {
+		if _, err := os.Stat(dir); dir == config.Memory || err != nil {
+			return nil, nil
+		}
+	}
+	return storage.OpenOffline(storage.OfflineOptions{Dir: dir, Total: cfg.Offline.Total, Log: opt.Log, OnFail: opt.OnFail})
+}
+
+func stores(cfg *config.Config) bool {
+	for _, u := range cfg.Users {
+		if cfg.Offline.Of(u).Policy == config.PolicyStore {
+			return true
+		}
+	}
+	return false
+}
+
+// policies are the words of the configuration, as routing has them.
+var policies = map[string]routing.OfflinePolicy{
+	config.PolicyBounce: routing.PolicyBounce, config.PolicyDiscard: routing.PolicyDiscard,
+	config.PolicyStore: routing.PolicyStore, config.PolicyForward: routing.PolicyForward,
+}
+
+// routerConfig is what routing has to know of the configuration.
+func routerConfig(cfg *config.Config, log *logrus.Entry) routing.Config {
+	rc := routing.Config{Server: cfg.Server, Queue: cfg.Limits.Queue, Grace: cfg.Timers.Grace,
+		Settle: cfg.Timers.Settle, Log: log, Limits: stanza.DefaultLimits, Fan: cfg.Limits.Addresses}
+	rc.Limits.Stanza, rc.Limits.Depth = cfg.Limits.Stanza, cfg.Limits.Depth
+	for _, u := range cfg.Users {
+		off := cfg.Offline.Of(u)
+		d := routing.UserDomain{Name: u, Offline: policies[off.Policy],
+			Keep: storage.Keep{Messages: off.Keep.Messages, Bytes: off.Keep.Bytes, Age: off.Keep.Age}}
+		if d.Offline == routing.PolicyForward {
+			d.ForwardTo = off.ForwardTo
+		}
+		rc.Users = append(rc.Users, d)
+	}
+	for i := range cfg.Nodes {
+		if !cfg.Nodes[i].Wildcard() {
+			rc.Known = append(rc.Known, cfg.Nodes[i].Domain)
+		}
+	}
+	return rc
+}

@@ -1,0 +1,250 @@
+package routing
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// mail keeps messages for users without a session, and knows which of them are on their way (protocol 6).
+//
+//	LIVE    nothing is stored                        store ──► STORED
+//	STORED  new messages join the tail on disk       Expect, before the session can be seen ──► REPLAY
+//	REPLAY  a round of the node sends what is stored; all that is new for the user joins the user's hold list
+//	        ──► the disk is empty, then the list ──► LIVE         nobody is eligible any more ──► STORED
+//
+// A stored message that was queued is a letter until its copies are written: only then it is taken from the disk. If
+// none is, because the node does not come back or the server stops, it is still stored.
+type mail struct {
+	// set once
+	r     *Router
+	store *storage.Offline // nil: nothing is stored here
+	done  sync.WaitGroup   // of the rounds
+
+	// guarded by mu
+	mu      sync.Mutex
+	rounds  map[*Node]*round
+	letters map[uint32]*letter
+	flights map[string]*flight // by bare JID
+	token   uint32             // the last that was given
+	limbo   int                // copies that were lost, of letters with others on their way
+	stopped bool
+}
+
+// letter is a stored message with copies in queues.
+type letter struct {
+	bare    string
+	number  uint64
+	round   *round
+	left    int // copies on their way
+	written int
+	lost    int // copies that left their queue unwritten
+}
+
+// flight is how many letters a user has, and the last of them: a new round begins behind it.
+type flight struct {
+	letters int
+	last    uint64
+}
+
+// round is the replay of the users of one node, one after the other.
+type round struct {
+	node *Node     // set once
+	cond sync.Cond // on mail's mu: a letter ended, or the rounds have to
+
+	// guarded by mail's mu
+	users    []string // waiting for their turn
+	running  bool
+	inflight int // letters
+}
+
+// inFlight bounds the letters of one round: what a node is sent before it has taken what came before.
+const inFlight = 64
+
+func (m *mail) init(r *Router, store *storage.Offline) {
+	m.r, m.store = r, store
+	m.rounds = map[*Node]*round{}
+	m.letters = map[uint32]*letter{}
+	m.flights = map[string]*flight{}
+}
+
+// Stores reports whether messages for users of a domain without a session are kept (XEP-0160).
+func (r *Router) Stores(domain string) bool {
+	d := r.table.find([]byte(domain))
+	return d != nil && d.user != nil && d.user.Offline == PolicyStore
+}
+
+// store keeps a message until its user logs in.
+func (s *Source) store(w *work, it *item) Reason {
+	if s.mustWait(it) {
+		return s.hold(w, it)
+	}
+	m, user := &s.r.mail, it.toDomain.user
+	raw := appendDelayed(nil, s.copyOf(w, it), delay{user.Name, s.r.now()})
+	switch _, err := m.store.Put(it.to.Bare(), s.node.ID(), raw, user.Keep); {
+	case err == nil:
+	case errors.Is(err, storage.ErrMailboxFull):
+		return MailboxFull
+	case errors.Is(err, storage.ErrStoreFull):
+		return StoreFull
+	default:
+		return DiskFull
+	}
+	// The user may have logged in since the look-up, and that log-in have found nothing.
+	s.view(w, it)
+	if v := Decide(&it.h, &w.view); v.Action == Deliver {
+		s.r.Expect(it.to.Bare(), v.Targets[0].Node)
+		m.begin(string(it.to.Bare()))
+	}
+	return None
+}
+
+// Expect tells that a user is about to have a session on a node. It is called before anybody can see the session, so
+// that what is stored for the user comes before anything newer; Announced has to follow, whatever came of it.
+func (r *Router) Expect(bare []byte, n *Node) {
+	if r.mail.store != nil && r.mail.store.Has(bare) {
+		r.holds.expect(string(bare), n)
+	}
+}
+
+// begin starts the replay that a user's list waits for, and reports whether there is one.
+func (m *mail) begin(bare string) bool {
+	if m.store == nil {
+		return false
+	}
+	n := m.r.holds.mailFor(bare)
+	if n == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopped {
+		return true
+	}
+	rd := m.rounds[n]
+	if rd == nil {
+		rd = &round{node: n}
+		rd.cond.L = &m.mu
+		m.rounds[n] = rd
+	}
+	rd.users = append(rd.users, bare)
+	if !rd.running {
+		rd.running = true
+		m.done.Go(func() { m.run(rd) })
+	}
+	return true
+}
+
+// post makes a letter of so many copies, and gives its token.
+func (m *mail) post(rd *round, l letterOf, copies int) uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.token++; m.letters[m.token] != nil; m.token++ { // it goes round
+	}
+	m.letters[m.token] = &letter{bare: l.bare, number: l.Number, round: rd, left: copies}
+	f := m.flights[l.bare]
+	if f == nil {
+		f = &flight{}
+		m.flights[l.bare] = f
+	}
+	f.letters, f.last = f.letters+1, max(f.last, l.Number)
+	rd.inflight++
+	return m.token
+}
+
+// written tells that copies were written. It is called by whoever wrote them, with no lock held.
+func (m *mail) written(tokens []uint32) {
+	var ended []*letter
+	m.mu.Lock()
+	for _, t := range tokens {
+		if l := m.letters[t]; l != nil {
+			l.written++
+			if m.ended(t, l) {
+				ended = append(ended, l)
+			}
+		}
+	}
+	m.mu.Unlock()
+	for len(ended) > 0 {
+		bare, numbers := ended[0].bare, []uint64{ended[0].number}
+		for ended = ended[1:]; len(ended) > 0 && ended[0].bare == bare; ended = ended[1:] {
+			numbers = append(numbers, ended[0].number)
+		}
+		m.store.Delete([]byte(bare), numbers)
+	}
+}
+
+// lose tells that a copy left its queue unwritten.
+func (m *mail) lose(token uint32) {
+	m.mu.Lock()
+	l := m.letters[token]
+	done := false
+	if l != nil {
+		l.lost++
+		m.limbo++
+		done = m.ended(token, l)
+	}
+	m.mu.Unlock()
+	if done {
+		m.store.Delete([]byte(l.bare), []uint64{l.number})
+	}
+}
+
+// ended counts a copy of a letter down. With the last one the letter is no more: it reports true if the message was
+// written to somebody and is to be taken from the disk. Called with mu held.
+func (m *mail) ended(token uint32, l *letter) bool {
+	if l.left--; l.left > 0 {
+		return false
+	}
+	delete(m.letters, token)
+	if f := m.flights[l.bare]; f.letters > 1 {
+		f.letters--
+	} else {
+		delete(m.flights, l.bare)
+	}
+	l.round.inflight--
+	l.round.cond.Broadcast()
+	m.limbo -= l.lost
+	others := l.lost
+	if l.written == 0 {
+		others-- // one of them is what is still stored
+	}
+	m.r.tally.why[OtherCopy].Add(uint64(others))
+	return l.written > 0
+}
+
+// flying gives the number of the last message of a user that is on its way, 0 if none is.
+func (m *mail) flying(bare string) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.flights[bare]; f != nil {
+		return f.last
+	}
+	return 0
+}
+
+// account gives the stored messages that are not in a queue, those found at the start, and the copies in between.
+func (m *mail) account() (stored, found, limbo uint64) {
+	if m.store == nil {
+		return 0, 0, 0
+	}
+	st := m.store.Stats()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return uint64(st.Messages - len(m.letters)), uint64(st.Loaded), uint64(m.limbo)
+}
+
+// stop ends the rounds. What they have not sent is still stored.
+func (m *mail) stop() {
+	m.mu.Lock()
+	m.stopped = true
+	for _, rd := range m.rounds {
+		rd.cond.Broadcast()
+	}
+	m.mu.Unlock()
+	m.done.Wait()
+	for _, bare := range m.r.holds.mailUsers() {
+		m.r.holds.leaveMail(bare)
+	}
+}

@@ -1,0 +1,234 @@
+package routing
+
+import (
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// Announced tells that a user has a session now: what is stored and what was held for that user goes on, before
+// anything newer.
+func (r *Router) Announced(bare []byte) {
+	if r.holds.lists.Load() > 0 && r.holds.waiting(bare) && !r.mail.begin(string(bare)) {
+		r.release([]string{string(bare)})
+	}
+}
+
+// release decides what is held for some users, in order, as far as it can be decided now.
+func (r *Router) release(users []string) {
+	if len(users) == 0 {
+		return
+	}
+	again := newRedo(r)
+	defer again.close()
+	for _, bare := range users {
+		if !r.holds.claim(bare) {
+			continue
+		}
+		for {
+			if again.held(r.holds.head(bare), false) {
+				again.w.flush()
+				if !r.holds.drop(bare) {
+					break
+				}
+			} else if r.holds.leave(bare) {
+				break
+			}
+		}
+		r.mail.begin(bare) // what is stored was to go first, and we were in the way
+	}
+}
+
+// redo decides stanzas again that waited: for a user not yet known, or for a node that did not come back.
+type redo struct {
+	r  *Router
+	w  *work
+	sc *stanza.Scanner
+
+	not *Node // what waited for it goes to another node of its domain
+}
+
+// rootTag opens the stream in which stored stanzas are read again.
+const rootTag = "<stream:stream xmlns='" + stanza.NSComponent + "' xmlns:stream='" + stanza.NSStream + "'>"
+
+func newRedo(r *Router) *redo {
+	d := &redo{r: r, w: r.work.Get().(*work)}
+	d.open()
+	return d
+}
+
+// open begins a stream for stored stanzas. They were within the limits when they came; what was put into them
+// since (a from, a language, declarations of prefixes) must not make them unreadable.
+func (d *redo) open() {
+	lim := d.r.cfg.Limits
+	lim.Stanza += 64 << 10
+	lim.Tag += 64 << 10
+	lim.Attrs += 64
+	lim.Depth++
+	d.sc = stanza.NewScanner(lim)
+	_, _, _ = d.sc.Next([]byte(rootTag), &stanza.Header{}) // a constant that is well-formed
+}
+
+// flush writes what was queued.
+func (d *redo) flush() {
+	if d.w.src != nil {
+		d.w.flush()
+	}
+}
+
+func (d *redo) close() {
+	d.w.src = nil
+	d.r.work.Put(d.w)
+}
+
+// read makes an item of a stored stanza and looks up its addresses. A stanza that cannot be read takes no other
+// with it: the next one begins a new stream.
+func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
+	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not, grant: &Grant{SpeakDomain: true}}
+	d.w.src = src
+	it := &d.w.items[0]
+	tok, _, err := d.sc.Next(raw, &it.h)
+	if err != nil || tok != stanza.Element {
+		d.open()
+		return src, it, false
+	}
+	src.address(d.w, it)
+	src.view(d.w, it)
+	return src, it, true
+}
+
+// held decides one held stanza, and reports false when it has to wait on. mail: for the replay that owns the list.
+func (d *redo) held(h held, mail bool) bool {
+	src, it, ok := d.read(h.raw, h.origin)
+	if !ok {
+		d.w.end(Unreadable)
+		return true
+	}
+	v := Decide(&it.h, &d.w.view)
+	if v.Action != Hold {
+		if !mail && d.r.mail.store != nil && d.r.holds.mailFor(string(it.to.Bare())) != nil {
+			return false // the user has just logged in, and what is stored goes first
+		}
+		src.do(d.w, it, v)
+		return true
+	}
+	if d.r.now().Before(h.until) {
+		return false
+	}
+	d.w.view.Complete, d.w.view.Hint = true, hintOf(&it.h, nil) // as far as can be said by now
+	if v := Decide(&it.h, &d.w.view); v.Action == Store {
+		src.do(d.w, it, v)
+		return true
+	}
+	if (it.h.Kind == stanza.Presence) || !it.h.Answerable() {
+		d.w.end(v.Reason)
+	} else {
+		src.bounce(d.w, it, Unsettled)
+	}
+	return true
+}
+
+// decideAgain decides what waited for a node whose grace is over.
+func (r *Router) decideAgain(n *Node, blocks []*block) {
+	again := newRedo(r)
+	defer again.close()
+	for _, b := range blocks {
+		b.each(func(raw []byte, rc rec) {
+			again.once(raw, rc)
+			again.flush()
+		})
+	}
+	r.cfg.Log.WithField("node", n.Domain).Debug("what waited for the node was decided again")
+}
+
+// once decides one stanza that waited in a queue. One of several copies goes nowhere while the user has a node
+// that got, or will get, another; it is the last one that tells the sender.
+func (d *redo) once(raw []byte, rc rec) {
+	if rc.class == classStored {
+		d.r.mail.lose(rc.at)
+		return
+	}
+	origin := d.r.table.node(rc.origin)
+	src, it, ok := d.read(raw, origin)
+	switch {
+	case !ok:
+		d.w.end(Unreadable)
+		return
+	case origin == nil:
+		d.w.end(NodeLeft)
+		return
+	}
+	v := Decide(&it.h, &d.w.view)
+	if rc.class == classGroup && v.Action != Deliver {
+		v = Verdict{Action: FanOut}
+	}
+	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it.to, stanza.Address{}, 0, rc.at) {
+		d.w.end(OtherCopy)
+		return
+	}
+	src.do(d.w, it, v)
+}
+
+// hadOther reports whether a user has a session, other than who and not at the node from, that began before the
+// copies of a stanza were made: then that one's node got a copy, or one waits for it.
+func (r *Router) hadOther(user, who stanza.Address, from storage.NodeID, at uint32) bool {
+	for _, s := range r.sessions.Where(user.Bare()) {
+		if s.Node != from && s.Since.Unix() <= int64(at) && s.Priority >= 0 && s.JID != who.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// carry queues what the server made before, and has counted.
+func (d *redo) carry(raw []byte, to *Node) {
+	res, flush := to.queue.put(&stanza.Header{Raw: raw}, nil, rec{})
+	if res != putOK {
+		d.w.end(NodeLeft)
+	}
+	if flush {
+		d.w.queues = append(d.w.queues, to.queue)
+	}
+}
+
+// Move takes what waits for a session at a node that is away to the node on which the user is now, before
+// anything newer can go there. to holds the session from now on.
+func (r *Router) Move(who stanza.Address, from, to *Node) {
+	if from.State() != Away || from.queue.stats().Waiting == 0 {
+		return
+	}
+	hash := r.sessions.Hash(who.Bare())
+	others := 0 // sessions of the user there, without the one that moves
+	for _, m := range r.sessions.Find(hash, who.Bare(), nil, nil) {
+		if m.Node == from.ID() {
+			others++
+		}
+	}
+	for _, m := range r.sessions.Find(hash, who.Bare(), who.Resource(), nil) {
+		if m.Node == from.ID() {
+			others-- // it has not changed hands yet
+		}
+	}
+	waiting := from.queue.takeUser(who, others == 0)
+	if len(waiting) == 0 {
+		return
+	}
+	again := newRedo(r)
+	defer again.close()
+	for _, s := range waiting {
+		origin := r.table.node(s.rec.origin)
+		src, it, ok := again.read(s.raw, origin)
+		switch {
+		case s.rec.class == classStored:
+			r.mail.queue(again, it, []Target{{Node: to}}, s.rec)
+		case !ok:
+			again.w.end(Unreadable)
+		case origin == nil: // an answer of the server itself: only carried
+			again.carry(s.raw, to)
+		case s.rec.class == classShared && r.hadOther(who, who, from.ID(), s.rec.at):
+			again.w.end(OtherCopy)
+		default:
+			src.settle(again.w, it, src.send(again.w, it, to))
+		}
+		again.w.flush()
+	}
+}
