@@ -19,6 +19,7 @@ const protocolPage = "../../docs/protocol.md"
 //	-- node2 has KEY: VALUE    of its entry under nodes
 //	-- node2 drops             any other step of a play; the nodes are its actors
 //
+// The disco#info that the router asks a node with its first user is passed over where a transcript does not show it.
 // {sha1(id + secret)} is the handshake; {name} is a value that differs from run to run. What one node sends is done with before
 // another sends.
 type transcript struct {
@@ -114,6 +115,9 @@ func (tr transcript) setting() (steps []string) {
 			continue
 		}
 		seen[who] = true
+		if tr.asked(who) {
+			steps = append(steps, who+" wants the question")
+		}
 		if strings.HasPrefix(text, "<stream:stream") || strings.HasPrefix(text, "<?xml") {
 			steps = append(steps, who+" connects")
 		} else {
@@ -124,6 +128,17 @@ func (tr transcript) setting() (steps []string) {
 		steps = append([]string{"nodes\n" + entries + cast}, steps...)
 	}
 	return steps
+}
+
+// asked reports whether a transcript shows the disco#info that the router asks a node with its first user.
+func (tr transcript) asked(who string) bool {
+	for _, l := range tr.steps {
+		side, w, text := spokenLine(l.text)
+		if side == "S" && w == who && strings.Contains(text, "type='get'") && strings.Contains(text, "disco#info") {
+			return true
+		}
+	}
+	return false
 }
 
 // spokenLine divides a line: C or S and its node, or - and a step.
