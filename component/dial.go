@@ -50,7 +50,8 @@ type Config struct {
 	// writes no answer. Nil: messages and presence are read and forgotten.
 	Handler xmpp.Handler
 
-	// The callbacks run between two stanzas, on the goroutine of Handler, in stream order.
+	// The callbacks run between two stanzas, on the goroutine of Handler, in stream order. The first of all calls is
+	// OnAttach: a handler can use the Node that it was given, which Dial may not have returned yet.
 	OnAttach   func(*Node)                  // attached and, after a reconnect, all sessions restated; watches follow
 	OnDetach   func(error)                  // the link ended; the node attaches again by itself
 	OnReplaced func(j jid.JID, by string)   // another node (its domain) took the session of j

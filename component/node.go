@@ -179,13 +179,27 @@ func (n *Node) serve(l *link, first bool) error {
 		l.leave()
 	}
 	var helpers sync.WaitGroup // serve waits for both
-	helpers.Go(func() { n.restate(l, first) })
+	if first {
+		n.tellAttached() // before the first stanza is read
+		close(l.ready)
+	} else {
+		helpers.Go(func() { n.restate(l) })
+	}
 	helpers.Go(func() { n.watch(l) })
 	err := n.read(l)
 	n.setLink(nil)
 	l.end(err)
 	helpers.Wait()
 	return err
+}
+
+// tellAttached has OnAttach called, in its turn.
+func (n *Node) tellAttached() {
+	n.inbox.push(inbound{call: func() {
+		if n.cfg.OnAttach != nil {
+			n.cfg.OnAttach(n)
+		}
+	}})
 }
 
 func (n *Node) onDetach(err error) {

@@ -23,6 +23,7 @@ type fakeServer struct {
 	links  chan *fakeLink
 	away   chan struct{}           // open: nobody listens
 	refuse string                  // a stream error's inside, sent instead of <handshake/>
+	greet  string                  // sent in one piece with <handshake/>
 	wrap   func(net.Conn) net.Conn // TLS; nil: plain
 }
 
@@ -88,7 +89,7 @@ func (l *fakeLink) serve(f *fakeServer) {
 		l.write("<stream:error>" + refuse + "</stream:error></stream:stream>")
 		return
 	}
-	l.write("<handshake/>")
+	l.write("<handshake/>" + f.greet)
 	f.links <- l
 	l.read(d)
 }

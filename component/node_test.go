@@ -164,6 +164,25 @@ func TestHandlerMayUseNode(t *testing.T) {
 	})
 }
 
+// What a server sends right behind the handshake does not come before OnAttach, nor before Dial is done with the node.
+func TestAttachComesFirst(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer()
+			f.greet = chat("bob@im.example/web", "alice@im.example/phone", "m1", "hi")
+			cfg := f.config()
+			var got []string
+			cfg.OnAttach = func(*Node) { got = append(got, "attached") }
+			cfg.Handler = Messages(func(m Message) { got = append(got, m.Body) }, nil)
+			f.attached(t, cfg)
+			synctest.Wait()
+			if s := strings.Join(got, " "); s != "attached hi" {
+				t.Fatalf("got %q", s)
+			}
+		})
+	}
+}
+
 func TestSendIQ(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer()

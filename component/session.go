@@ -180,33 +180,25 @@ func describe(e stanza.Error) string {
 }
 
 // restate tells a new link everything this node holds (a sync), then lets the others write and watches again what was
-// watched. On the first link there is nothing to restate.
-func (n *Node) restate(l *link, first bool) {
+// watched.
+func (n *Node) restate(l *link) {
 	ready := sync.OnceFunc(func() { close(l.ready) })
 	defer ready()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if !first {
-		domains := append(slices.Clone(n.cfg.Users), n.held.domains()...)
-		for _, domain := range slices.Compact(slices.Sorted(slices.Values(domains))) {
-			err := n.sync(ctx, l, domain)
-			if errors.Is(err, errLinkEnded) {
-				return
-			}
-			if err != nil {
-				n.cfg.Log.WithField("reason", err).Warn("restate the sessions of " + domain)
-			}
+	domains := append(slices.Clone(n.cfg.Users), n.held.domains()...)
+	for _, domain := range slices.Compact(slices.Sorted(slices.Values(domains))) {
+		err := n.sync(ctx, l, domain)
+		if errors.Is(err, errLinkEnded) {
+			return
+		}
+		if err != nil {
+			n.cfg.Log.WithField("reason", err).Warn("restate the sessions of " + domain)
 		}
 	}
-	n.inbox.push(inbound{call: func() {
-		if n.cfg.OnAttach != nil {
-			n.cfg.OnAttach(n)
-		}
-	}})
+	n.tellAttached()
 	ready()
-	if !first {
-		n.rewatch(ctx, l)
-	}
+	n.rewatch(ctx, l)
 }
 
 // sync states all sessions of one domain, in parts. An item that the server refuses is given up and the part sent
