@@ -203,7 +203,7 @@ func TestProtocolPageDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile("id `([^`]+)` and the secret `([^`]+)` give\\s`([0-9a-f]{40})`").FindStringSubmatch(string(page))
+	m := regexp.MustCompile("id `([^`]+)` and the secret `([^`]+)` give `([0-9a-f]{40})`").FindStringSubmatch(strings.Join(strings.Fields(string(page)), " "))
 	if m == nil || digest(m[1], m[2]) != m[3] {
 		t.Errorf("the example of the handshake is %q", m)
 	}
