@@ -48,6 +48,7 @@ const patience = 10 * time.Second
 type stage struct {
 	t      *testing.T
 	nodes  string
+	extra  string // of the file, behind nodes
 	sets   [][2]string
 	iqWait time.Duration
 
@@ -81,6 +82,10 @@ func (st *stage) set(pair string) {
 		return
 	case pair == "data=disk":
 		value = st.t.TempDir()
+	case strings.HasPrefix(key, "offline.domains."):
+		domain := strings.TrimSuffix(strings.TrimPrefix(key, "offline.domains."), ".policy")
+		st.extra += "\noffline: {domains: {" + domain + ": {policy: " + value + "}}}" // only a file can say it
+		return
 	case key == "listen.component_tls":
 		cert, private := certificate(st.t)
 		st.sets = append(st.sets, [2]string{"tls.cert", cert}, [2]string{"tls.key", private})
@@ -91,7 +96,7 @@ func (st *stage) set(pair string) {
 // running gives the server, started when it is first needed.
 func (st *stage) running() *server.Server {
 	if st.server == nil {
-		cfg, faults := config.Parse("play.yaml", []byte(scenery+st.nodes+"\n"), nil)
+		cfg, faults := config.Parse("play.yaml", []byte(scenery+st.nodes+st.extra+"\n"), nil)
 		if cfg == nil {
 			breakf("the configuration: %v", faults)
 		}
