@@ -26,7 +26,7 @@ const (
 	endBefore  = 5       // bytes of an end mark before its key
 	recordHead = 22      // the most before a record's key
 	maxKey     = 1 << 16 // Badger reads a longer one as the end
-	walBuffer  = 1 << 17 // holds any record: no value is half as long
+	walBuffer  = 1 << 17 // holds any record: a value is partMost and a head at most
 	groupMost  = 4 << 20 // bytes of a transaction in the file: Badger refuses those of 15 % of a memtable
 )
 
