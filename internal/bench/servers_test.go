@@ -50,6 +50,9 @@ func servePatchbay() (plain, overTLS string, stop func() error, err error) {
 		return "", "", nil, err
 	}
 	cfg.Timers.Drain = time.Second
+	if os.Getenv(storeEnv) != "" {
+		cfg.Offline.Policy = config.PolicyStore
+	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	s, err := server.New(cfg, server.Options{Version: "bench", Log: logrus.NewEntry(log), OnFail: func(error) { os.Exit(1) }})
