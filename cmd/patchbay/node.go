@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -89,8 +90,9 @@ type hand struct {
 	echo  bool
 	now   func() time.Time
 	reach time.Duration // how long the server may take to be found
-	node  *component.Node
 	from  jid.JID // of typed lines
+
+	is atomic.Pointer[component.Node] // set by OnAttach, before the first stanza is handled
 
 	mu    sync.Mutex        // whole lines only
 	out   io.Writer         // guarded by mu
@@ -105,11 +107,13 @@ func (h *hand) run(ctx context.Context, in io.Reader, o nodeOptions) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	if h.node, err = h.attach(ctx, cfg); err != nil {
+	node, err := h.attach(ctx, cfg)
+	if err != nil {
 		return err
 	}
+	h.is.Store(node)
 	defer h.leave()
-	if err := h.node.Announce(ctx, users...); err != nil {
+	if err := h.node().Announce(ctx, users...); err != nil {
 		return &exitError{exitFailed, fmt.Errorf("log the users in: %w", err)}
 	}
 	if len(users) > 0 {
@@ -117,6 +121,9 @@ func (h *hand) run(ctx context.Context, in io.Reader, o nodeOptions) error {
 	}
 	return h.follow(ctx, in)
 }
+
+// node is the node at hand.
+func (h *hand) node() *component.Node { return h.is.Load() }
 
 // config turns the command line into a node's configuration.
 func (h *hand) config(o nodeOptions) (component.Config, []jid.JID, error) {
@@ -144,7 +151,10 @@ func (h *hand) config(o nodeOptions) (component.Config, []jid.JID, error) {
 	}
 	cfg.Handler = xmpp.HandlerFunc(h.handle)
 	cfg.OnDetach = func(err error) { h.note("detached: %s; attaching again", safe(err.Error())) }
-	cfg.OnAttach = func(n *component.Node) { h.note("attached as %s to %s", n.Domain(), o.addr) }
+	cfg.OnAttach = func(n *component.Node) {
+		h.is.Store(n)
+		h.note("attached as %s to %s", n.Domain(), o.addr)
+	}
 	cfg.OnReplaced = func(j jid.JID, by string) { h.note("%s has logged in on %s", safe(j.String()), safe(by)) }
 	cfg.OnRefused = func(j jid.JID, err error) {
 		h.note("%s is not logged in any more: %s", safe(j.String()), safe(err.Error()))
@@ -270,7 +280,7 @@ func (h *hand) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
 	ping := xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Space: "urn:xmpp:ping", Local: "ping"}})
-	if _, err := h.node.SendIQ(ctx, stanza.IQ{Type: stanza.GetIQ, To: h.node.Domain()}, ping); err != nil {
+	if _, err := h.node().SendIQ(ctx, stanza.IQ{Type: stanza.GetIQ, To: h.node().Domain()}, ping); err != nil {
 		h.note("what became of the last lines is not known: %s", safe(err.Error()))
 	}
 }
@@ -280,13 +290,13 @@ func (h *hand) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	var gone []jid.JID
-	for _, s := range h.node.Announced() {
+	for _, s := range h.node().Announced() {
 		gone = append(gone, s.JID)
 	}
-	if err := h.node.Withdraw(ctx, gone...); err != nil {
+	if err := h.node().Withdraw(ctx, gone...); err != nil {
 		h.note("log the users out: %s", safe(err.Error()))
 	}
-	h.node.Close()
+	h.node().Close()
 	h.note("left")
 }
 
@@ -304,7 +314,7 @@ func (h *hand) typed(ctx context.Context, line string) bool {
 	case "/announce", "/withdraw":
 		err = h.log(ctx, verb, rest)
 	case "/raw":
-		err = h.node.Send(ctx, xml.NewDecoder(strings.NewReader(rest)))
+		err = h.node().Send(ctx, xml.NewDecoder(strings.NewReader(rest)))
 	default:
 		err = h.say(ctx, verb, rest)
 	}
@@ -320,9 +330,9 @@ func (h *hand) log(ctx context.Context, verb, user string) error {
 		return err
 	}
 	if verb == "/announce" {
-		err = h.node.Announce(ctx, j)
+		err = h.node().Announce(ctx, j)
 	} else {
-		err = h.node.Withdraw(ctx, j)
+		err = h.node().Withdraw(ctx, j)
 	}
 	if err == nil {
 		h.note("%s: done", verb[1:]+" "+safe(j.String()))
@@ -356,7 +366,7 @@ func (h *hand) say(ctx context.Context, first, rest string) error {
 // chat sends a message and remembers it for the case that it comes back.
 func (h *hand) chat(ctx context.Context, m component.Message) error {
 	h.remember(m)
-	if err := h.node.Send(ctx, m.TokenReader()); err != nil {
+	if err := h.node().Send(ctx, m.TokenReader()); err != nil {
 		return err
 	}
 	h.line(&h.err, "sent", m.From.String(), m.To.String(), quote(m.Body))

@@ -108,7 +108,7 @@ func (h *hand) answer(start xml.StartElement, s seen) error {
 
 // voice gives the session that answers for an address: for a bare one the first of its sessions here.
 func (h *hand) voice(to jid.JID) jid.JID {
-	for _, s := range h.node.Announced() {
+	for _, s := range h.node().Announced() {
 		if s.JID.Bare().Equal(to) {
 			return s.JID
 		}
