@@ -61,8 +61,10 @@ func ExampleDial() {
 		Users:    []string{"im.example"},
 		OnAttach: func(n *component.Node) { self = n },
 		Handler: component.Messages(func(m component.Message) {
-			if m.Cause != nil { // the router tells why, with the id that was sent
-				fmt.Println(m.ID, "not delivered:", m.Cause.Condition)
+			if m.Type == stanza.ErrorMessage { // the router tells why, with the id that was sent
+				for _, u := range m.Undelivered {
+					fmt.Println(m.ID, "did not reach", u.JID, "offline:", u.Offline)
+				}
 				return
 			}
 			if err := db.save(m); err != nil {

@@ -62,9 +62,10 @@ func Multicast(to ...jid.JID) xml.TokenReader {
 // addresses is what a message says of its recipients.
 type addresses struct {
 	List []struct {
-		Type      AddressType `xml:"type,attr"`
-		JID       string      `xml:"jid,attr"`
-		Delivered string      `xml:"delivered,attr"`
+		Type      AddressType                  `xml:"type,attr"`
+		JID       string                       `xml:"jid,attr"`
+		Delivered string                       `xml:"delivered,attr"`
+		Causes    []struct{ XMLName xml.Name } `xml:",any"` // in an error
 	} `xml:"http://jabber.org/protocol/address address"`
 }
 

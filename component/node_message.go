@@ -17,6 +17,10 @@ type Message struct {
 	Cause   *stanza.Error // of a message of type error: why it came back
 	Delayed time.Time     // when it was first sent on (XEP-0203), zero if it was not held up
 
+	// Undelivered are whom a message of type error tells of, at least one: a message to many is answered by one error
+	// for all whom it did not reach.
+	Undelivered []Undelivered
+
 	// Recipients are whom a message to many is for (XEP-0033). One that comes is addressed to the node, and these are
 	// the users that this node is to deliver it to (Config.Multicast); in all other messages there are none, and To
 	// says whom it is for. One that is sent is addressed to their user domain, and each is told only of itself, see
@@ -80,7 +84,7 @@ func ReadMessage(t xml.TokenReader, start *xml.StartElement) (Message, error) {
 		Bodies []struct {
 			Text string `xml:",chardata"`
 		} `xml:"body"`
-		Cause *stanza.Error `xml:"error"`
+		Cause *bounce `xml:"error"`
 		Delay *struct {
 			Stamp string `xml:"stamp,attr"`
 		} `xml:"urn:xmpp:delay delay"`
@@ -90,7 +94,12 @@ func ReadMessage(t xml.TokenReader, start *xml.StartElement) (Message, error) {
 	if err := xml.NewTokenDecoder(whole).Decode(&in); err != nil {
 		return Message{}, err
 	}
-	m := Message{Message: head, Cause: in.Cause, Recipients: in.Addresses.recipients(head.To)}
+	m := Message{Message: head}
+	if in.Cause != nil {
+		m.Cause, m.Undelivered = &in.Cause.cause, in.Addresses.failed(head.From, in.Cause)
+	} else {
+		m.Recipients = in.Addresses.recipients(head.To)
+	}
 	if len(in.Bodies) > 0 {
 		m.Body = in.Bodies[0].Text
 	}
