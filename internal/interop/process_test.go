@@ -38,14 +38,26 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var build = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(built, "patchbay")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "github.com/patchbay-im/patchbay/cmd/patchbay").CombinedOutput()
+var build = sync.OnceValues(func() (string, error) { return compile("patchbay", "cmd/patchbay") })
+
+// compile builds a program of this module and gives its path.
+func compile(name, pkg string) (string, error) {
+	path := filepath.Join(built, name)
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "github.com/patchbay-im/patchbay/"+pkg).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
+
+// missing ends a test that needs a program which is not there: it skips, or fails with PATCHBAY_INTEROP=1.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("PATCHBAY_INTEROP") == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
 
 // process is one program that a test has started. It does not outlive its test.
 type process struct {
@@ -74,7 +86,8 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
+		lines := bufio.NewScanner(out)
+		for lines.Buffer(nil, 1<<20); lines.Scan(); { // a line may hold a stanza
 			p.mu.Lock()
 			p.lines = append(p.lines, lines.Text())
 			p.mu.Unlock()
@@ -109,15 +122,26 @@ func (p *process) output() []string {
 // find waits for a line that matches, as long as there are lines now and then, and gives its last group.
 func (p *process) find(t *testing.T, like *regexp.Regexp) string {
 	t.Helper()
+	return p.findNth(t, like, 1)
+}
+
+// findNth is find for the n-th line that matches, counted from 1.
+func (p *process) findNth(t *testing.T, like *regexp.Regexp, n int) string {
+	t.Helper()
 	late := time.After(patience)
 	for over := false; ; {
+		found := 0
 		for _, line := range p.output() {
-			if m := like.FindStringSubmatch(line); m != nil {
+			m := like.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			if found++; found == n {
 				return m[len(m)-1]
 			}
 		}
 		if over {
-			t.Fatalf("the program ended without a line like %s:\n%s", like, strings.Join(p.output(), "\n"))
+			t.Fatalf("the program ended without line %d like %s:\n%s", n, like, strings.Join(p.output(), "\n"))
 		}
 		select {
 		case <-p.news:
