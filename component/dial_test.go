@@ -148,6 +148,35 @@ func TestDialTriesEachAddress(t *testing.T) {
 	})
 }
 
+// A node whose server goes away for good attaches to the next, with its sessions and watches.
+func TestReconnectElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub1, hub2 := newFakeServer(), newFakeServer()
+		hub1.away = make(chan struct{})
+		close(hub1.away)
+		cfg := hub1.config()
+		cfg.told()
+		cfg.Addrs = []string{"hub1:5347", "hub2:5347"}
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return map[string]*fakeServer{"hub1:5347": hub1, "hub2:5347": hub2}[addr].dial(ctx, network, addr)
+		}
+		n, l := hub1.attached(t, cfg)
+		go func() { l.accept(l.next(t), ""); l.accept(l.next(t), "") }()
+		if err := errors.Join(n.Announce(t.Context(), alice), n.Watch(t.Context(), bob.Bare())); err != nil {
+			t.Fatal(err)
+		}
+		hub1.away = make(chan struct{})
+		l.conn.Close()
+		l = <-hub2.links
+		s := l.next(t)
+		if got := stated(t, s); got != "im.example all +alice@im.example/phone" {
+			t.Errorf("got %q", got)
+		}
+		l.accept(s, "")
+		contains(t, l.next(t).inner, "<watch ", `jid="bob@im.example"`)
+	})
+}
+
 // A server that takes the connection and says nothing does not hold Dial for ever.
 func TestDialGivesUpMuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

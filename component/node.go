@@ -70,7 +70,8 @@ func (n *Node) Done() <-chan struct{} { return n.done }
 // Send writes one stanza, read from r, e.g. stanza.Message{...}.Wrap(component.Body("hello")). It returns when the
 // bytes are with the operating system; what becomes of a message is told by the error that bounces, if it bounces.
 // A missing from is filled with the node's domain, a missing id with a random one. While the node is detached, or
-// still restating its sessions, Send waits; ctx ends the waiting. Save a message before you send it.
+// still restating its sessions, Send waits; ctx ends the waiting. If ctx ends while the bytes of a stanza leave, the link
+// is given up, for half a stanza cannot be taken back, and a new one made. Save a message before you send it.
 func (n *Node) Send(ctx context.Context, r xml.TokenReader) error {
 	raw, err := encodeStanza(r, n.domain.String(), n.cfg.MaxStanza)
 	if err != nil {

@@ -27,7 +27,7 @@ func TestUndelivered(t *testing.T) {
 			"resource-constraint", "[{bob@im.example resource-constraint false}]"},
 		{"the mark in the wrong place", "bob@im.example", failed(full) + "<offline xmlns='urn:patchbay:offline:1'/>", "resource-constraint", "[{bob@im.example resource-constraint false}]"},
 		{"an error without a condition", "bob@im.example", "<error/>", "", "[{bob@im.example  false}]"},
-		{"an error with other things", "bob@im.example", failed("x<y xmlns='urn:y'><error/></y>"+full), "resource-constraint", "[{bob@im.example resource-constraint false}]"},
+		{"an error with other things", "bob@im.example", failed("x<y xmlns='urn:y'><error/></y>" + full), "resource-constraint", "[{bob@im.example resource-constraint false}]"},
 		{"no error", "bob@im.example/web", list + line("a@im.example", "") + "</addresses>", "", "[]"},
 	}
 	for _, tt := range tests {
