@@ -16,7 +16,6 @@ func (s *Source) ask() {
 		return
 	}
 	s.asked = "pb-" + rand.Text()
-	s.node.multicast.Store(false) // another program may be behind the link now
 	s.r.Ping(s.node, []byte("<iq type='get' id='"+s.asked+"' from='"+s.r.cfg.Server+"' to='"+s.node.Domain+
 		"'><query xmlns='"+nsDiscoInfo+"'/></iq>"))
 }

@@ -45,6 +45,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 	n := s.node
 	s.out = out
 	n.opened()
+	n.multicast.Store(false) // another program may be behind the link now
 	n.queue.attach(out)
 	known := s.r.sessions.Count(n.ID()) > 0
 	n.mu.Lock()

@@ -218,6 +218,8 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 		origin := r.table.node(s.rec.origin)
 		src, it, ok := again.read(s.raw, origin)
 		switch {
+		case !ok && s.rec.class == classStored:
+			r.mail.lose(s.rec.at)
 		case s.rec.class == classStored:
 			r.mail.queue(again, it, []Target{{Node: to}}, s.rec)
 		case !ok:
