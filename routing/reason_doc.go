@@ -62,7 +62,7 @@ var reasonDocs = [reasons]reasonDoc{
 		"Treat the message that you saved as an offline message."},
 	ForwardGone: {"The user has no session, `offline.policy` is forward, and the node named by `offline.forward_to` is not attached, for longer than its grace.",
 		"Send again; see why that node is down."},
-	BadAddresses: {"The `<addresses/>` of a message to a user domain break XEP-0033, there are none, or two lists of them. Nobody got the message.", "Mend the code that builds the list."},
+	BadAddresses:  {"The `<addresses/>` of a message to a user domain break XEP-0033, there are none, or two lists of them. Nobody got the message.", "Mend the code that builds the list."},
 	ManyAddresses: {"There are more than `limits.addresses` addresses. Nobody got the message.", "Send several messages, each with a part of the addresses."},
 	NoURI:         {"An address has a `uri`, and the router delivers to jids only. The others got the message.", "Use the `jid` attribute."},
 	ManyInstances: {"A node whose domain several links share announces a user: nobody could say on which of them the user is.", "Announce from a node with `instances: 1`."},
