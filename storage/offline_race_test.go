@@ -1,0 +1,176 @@
+package storage
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestOfflineRace: senders, replays, impatient deleters and lookers-on share a few users. What each sender put is
+// read in order, once, and nothing is counted twice.
+func TestOfflineRace(t *testing.T) {
+	f := opened(t, OfflineOptions{Dir: t.TempDir()})
+	const users, each = 5, 600
+	var senders, others sync.WaitGroup
+	var stop atomic.Bool
+	for g := range 3 {
+		senders.Go(func() { sendAll(t, f, g, users, each) })
+	}
+	for u := range users {
+		user := fmt.Sprintf("user%d@im.example", u)
+		others.Go(func() { replay(t, f, user, 3*each, &stop) })
+		others.Go(func() {
+			for !stop.Load() {
+				if err := meddle(f, user); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	senders.Wait()
+	for range 3 {
+		if err := f.ConsistencyCheck(); err != nil {
+			t.Error(err)
+		}
+	}
+	others.Wait()
+	if st := f.Stats(); st.Users+st.Messages != 0 || st.Bytes != 0 {
+		t.Errorf("left: %+v", st)
+	}
+}
+
+// sendAll sends messages that name their sender and their place in its order.
+func sendAll(t *testing.T, f *Offline, g, users, each int) {
+	rnd := rand.New(rand.NewPCG(uint64(g), 3))
+	for i := range each {
+		for u := range users {
+			raw := fmt.Appendf(nil, "%d %d ", g, i)
+			if rnd.IntN(200) == 0 {
+				raw = append(raw, bytes.Repeat([]byte{'x'}, 2*partMost)...)
+			}
+			if _, err := f.Put(fmt.Appendf(nil, "user%d@im.example", u), NodeID(g), raw, Keep{}); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}
+}
+
+// replay reads and deletes messages of a user until there were so many.
+func replay(t *testing.T, f *Offline, user string, total int, stop *atomic.Bool) {
+	defer stop.Store(true)
+	next := map[NodeID]int{}
+	rnd := rand.New(rand.NewPCG(uint64(len(user)), 4))
+	for seen, last := 0, uint64(0); seen < total; {
+		got, err := f.Read([]byte(user), 0, 1+rnd.IntN(40))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var numbers []uint64
+		for _, m := range got {
+			var g, i int
+			if _, err := fmt.Sscanf(string(m.Raw[:min(20, len(m.Raw))]), "%d %d", &g, &i); err != nil || NodeID(g) != m.Origin ||
+				i != next[m.Origin] || m.Number <= last {
+				t.Errorf("%s: message %d is %.20q of node %d, want %d; error %v", user, m.Number, m.Raw, m.Origin, next[m.Origin], err)
+				return
+			}
+			next[m.Origin]++
+			last = m.Number
+			numbers = append(numbers, m.Number)
+		}
+		seen += len(got)
+		if rnd.IntN(2) == 0 { // in two calls at once, some of them twice
+			half := slices.Clone(numbers[:len(numbers)/2])
+			var both sync.WaitGroup
+			both.Go(func() { f.Delete([]byte(user), half) })
+			f.Delete([]byte(user), numbers)
+			both.Wait()
+		} else {
+			f.Delete([]byte(user), numbers)
+		}
+	}
+}
+
+// meddle does what must change nothing.
+func meddle(f *Offline, user string) error {
+	bare := []byte(user)
+	f.Has(bare)
+	f.Delete(bare, []uint64{1, 2, uint64(time.Now().Add(time.Hour).UnixMicro())})
+	for _, who := range f.Aged(func([]byte) time.Time { return time.Now() }, 2) {
+		if len(who) == 0 {
+			return fmt.Errorf("an aged user without a name")
+		}
+	}
+	if st := f.Stats(); st.Messages < 0 || st.Bytes < 0 || st.Users < 0 {
+		return fmt.Errorf("counts %+v", st)
+	}
+	got, err := f.Read(bare, 0, 100)
+	if !slices.IsSortedFunc(got, func(a, b Stored) int { return int(a.Number) - int(b.Number) }) {
+		return fmt.Errorf("%s: not in order", user)
+	}
+	return err
+}
+
+// TestOfflineDeletedTwice: of calls that delete one message at the same time, one counts; whether memory knows the message
+// or only the disk.
+func TestOfflineDeletedTwice(t *testing.T) {
+	f := opened(t, OfflineOptions{Dir: t.TempDir()})
+	for round := range 200 {
+		n := keep(t, f, "alice", []byte("gone"))
+		keep(t, f, "alice", []byte("stays"))
+		if round%2 == 0 {
+			if err := f.commits.flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() { f.Delete([]byte("alice"), []uint64{n, n}) })
+		}
+		all.Wait()
+		if st := f.Stats(); st.Messages != round+1 || st.Bytes != int64(round+1)*5 {
+			t.Fatalf("round %d: %+v", round, st)
+		}
+	}
+}
+
+// TestOfflineCloseRace: senders that Close meets are let in, and on disk, or told.
+func TestOfflineCloseRace(t *testing.T) {
+	dir := t.TempDir()
+	f := opened(t, OfflineOptions{Dir: dir})
+	var taken atomic.Int64
+	var all sync.WaitGroup
+	for g := range 4 {
+		all.Go(func() {
+			for {
+				_, err := f.Put(fmt.Appendf(nil, "user%d", g), 1, []byte("x"), Keep{})
+				if err != nil {
+					if err != ErrClosed {
+						t.Error(err)
+					}
+					return
+				}
+				taken.Add(1)
+				_, _ = f.Read(fmt.Appendf(nil, "user%d", g), 0, 2)
+			}
+		})
+	}
+	for taken.Load() < 500 {
+		_ = f.ConsistencyCheck()
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	all.Wait()
+	f = opened(t, OfflineOptions{Dir: dir})
+	if got := f.Stats().Loaded; int64(got) != taken.Load() {
+		t.Errorf("%d messages of %d", got, taken.Load())
+	}
+}
