@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case os.Getenv(childJob) == "fill":
 		childFill(dir)
+	case os.Getenv(childJob) == "mail":
+		childMail(dir)
+	case os.Getenv(childJob) == "fill with mail":
+		childFillMail(dir)
 	default:
 		childAnnounce(dir)
 	}

@@ -34,53 +34,34 @@ func (f *Offline) Delete(bare []byte, numbers []uint64) {
 }
 
 // delete gives how many deletions it queued.
-func (f *Offline) delete(bare []byte, numbers []uint64) (int, error) {
-	s := f.shard(bare)
+func (f *Offline) delete(bare []byte, numbers []uint64) (queued int, err error) {
+	var on lookup
 	for {
-		ask, dropped := s.unknown(bare, numbers)
-		sizes, err := f.sizes(bare, ask)
-		if err != nil {
+		queued, ask := f.drop(bare, numbers, &on)
+		if len(ask) == 0 {
+			return queued, nil
+		}
+		if err := f.lookUp(bare, ask, &on); err != nil {
 			return 0, err
 		}
-		if n, ok := f.drop(bare, numbers, lookup{sizes, dropped}); ok {
-			return n, nil
-		}
 	}
 }
 
-// unknown gives the numbers of which only the disk knows whether they are stored, and the state for which that holds.
-func (s *mailboxes) unknown(bare []byte, numbers []uint64) (ask []uint64, dropped uint64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	b := s.users[string(bare)]
-	if b == nil || b.count == 0 {
-		return nil, s.dropped
-	}
-	for _, n := range numbers {
-		if n < b.oldest || n > b.last || b.work != nil && b.work.knows(n) {
-			continue
-		}
-		ask = append(ask, n)
-	}
-	return ask, s.dropped
+// lookup is what the disk has of some messages.
+type lookup struct {
+	sizes   map[uint64]int // bytes of the stanza; absent for those that are not there
+	dropped uint64         // deletions that had reached the disk before: after another the sizes may be wrong
 }
 
-func (w *work) knows(number uint64) bool {
-	_, put := slices.BinarySearchFunc(w.puts, number, byNumber)
-	_, gone := w.gone[number]
-	return put || gone
-}
+const absent = -1
 
-// sizes looks messages up on disk.
-func (f *Offline) sizes(bare []byte, numbers []uint64) (map[uint64]int, error) {
-	if len(numbers) == 0 {
-		return nil, nil
-	}
-	sizes := make(map[uint64]int, len(numbers))
-	err := f.db.View(func(txn *badger.Txn) error {
+// lookUp asks the disk for messages.
+func (f *Offline) lookUp(bare []byte, numbers []uint64, on *lookup) error {
+	return f.db.View(func(txn *badger.Txn) error {
 		var key []byte
 		for _, n := range numbers {
 			key = appendMessageKey(key[:0], bare, n, 0)
+			on.sizes[n] = absent
 			item, err := txn.Get(key)
 			if errors.Is(err, badger.ErrKeyNotFound) {
 				continue
@@ -89,7 +70,7 @@ func (f *Offline) sizes(bare []byte, numbers []uint64) (map[uint64]int, error) {
 				return err
 			}
 			err = item.Value(func(b []byte) (err error) {
-				_, sizes[n], _, err = parseMessage(b)
+				_, on.sizes[n], _, err = parseMessage(b)
 				return err
 			})
 			if err != nil {
@@ -98,43 +79,30 @@ func (f *Offline) sizes(bare []byte, numbers []uint64) (map[uint64]int, error) {
 		}
 		return nil
 	})
-	return sizes, err
 }
 
-// lookup is what the disk had, when as many deletions of the shard had reached it.
-type lookup struct {
-	sizes   map[uint64]int
-	dropped uint64
-}
-
-// drop takes messages out of memory and queues their deletion. It refuses if the disk may have changed since it was looked at:
-// a number that another call deleted meanwhile would count twice.
-func (f *Offline) drop(bare []byte, numbers []uint64, on lookup) (queued int, ok bool) {
+// drop takes messages out of memory and queues their deletion; or it does nothing and gives those that are not in memory, and
+// are not looked up, or were before another call may have deleted them.
+func (f *Offline) drop(bare []byte, numbers []uint64, on *lookup) (queued int, ask []uint64) {
 	s := f.shard(bare)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(on.sizes) > 0 && s.dropped != on.dropped {
-		return 0, false
-	}
 	b := s.users[string(bare)]
 	if b == nil {
-		return 0, true
+		return 0, nil
+	}
+	if on.sizes == nil || on.dropped != s.dropped {
+		on.sizes, on.dropped = map[uint64]int{}, s.dropped
+	}
+	if ask = b.unknown(numbers, on); len(ask) > 0 {
+		return 0, ask
 	}
 	for _, n := range numbers {
-		if b.count == 0 {
-			break
-		}
-		size, queue, is := b.take(n, on.sizes)
+		size, queue, is := b.take(n, on)
 		if !is {
 			continue
 		}
-		b.count--
-		b.bytes -= int64(size)
-		f.messages.Add(-1)
-		f.bytes.Add(-int64(size))
-		if n == b.oldest {
-			b.oldest++
-		}
+		f.uncount(b, n, size)
 		if queue {
 			queued++
 			w := s.begin(bare, b)
@@ -144,15 +112,45 @@ func (f *Offline) drop(bare []byte, numbers []uint64, on lookup) (queued int, ok
 			w.gone[n] = struct{}{}
 			s.queue(&change{w: w, number: n, size: size})
 		}
-		if b.count == 0 {
-			f.users.Add(-1)
-		}
 	}
-	return queued, true
+	return queued, nil
 }
 
-// take finds a message that is to be deleted; queue tells whether the disk has it, or soon will.
-func (b *mailbox) take(number uint64, sizes map[uint64]int) (size int, queue, is bool) {
+// uncount takes a message out of the counts. The shard is locked.
+func (f *Offline) uncount(b *mailbox, number uint64, size int) {
+	b.count--
+	b.bytes -= int64(size)
+	f.messages.Add(-1)
+	f.bytes.Add(-int64(size))
+	if number == b.oldest {
+		b.oldest++
+	}
+	if b.count == 0 {
+		f.users.Add(-1)
+	}
+}
+
+// unknown gives the numbers of which only the disk knows whether they are stored. The shard is locked.
+func (b *mailbox) unknown(numbers []uint64, on *lookup) (ask []uint64) {
+	for _, n := range numbers {
+		if b.count == 0 || n < b.oldest || n > b.last || b.work != nil && b.work.knows(n) {
+			continue
+		}
+		if _, asked := on.sizes[n]; !asked {
+			ask = append(ask, n)
+		}
+	}
+	return ask
+}
+
+func (w *work) knows(number uint64) bool {
+	_, put := slices.BinarySearchFunc(w.puts, number, byNumber)
+	_, gone := w.gone[number]
+	return put || gone
+}
+
+// take finds a message that is to be deleted; queue tells whether the disk has it, or soon will. The shard is locked.
+func (b *mailbox) take(number uint64, on *lookup) (size int, queue, is bool) {
 	if w := b.work; w != nil {
 		if _, gone := w.gone[number]; gone {
 			return 0, false, false
@@ -164,6 +162,7 @@ func (b *mailbox) take(number uint64, sizes map[uint64]int) (size int, queue, is
 			return c.size, c.taken, true
 		}
 	}
-	size, is = sizes[number]
+	size, is = on.sizes[number]
+	is = is && size != absent
 	return size, is, is
 }
