@@ -1,8 +1,8 @@
 // Package interop holds no code: it is the tests of patchbay as a process, seen from outside.
 //
-//	node (Go SDK, slixmpp, by hand) ◄──► tap, records bytes ◄──► patchbay serve ◄──► tap ◄──► node
-//	                                                              │ SIGTERM, SIGKILL, full disk
-//	                                                              └ data directory, opened between two lives
+//	node (an example, Go SDK, slixmpp, @xmpp/component, by hand) ◄──► tap, records bytes ◄──► patchbay serve ◄──► tap ◄──► node
+//	                                                                                           │ SIGTERM, SIGKILL, full disk
+//	                                                                                           └ data directory, opened between two lives
 //
 // What is judged is what a person or a node would see: the bytes on the wire, the lines on stderr, the exit code, and
 // the session table after a kill. The server is built as it is shipped, without the race detector.

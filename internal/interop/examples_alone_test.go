@@ -90,6 +90,8 @@ func each(t *testing.T, test func(t *testing.T, e example, s *server, w *witness
 func TestExampleAlone(t *testing.T) {
 	each(t, func(t *testing.T, e example, s *server, w *witness, dir string) {
 		hello := "hello from " + e.speaks
+		direct := s.addr
+		s.addr = newTap(t, direct, 1).addr()
 		p := e.run(t, s, dir, "peer@im.example")
 		w.hears(t, e, hello)
 		for range 2 {
@@ -100,14 +102,16 @@ func TestExampleAlone(t *testing.T) {
 		w.tell(t, e, "id='e1' type='error'><body>no cause</body>")
 		w.tell(t, e, "id='e2' type='error'><body>empty cause</body><error/>")
 		w.tell(t, e, "id='c1' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/>")
-		w.tell(t, e, "id='last' type='chat'><body>1 &lt; 2 &amp;amp; 😀 &quot;&apos;&#13;end</body>")
-		last := answer + "1 < 2 &amp; 😀 \"'" + e.cr + "end"
+		emoji := strings.Repeat("😀", 5000) // some of them in two reads from the socket
+		w.tell(t, e, "id='last' type='chat'><body>1 &lt; 2 &amp;amp; "+emoji+" &quot;&apos;&#13;end</body>")
+		last := answer + "1 < 2 &amp; " + emoji + " \"'" + e.cr + "end"
 		w.hears(t, e, last)
 		told(t, w, e, hello, answer+"once", answer+"no id", answer+"no id", last)
 		w.ping(t, e)
 
 		p.kill()
 		e.tear(t, dir)
+		s.addr = direct
 		p = e.run(t, s, dir, "peer@im.example")
 		eventually(t, "another greeting", func() bool { return len(w.bodies(t, e)) == 6 })
 		w.tell(t, e, "id='once' type='chat'><body>once</body>")

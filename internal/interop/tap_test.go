@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -16,17 +17,18 @@ type tap struct {
 	// set once
 	ln       net.Listener
 	target   string
+	piece    int      // most bytes that are written to the node at once; 0: as they come
 	up, down *os.File // to the server, and from it
 	wg       sync.WaitGroup
 }
 
-func newTap(t *testing.T, target string) *tap {
+func newTap(t *testing.T, target string, piece int) *tap {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &tap{ln: ln, target: target}
+	p := &tap{ln: ln, target: target, piece: piece}
 	dir := t.TempDir()
 	for name, f := range map[string]**os.File{"up": &p.up, "down": &p.down} {
 		if *f, err = os.Create(filepath.Join(dir, name)); err != nil {
@@ -61,18 +63,40 @@ func (p *tap) accept(ctx context.Context) {
 	defer context.AfterFunc(ctx, end)() // a test that has failed may leave the server stuck
 	var both sync.WaitGroup
 	both.Go(func() { pass(server, node, p.up) })
-	both.Go(func() { pass(node, server, p.down) })
+	both.Go(func() { pass(pieces{node.(*net.TCPConn), p.piece}, server, p.down) })
 	both.Wait()
 }
 
 // pass copies one direction to its end, and hands the end on.
-func pass(to, from net.Conn, record io.Writer) {
+func pass(to io.Writer, from net.Conn, record io.Writer) {
 	_, _ = io.Copy(to, io.TeeReader(from, record))
-	if half, ok := to.(*net.TCPConn); ok {
+	if half, ok := to.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 	_, _ = io.Copy(io.Discard, from)
 }
+
+// pieces writes little by little.
+type pieces struct {
+	*net.TCPConn
+	most int // bytes at once; 0: as they come
+}
+
+func (p pieces) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		end := len(b)
+		if p.most > 0 {
+			end = min(n+p.most, end)
+		}
+		var wrote int
+		wrote, err = p.TCPConn.Write(b[n:end])
+		n += wrote
+	}
+	return n, err
+}
+
+// ReadFrom keeps io.Copy from going past Write.
+func (p pieces) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{p}, r) }
 
 // record gives what a direction has carried, once the connection has ended.
 func (p *tap) record(t *testing.T) (up, down wire) {
@@ -103,7 +127,18 @@ func (w wire) stanzas() (n int) {
 }
 
 // seen is one message as it was on the wire.
-type seen struct{ id, from, to, body string }
+type seen struct {
+	id, from, to, body string
+	at                 int // where its body begins, in bytes from the beginning of the stream
+}
+
+// unplaced is a message without its place, to be compared.
+func (m seen) unplaced() seen {
+	m.at = 0
+	return m
+}
+
+func (m seen) String() string { return fmt.Sprintf("%s from %s to %s: %q", m.id, m.from, m.to, m.body) }
 
 // messages gives the messages in their order.
 func (w wire) messages(t *testing.T) (all []seen) {
@@ -120,11 +155,12 @@ func (w wire) messages(t *testing.T) (all []seen) {
 			t.Fatalf("a message is cut: %.200q", whole)
 		}
 		_, content, _ = bytes.Cut(content, []byte("<body>"))
+		at := len(w) - len(next) - len("</message>") - len(content)
 		body, _, ok := bytes.Cut(content, []byte("</body>"))
 		if !ok {
 			t.Fatalf("a message has no body: %q", whole)
 		}
-		all = append(all, seen{attr(tag, "id"), attr(tag, "from"), attr(tag, "to"), string(body)})
+		all = append(all, seen{attr(tag, "id"), attr(tag, "from"), attr(tag, "to"), string(body), at})
 		rest = next
 	}
 }
