@@ -12,11 +12,12 @@ type Batch struct {
 	bind *binding // nil: the incarnation was not current at Begin
 	log  changes
 	ends []ended // of the shard that prune is at
+	late bool    // done waits for the load: it finds the rest of what WithdrawBelow ended
 }
 
 // Begin starts a batch of a node's incarnation. Announces touch their sessions with the mark.
 func (s *Sessions) Begin(node NodeID, inc uint64, mark Mark) *Batch {
-	return &Batch{s: s, node: node, inc: inc, mark: mark, bind: s.nodes.use(node, inc, false)}
+	return &Batch{s: s, node: node, inc: inc, mark: mark, bind: s.nodes.use(node, inc)}
 }
 
 // stale tells whether a newer incarnation has taken over: what an old link says changes nothing.
@@ -35,6 +36,7 @@ func (b *Batch) Announce(bare, res []byte, prio int8, p Policy) (c Change, prev 
 	}
 	k := key{b.s.index.hash(bare), bare, res}
 	now := b.s.seconds()
+	b.s.fetch(k.h, bare)
 	w := b.s.index.lock(k.shard())
 	c, old, err := b.announce(w, k, announcement{prio, p, now})
 	w.unlock()
@@ -49,7 +51,7 @@ func (b *Batch) Announce(bare, res []byte, prio int8, p Policy) (c Change, prev 
 	case c == Taken:
 		b.end(k, old, Replaced)
 	case c == Created && old.node != 0: // its holder is gone and the sweep has yet to come
-		b.end(k, old, NodeLeft)
+		b.end(k, old, old.left)
 		old.node = 0
 	}
 	b.s.changed(bare)
@@ -71,6 +73,7 @@ type announcement struct {
 type holder struct {
 	node  NodeID
 	since uint32
+	left  Why // how it ended, if it is dead
 }
 
 // announce decides and does, in the locked shard.
@@ -90,7 +93,7 @@ func (b *Batch) announce(w writer, k key, a announcement) (Change, holder, error
 	}
 	r := w.table().record(p.addr)
 	old := w.binding(r)
-	was := holder{old.node, r.since()}
+	was := holder{old.node, r.since(), old.left()}
 	c := b.judge(r, old, a)
 	switch c {
 	case Held:
@@ -130,6 +133,7 @@ func (b *Batch) Withdraw(bare, res []byte) bool {
 		return false
 	}
 	k := key{b.s.index.hash(bare), bare, res}
+	b.s.fetch(k.h, bare)
 	w := b.s.index.lock(k.shard())
 	was, ok := b.withdraw(w, k)
 	w.unlock()
@@ -151,17 +155,22 @@ func (b *Batch) withdraw(w writer, k key) (holder, bool) {
 	if old := w.binding(r); old.node != b.node || old.dead.Load() {
 		return holder{}, false
 	}
-	was := holder{b.node, r.since()}
+	was := holder{node: b.node, since: r.since()}
 	w.remove(p)
 	w.tidy()
 	return was, true
 }
 
 // WithdrawBelow ends all sessions of the node that no announce has touched with the mark or a later
-// one, and gives their number.
+// one, and gives their number. While Loading, those not in memory yet have ended too, as Unconfirmed, but are
+// not in the number; they leave the disk after the load, and Commit's done waits for that.
 func (b *Batch) WithdrawBelow(mark Mark, why Why) int {
 	if b.stale() {
 		return 0
+	}
+	if mark > 0 && b.s.Loading() {
+		b.late = true
+		b.s.nodes.get(b.node).cut.Store(true) // before the shards: who comes into one after it was pruned sees it
 	}
 	n := 0
 	for i := range shardCount {
@@ -192,7 +201,7 @@ func (b *Batch) prune(p prune, drop func(*binding, Mark) bool) int {
 		if drop(w.binding(r), r.mark()) {
 			k := key{b.s.index.hash(r.bare(hd)), r.bare(hd), r.res(hd)}
 			b.log.add(k)
-			b.ends = append(b.ends, ended{holder: holder{b.node, r.since()}, why: p.why})
+			b.ends = append(b.ends, ended{holder: holder{node: b.node, since: r.since()}, why: w.binding(r).why(p.why)})
 			w.remove(w.locate(k))
 			n++
 		}
@@ -234,5 +243,10 @@ func (b *Batch) Commit(done func(error)) {
 		b.bind.users.Add(-1)
 		b.bind = nil
 	}
-	b.s.commits.send(request{changes: b.log, done: done})
+	if !b.late || done == nil {
+		b.s.commits.send(request{changes: b.log, done: done})
+		return
+	}
+	b.s.commits.send(request{changes: b.log})
+	b.s.load.after(done)
 }

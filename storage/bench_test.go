@@ -185,7 +185,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric(s.Loaded().Took.Seconds(), "s/load")
-		if s.Total() != million {
+		if total(s) != million {
 			b.Fatal(s.Total())
 		}
 		b.StopTimer()

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,9 +13,12 @@ import (
 const checkRounds = 5
 
 // ConsistencyCheck compares the index and the disk, both ways and field by field, and the index with
-// itself: slots, arena, lists, counts. It waits for the sweep and the committer first. Links may go on,
-// but a batch that is not yet committed counts as a difference.
+// itself: slots, arena, lists, counts. It waits for the load, the sweep and the committer first. Links may
+// go on, but a batch that is not yet committed counts as a difference.
 func (s *Sessions) ConsistencyCheck() error {
+	if err := s.WaitLoaded(context.Background()); err != nil {
+		return fmt.Errorf("check sessions: %w", err)
+	}
 	s.sweeper.wait()
 	if err := s.commits.flush(); err != nil {
 		return fmt.Errorf("check sessions: %w", err)
@@ -209,18 +213,14 @@ func (c *checker) nodes() error {
 	}
 	return c.s.db.View(func(txn *badger.Txn) error {
 		for _, r := range c.s.Nodes() {
-			it, err := txn.Get([]byte(nodePrefix + r.Domain))
+			v, err := value(txn, nodePrefix+r.Domain)
 			if err != nil {
 				return fmt.Errorf("node %s: %w", r.Domain, err)
 			}
-			err = it.Value(func(v []byte) error {
-				if d, err := parseNode(r.Domain, v); err != nil || d != r {
-					return fmt.Errorf("node %s: the disk has %+v, memory %+v", r.Domain, d, r)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
+			if forgot := c.s.nodes.forgotten(r.ID); forgot && v == nil {
+				continue
+			} else if d, err := parseNode(r.Domain, v); forgot || err != nil || d != r {
+				return fmt.Errorf("node %s: the disk has %+v, memory %+v, forgotten %t", r.Domain, d, r, forgot)
 			}
 		}
 		return nil

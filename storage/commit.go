@@ -121,6 +121,18 @@ func (c *committer) nudge() error {
 	return c.failure()
 }
 
+// fail makes a failure final, tells it if it is the first, and gives the first.
+func (c *committer) fail(err error) error {
+	err = explain(c.s.opt.Dir, sessionsLoss, err)
+	if c.failed.CompareAndSwap(nil, &err) {
+		c.s.log.quiet.Store(true) // it may repeat one cause each second
+		if c.s.opt.OnFail != nil {
+			c.s.opt.OnFail(err)
+		}
+	}
+	return c.failure()
+}
+
 func (c *committer) failure() error {
 	if e := c.failed.Load(); e != nil {
 		return *e
@@ -173,12 +185,7 @@ func (c *committer) commit() {
 	if err == nil {
 		// Taken after the sessions: no session goes to disk before the record it names.
 		if err = c.s.write(&c.group, c.s.nodes.takeDirty()); err != nil {
-			err = explain(c.s.opt.Dir, sessionsLoss, err)
-			c.failed.Store(&err)
-			c.s.log.quiet.Store(true) // it may repeat one cause each second
-			if c.s.opt.OnFail != nil {
-				c.s.opt.OnFail(err)
-			}
+			err = c.fail(err)
 		}
 	}
 	for _, done := range c.group.done {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(childJob) == "fill with mail":
 		childFillMail(dir)
 	default:
-		childAnnounce(dir)
+		childAnnounce(dir, os.Getenv(childJob) == "announce loading")
 	}
 }
 
@@ -62,9 +63,19 @@ func child(t *testing.T, dir, job string) (*exec.Cmd, *bufio.Scanner) {
 }
 
 // childAnnounce announces without end from four links, each taking what the others have, and writes a
-// line for each acknowledged session: user and the number of its announce.
-func childAnnounce(dir string) {
-	s, err := OpenSessions(Options{Dir: dir, Server: "hub1"})
+// line for each acknowledged session: user and the number of its announce. If it is to be loading, it
+// never has all sessions in memory.
+func childAnnounce(dir string, loading bool) {
+	k := defaultKnobs()
+	if loading {
+		var n atomic.Int32
+		k.pace = func(stop <-chan struct{}) {
+			if n.Add(1) > 100 {
+				<-stop
+			}
+		}
+	}
+	s, err := openSessions(Options{Dir: dir, Server: "hub1"}, k)
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -95,12 +106,19 @@ func childAnnounce(dir string) {
 	select {}
 }
 
-// TestKill: what was acknowledged before a SIGKILL is there after it.
+// TestKill: what was acknowledged before a SIGKILL is there after it; also if it came while those of before were
+// being read.
 func TestKill(t *testing.T) {
+	for _, job := range []string{"announce", "announce loading"} {
+		t.Run(job, func(t *testing.T) { testKill(t, job) })
+	}
+}
+
+func testKill(t *testing.T, job string) {
 	dir := filepath.Join(t.TempDir(), "sessions")
 	acked := map[string]string{}
 	for round := range 3 {
-		cmd, lines := child(t, dir, "announce")
+		cmd, lines := child(t, dir, job)
 		for n := 0; lines.Scan(); n++ {
 			user, node, _ := strings.Cut(lines.Text(), " ")
 			acked[user] = node
@@ -286,7 +304,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Total() < batches*1000 {
+	if total(s) < batches*1000 {
 		t.Errorf("%d sessions after %d batches of 1000 were acknowledged", s.Total(), batches)
 	}
 	_ = s.Close() // may be refused for lack of space: nothing was to be written

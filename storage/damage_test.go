@@ -108,8 +108,8 @@ func opens(t testing.TB, dir string, sessions int) {
 		t.Error(err)
 		return
 	}
-	if s.Total() != sessions {
-		t.Errorf("%d sessions, want %d", s.Total(), sessions)
+	if got := total(s); got != sessions {
+		t.Errorf("%d sessions, want %d", got, sessions)
 	}
 	finish(t, s)
 }
@@ -146,8 +146,8 @@ func TestDamagedFiles(t *testing.T) {
 					if err != nil {
 						continue
 					}
-					if s.Total() != 3*damageStatements {
-						t.Errorf("%s: %s at %d of %d: %d sessions", filepath.Base(f), what, at, len(b), s.Total())
+					if got := total(s); got != 3*damageStatements {
+						t.Errorf("%s: %s at %d of %d: %d sessions", filepath.Base(f), what, at, len(b), got)
 					}
 					finish(t, s)
 				}

@@ -15,6 +15,7 @@ const (
 	sessionPrefix = "s\x00" // s 0 bare 0 resource: node u32, inc u64, version u64, since u32, priority i8
 	nodePrefix    = "n\x00" // n 0 domain: id u32, inc u64, base u64, until i64, seen i64, state u8, server
 	schemaKey     = "m\x00schema"
+	versionKey    = "m\x00version" // u64: no session on disk has a higher version
 )
 
 // schema is the version of the layout above. An older program refuses a newer one.
@@ -37,8 +38,7 @@ var (
 )
 
 func appendSessionKey(b, bare, res []byte) []byte {
-	b = append(append(b, sessionPrefix...), bare...)
-	return append(append(b, 0), res...)
+	return append(appendUserKey(b, bare), res...)
 }
 
 // splitSessionKey is the inverse of appendSessionKey.
@@ -49,6 +49,11 @@ func splitSessionKey(b []byte) (bare, res []byte, err error) {
 		return nil, nil, errRecord
 	}
 	return b[:i], b[i+1:], nil
+}
+
+// appendUserKey appends the begin of the keys of a user's sessions.
+func appendUserKey(b, bare []byte) []byte {
+	return append(append(append(b, sessionPrefix...), bare...), 0)
 }
 
 func appendSession(b []byte, s stored) []byte {
@@ -120,7 +125,7 @@ func fromMicros(u uint64) time.Time {
 }
 
 // write commits a group and the node records in one synced transaction.
-func (s *Sessions) write(g *group, nodes []NodeRecord) error {
+func (s *Sessions) write(g *group, nodes []dirtyRecord) error {
 	if len(g.puts) == 0 && len(nodes) == 0 {
 		return nil
 	}
@@ -130,8 +135,19 @@ func (s *Sessions) write(g *group, nodes []NodeRecord) error {
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
 	for _, r := range nodes {
-		if err := txn.Set([]byte(nodePrefix+r.Domain), appendNode(nil, r)); err != nil {
+		var err error
+		if k := []byte(nodePrefix + r.Domain); r.forgot {
+			err = txn.Delete(k)
+		} else {
+			err = txn.Set(k, appendNode(nil, r.NodeRecord))
+		}
+		if err != nil {
 			return fmt.Errorf("write node %s: %w", r.Domain, err)
+		}
+	}
+	if len(g.puts) > 0 {
+		if err := txn.Set([]byte(versionKey), binary.BigEndian.AppendUint64(nil, s.version.Load())); err != nil {
+			return fmt.Errorf("write version: %w", err)
 		}
 	}
 	for _, p := range g.puts {
@@ -181,4 +197,32 @@ func checkSchema(db *badger.DB) error {
 			return nil
 		})
 	})
+}
+
+// readHigh gives a version that no session on disk exceeds; ok is false if the disk does not say.
+func readHigh(db *badger.DB) (high uint64, ok bool, err error) {
+	err = db.View(func(txn *badger.Txn) error {
+		b, err := value(txn, versionKey)
+		if err != nil || b == nil {
+			return err
+		}
+		if len(b) != 8 {
+			return errRecord
+		}
+		high, ok = binary.BigEndian.Uint64(b), true
+		return nil
+	})
+	return high, ok, err
+}
+
+// value gives a copy of a key's value, nil if there is none.
+func value(txn *badger.Txn, k string) ([]byte, error) {
+	it, err := txn.Get([]byte(k))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return it.ValueCopy(nil)
 }

@@ -8,6 +8,9 @@
 //	   v
 //	committer -- one synced transaction per group --> Badger        sweeper: sessions of nodes that are gone
 //
+// After the open the index is empty, and behind a door: the loader's goroutines bring the sessions of before in, and
+// whoever needs a user sooner fetches that one (load_door.go).
+//
 // The index is authoritative: a change is in it at once, and the disk follows it. The committer is handed
 // keys, not values, and writes what the index says when it comes to them, so the disk never moves back.
 //
@@ -16,5 +19,5 @@
 //
 // Owners: a shard's mutex guards its writers' side; the node table has one mutex to change it and atomic
 // pointers to read it; the committer's goroutine owns the group it forms, and alone writes the database
-// after the load. Nobody holds two locks. Goroutines: committer and sweeper, both ended by Close.
+// after the open. Nobody holds two locks. Goroutines: committer, sweeper and loader, all ended by Close.
 package storage

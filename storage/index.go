@@ -40,6 +40,7 @@ type index struct {
 type table struct {
 	slots  []uint64 // tag<<32 | address; atomic
 	chunks [][]uint64
+	door   *door // nil: all sessions of the disk are in memory; else a user who is missed here may be on disk
 }
 
 // shard is the writers' side of a shard.
@@ -58,6 +59,10 @@ type shard struct {
 // head is the first word of a record: binding | priority | length of the bare JID | of the resource.
 // The lengths never change; the rest is replaced as a whole by one atomic store.
 type head uint64
+
+// headRead marks the record of a session that was read from the disk of the last run (see door.gone). It stays for
+// the record's life.
+const headRead = head(1 << 61)
 
 func makeHead(binding uint32, prio int8, bare, res int) head {
 	return head(binding) | head(uint8(prio))<<32 | head(bare)<<40 | head(res)<<51
@@ -135,8 +140,9 @@ func newIndex(k knobs) *index {
 
 // knobs are what tests turn to bring about in a small table what else takes a large one.
 type knobs struct {
-	compact int          // dead bytes below which a shard is not compacted
-	seed    maphash.Seed // of the hash of bare JIDs
+	compact int                        // dead bytes below which a shard is not compacted
+	seed    maphash.Seed               // of the hash of bare JIDs
+	pace    func(stop <-chan struct{}) // called by the load before each user; nil: not
 }
 
 func defaultKnobs() knobs { return knobs{compact: 64 << 10, seed: maphash.MakeSeed()} }
@@ -151,7 +157,12 @@ func (x *index) find(h uint64, bare, res []byte, dst []Match) []Match {
 	for i := t.home(h); ; {
 		v := atomic.LoadUint64(&t.slots[i])
 		if v == slotEmpty {
-			return dst
+			if t.door == nil || len(dst) > had { // all of a user come in together
+				return dst
+			}
+			t = t.door.table(h, bare)
+			i = t.home(h)
+			continue
 		}
 		if uint32(v>>32) == uint32(h) && v != slotTomb {
 			if t.older(v) {
@@ -207,7 +218,12 @@ func (x *index) heldBy(h uint64, bare []byte, node NodeID) bool {
 	for i := t.home(h); ; {
 		v := atomic.LoadUint64(&t.slots[i])
 		if v == slotEmpty {
-			return false
+			if t.door == nil {
+				return false
+			}
+			t = t.door.table(h, bare)
+			i = t.home(h)
+			continue
 		}
 		if uint32(v>>32) == uint32(h) && v != slotTomb {
 			if t.older(v) {

@@ -79,12 +79,21 @@ type fields struct {
 
 // insert puts a new record at the place that locate gave for its key.
 func (w writer) insert(k key, p place, f fields) {
-	if w.used+1 > len(w.table().slots)*slotLoad/100 {
-		w.resize()
+	if w.crowded(1) {
+		w.resize(1)
 		p = w.locate(k)
 	}
-	hd := makeHead(f.bind.num, f.prio, len(k.bare), len(k.res))
-	addr := w.alloc(hd.words())
+	addr := w.record(makeHead(f.bind.num, f.prio, len(k.bare), len(k.res)), k, f)
+	t := w.table()
+	if t.slots[p.slot] == slotEmpty {
+		w.used++
+	}
+	atomic.StoreUint64(&t.slots[p.slot], k.h<<32|uint64(addr))
+}
+
+// record makes a record that no slot names yet.
+func (w writer) record(hd head, k key, f fields) (addr uint32) {
+	addr = w.alloc(hd.words())
 	t := w.table()
 	r := t.record(addr)
 	r.setHead(hd)
@@ -94,18 +103,58 @@ func (w writer) insert(k key, p place, f fields) {
 	r.setTouch(f.since, f.mark)
 	w.link(t, addr, f.bind.node)
 	f.bind.count.Add(1)
-	if t.slots[p.slot] == slotEmpty {
-		w.used++
-	}
 	w.live++
-	atomic.StoreUint64(&t.slots[p.slot], k.h<<32|uint64(addr))
+	return addr
 }
+
+// admit puts in all that the disk has of a user of whom the index has nothing. A reader sees all of it or nothing:
+// the slots are empty ones, in the order of the probe, and the last is filled first; so whoever comes past the
+// first comes past all, and whoever came before it ended there.
+func (w writer) admit(u *user) {
+	if w.crowded(len(u.had)) {
+		w.resize(len(u.had))
+	}
+	for i := range u.had {
+		st := &u.had[i]
+		k := key{u.h, u.bare, u.slab[st.lo:st.hi]}
+		hd := makeHead(st.bind.num, st.prio, len(k.bare), len(k.res)) | headRead
+		st.addr = w.record(hd, k, fields{bind: st.bind, prio: st.prio, version: st.version, since: st.since})
+	}
+	t := w.table()
+	i := t.home(u.h)
+	for n := 0; n < len(u.had); {
+		if t.slots[i] == slotEmpty {
+			u.had[n].slot = i
+			n++
+		}
+		if i++; i == len(t.slots) {
+			i = 0
+		}
+	}
+	for n := len(u.had) - 1; n >= 0; n-- {
+		atomic.StoreUint64(&t.slots[u.had[n].slot], u.h<<32|uint64(u.had[n].addr))
+	}
+	w.used += len(u.had)
+}
+
+// knows tells whether the index has any record of a bare JID.
+func (w writer) knows(h uint64, bare []byte) (yes bool) {
+	w.each(h, func(addr uint32) {
+		r := w.table().record(addr)
+		yes = yes || r.is(r.head(), bare, nil)
+	})
+	return yes
+}
+
+// crowded tells whether the slots are too few for more sessions.
+func (w writer) crowded(more int) bool { return w.used+more > len(w.table().slots)*slotLoad/100 }
 
 // alloc reserves n words, and shows readers the chunk if that took a new one.
 func (w writer) alloc(n int) uint32 {
 	addr, grown := w.arena.alloc(n)
 	if grown {
-		w.x.tabs[w.i].Store(&table{slots: w.table().slots, chunks: w.arena.chunks})
+		t := w.table()
+		w.x.tabs[w.i].Store(&table{slots: t.slots, chunks: w.arena.chunks, door: t.door})
 	}
 	return addr
 }
@@ -131,6 +180,9 @@ func (w writer) remove(p place) {
 	t := w.table()
 	r := t.record(p.addr)
 	b := w.binding(r)
+	if t.door != nil {
+		t.door.forbid(w, r)
+	}
 	w.unlink(t, p.addr, b.node)
 	b.count.Add(-1)
 	w.arena.dead += r.head().words()
@@ -163,12 +215,12 @@ const (
 	slotFill = 66
 )
 
-func slotsFor(live int) int { return max(slotsMin, (live+1)*100/slotFill) }
+func slotsFor(live int) int { return max(slotsMin, live*100/slotFill) }
 
-// resize gives the shard new slots, without tombstones and with room; the records stay.
-func (w writer) resize() {
+// resize gives the shard new slots, without tombstones and with room for more; the records stay.
+func (w writer) resize(more int) {
 	old := w.table()
-	t := &table{slots: make([]uint64, slotsFor(w.live)), chunks: old.chunks}
+	t := &table{slots: make([]uint64, slotsFor(w.live+more)), chunks: old.chunks, door: old.door}
 	for _, v := range old.slots {
 		if v > slotTomb {
 			r := t.record(uint32(v))
@@ -197,7 +249,7 @@ func (w writer) tidy() {
 		return
 	}
 	old := w.table()
-	fresh := &table{slots: make([]uint64, slotsFor(w.live))}
+	fresh := &table{slots: make([]uint64, slotsFor(w.live+1)), door: old.door}
 	w.arena = newArena()
 	clear(w.heads)
 	for _, v := range old.slots {

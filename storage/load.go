@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,30 +15,18 @@ import (
 // forget is how long the record of a node that is gone is kept: so long is its name "known" (design 3).
 const forget = 7 * 24 * time.Hour
 
-// load fills memory from the disk: node records first, then sessions, each shard by whoever comes.
-func (s *Sessions) load() error {
-	start := s.opt.Now()
+// prepare reads what must be known before the first statement: the node records, and a version that no session on
+// disk exceeds. known is false if that takes reading all sessions.
+func (s *Sessions) prepare() (known bool, err error) {
 	if err := checkSchema(s.db); err != nil {
-		return err
+		return false, err
 	}
-	if s.opt.Dir == Memory {
-		s.version.Store(uint64(start.UnixMicro()))
-		return nil // it is empty
+	high, known, err := readHigh(s.db)
+	if err != nil {
+		return false, err
 	}
-	if err := s.loadNodes(); err != nil {
-		return err
-	}
-	l := &loader{s: s, binds: map[incarnation]*binding{}}
-	if err := l.run(); err != nil {
-		return err
-	}
-	if err := s.forgetNodes(); err != nil {
-		return err
-	}
-	s.version.Store(max(l.version.Load(), uint64(start.UnixMicro())))
-	s.loaded = Loaded{Nodes: len(s.Nodes()), Sessions: int(l.sessions.Load()),
-		Dead: int(l.sessions.Load()) - s.Total(), Took: s.opt.Now().Sub(start)}
-	return nil
+	s.version.Store(max(high, uint64(s.opt.Now().UnixMicro())))
+	return known, s.loadNodes()
 }
 
 // loadNodes reads the node records. None is attached now: they are Away, until when the caller says.
@@ -66,79 +56,118 @@ func (s *Sessions) loadNode(domain string, b []byte) error {
 		return errors.New("two node records have one number")
 	}
 	n := s.nodes.put(r)
+	n.stored = r.Inc
 	if r.State != Gone {
 		s.nodes.change(n, func(r *NodeRecord) { r.State, r.Until = Away, time.Time{} })
 	}
 	return nil
 }
 
-// forgetNodes removes the records of nodes long gone that have no session left on disk.
-func (s *Sessions) forgetNodes() error {
-	limit := s.now().Add(-forget)
-	return s.db.Update(func(txn *badger.Txn) error {
-		for _, r := range s.Nodes() {
-			live, dead := s.nodes.census(r.ID)
-			if r.State != Gone || r.Seen.After(limit) || live+dead > 0 {
-				continue
-			}
-			if err := txn.Delete([]byte(nodePrefix + r.Domain)); err != nil {
-				return err
-			}
-			s.nodes.drop(r)
-		}
-		return nil
-	})
-}
-
-type incarnation struct {
-	node NodeID
-	inc  uint64
-}
-
-// loader puts sessions into the index, from several goroutines.
+// loader brings the sessions of the disk into memory, in the background: its goroutines read the disk from end to
+// end, and whoever needs a user before that comes through the door.
 type loader struct {
-	s        *Sessions
-	version  atomic.Uint64 // the highest seen
-	sessions atomic.Int64
-	orphans  [][]byte // guarded by mu: keys of sessions whose node has no record
+	// set once
+	s     *Sessions
+	door  *door
+	pace  func(<-chan struct{})
+	began time.Time
+	stop  chan struct{} // closed by Close
+	over  chan struct{} // closed when all is in memory, or will not come
+	ended chan struct{} // closed when the goroutine has ended
 
-	mu    sync.Mutex
-	binds map[incarnation]*binding // guarded by mu
-	err   error                    // guarded by mu: the first
+	next atomic.Int64 // the next of the door's ranges
+
+	// guarded by mu
+	mu     sync.Mutex
+	loaded Loaded
+	high   uint64 // the highest version on disk
+	err    error  // the first that kept something from memory; errStopped: Close
+
+	// guarded by late
+	late     sync.Mutex
+	answers  []func(error) // what must not be called before all is in memory, and what was dead in it is swept
+	answered bool
 }
 
-// loadThreads is how many goroutines read the disk at open.
-const loadThreads = 2
+// loadThreads is how many goroutines read the disk; lateMost is how many answers may wait for them. Who wants to
+// wait for more does so itself.
+const (
+	loadThreads = 2
+	lateMost    = 4096
+)
 
-func (l *loader) run() error {
-	st := l.s.db.NewStream()
-	st.NumGo = loadThreads
-	st.Prefix = []byte(sessionPrefix)
-	st.LogPrefix = "load sessions"
-	// A chosen key would be copied into a message for Send. Nothing is chosen: looking is enough.
-	st.ChooseKey = func(it *badger.Item) bool {
-		if !it.IsDeletedOrExpired() {
-			l.note(it.Value(func(v []byte) error { return l.session(it.Key(), v) }))
+var errStopped = errors.New("stopped")
+
+// startLoad opens the door and begins to load. Nothing may have been written before.
+func startLoad(s *Sessions, k knobs) *loader {
+	l := &loader{s: s, pace: k.pace, began: s.opt.Now(), stop: make(chan struct{}), over: make(chan struct{}),
+		ended: make(chan struct{}), loaded: Loaded{Nodes: len(s.Nodes())}}
+	if s.opt.Dir == Memory { // it is empty
+		l.answered = true
+		close(l.over)
+		close(l.ended)
+		return l
+	}
+	l.door = openDoor(l)
+	go l.run() // close waits for it
+	return l
+}
+
+// close ends the goroutine, wherever it is.
+func (l *loader) close() { <-l.ended }
+
+func (l *loader) run() {
+	defer close(l.ended)
+	var threads sync.WaitGroup
+	for range loadThreads {
+		threads.Go(l.thread) // this goroutine waits for it
+	}
+	threads.Wait()
+	l.mu.Lock()
+	err := l.err
+	l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.settle()
+	case err != errStopped:
+		l.s.commits.fail(err)
+	}
+	close(l.over)
+	l.door.close()
+	l.answer(err)
+}
+
+// thread loads one range after another.
+func (l *loader) thread() {
+	txn := l.door.borrow()
+	defer l.door.giveBack(txn)
+	u := &user{}
+	for {
+		i := int(l.next.Add(1)) - 1
+		if i >= len(l.door.ranges) {
+			break
 		}
-		return false
+		if err := l.load(txn, &l.door.ranges[i], u); err != nil {
+			l.note(err)
+			break
+		}
+		l.door.ranges[i].done.Store(true)
 	}
-	err := st.Orchestrate(context.Background())
-	for _, b := range l.binds {
-		b.users.Add(-1)
-	}
-	if l.err != nil {
-		return l.err
-	}
-	if err != nil {
-		return err
-	}
-	return l.dropOrphans()
+	l.sendOrphans(u, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.loaded.Sessions += u.seen
+	l.loaded.Dead += u.dead
+	l.high = max(l.high, u.high)
+}
+
+// fail ends the load, and with it the table: nothing may be acknowledged while it is not known what is on disk.
+func (l *loader) fail(err error) {
+	l.note(err)
+	l.s.commits.fail(err)
 }
 
 func (l *loader) note(err error) {
-	if err == nil {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
@@ -146,62 +175,148 @@ func (l *loader) note(err error) {
 	}
 }
 
-func (l *loader) session(k, v []byte) error {
-	st, err := parseSession(v)
-	if err != nil {
-		return err
-	}
-	bare, res, err := splitSessionKey(k)
-	if err != nil {
-		return err
-	}
-	b := l.binding(incarnation{st.node, st.inc}, k)
-	if b == nil {
-		return nil
-	}
-	id := key{l.s.index.hash(bare), bare, res}
-	w := l.s.index.lock(id.shard())
-	w.insert(id, w.locate(id), fields{bind: b, prio: st.prio, version: st.version, since: st.since})
-	w.unlock()
-	l.sessions.Add(1)
+// load brings the users of a range into memory.
+func (l *loader) load(txn *badger.Txn, r *keyRange, u *user) error {
+	it := newSessionIterator(txn, []byte(sessionPrefix))
+	defer it.Close()
+	it.Seek(r.from)
 	for {
-		old := l.version.Load()
-		if st.version <= old || l.version.CompareAndSwap(old, st.version) {
-			return nil
-		}
-	}
-}
-
-// binding gives the binding of an incarnation; nil, and an orphan, if its node has no record.
-func (l *loader) binding(i incarnation, k []byte) *binding {
-	l.mu.Lock()
-	b, ok := l.binds[i]
-	l.mu.Unlock()
-	if !ok {
-		b = l.s.nodes.use(i.node, i.inc, true)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if b == nil {
-		l.orphans = append(l.orphans, append([]byte(nil), k...))
-		return nil
-	}
-	if !ok && l.binds[i] != nil {
-		b.users.Add(-1) // the other goroutine was first
-	}
-	l.binds[i] = b
-	return b
-}
-
-// dropOrphans removes sessions that name no node: none is written so, but a restored or mended
-// database may have them.
-func (l *loader) dropOrphans() error {
-	wb := l.s.db.NewWriteBatch()
-	defer wb.Cancel()
-	for _, k := range l.orphans {
-		if err := wb.Delete(k); err != nil {
+		if err := u.read(it, r.to, l.door); err != nil || len(u.bare) == 0 {
 			return err
 		}
+		if l.pace != nil {
+			l.pace(l.stop)
+		}
+		select {
+		case <-l.stop:
+			return errStopped
+		default:
+		}
+		l.door.admit(u)
+		u.count()
+		l.sendOrphans(u, sweepChunk)
 	}
-	return wb.Flush()
+}
+
+// sendOrphans removes sessions that name no node, if there are at least so many: none is written so, but a restored
+// or mended database may have them. The committer asks the index, so what was announced since stays.
+func (l *loader) sendOrphans(u *user, least int) {
+	if u.orphans.n < least {
+		return
+	}
+	l.s.commits.send(request{changes: u.orphans})
+	u.orphans = changes{}
+}
+
+// settle closes the door for good: all is in memory. It hands what was dead on the way to the sweeper.
+func (l *loader) settle() {
+	s := l.s
+	for i := range shardCount {
+		w := s.index.lock(i)
+		t := *w.table()
+		t.door = nil
+		s.index.tabs[i].Store(&t)
+		l.door.gone[i] = nil
+		w.unlock()
+	}
+	l.door.release()
+	s.sweeper.addDead()
+	s.nodes.forget(s.now().Add(-forget))
+	_ = s.commits.nudge() // a failed committer has told OnFail
+	l.mu.Lock()
+	l.loaded.Took = s.opt.Now().Sub(l.began)
+	done := l.loaded
+	l.mu.Unlock()
+	if s.opt.Log != nil && done.Sessions > 0 {
+		s.opt.Log.WithField("sessions", done.Sessions-done.Dead).WithField("nodes", done.Nodes).
+			Infof("sessions of before are in memory after %d ms", done.Took.Milliseconds())
+	}
+}
+
+// after calls a function when all is in memory and what was dead in it is off the disk.
+func (l *loader) after(done func(error)) {
+	l.late.Lock()
+	wait := !l.answered && len(l.answers) < lateMost
+	if wait {
+		l.answers = append(l.answers, done)
+	}
+	l.late.Unlock()
+	if !wait {
+		<-l.ended
+		l.s.commits.send(request{done: done})
+	}
+}
+
+// answer calls what waits for the end of the load.
+func (l *loader) answer(err error) {
+	if err == nil && !l.s.sweeper.wait() {
+		err = errStopped
+	}
+	l.late.Lock()
+	answers := l.answers
+	l.answers, l.answered = nil, true
+	l.late.Unlock()
+	for _, done := range answers {
+		if err == errStopped {
+			done(ErrClosed)
+			continue
+		}
+		l.s.commits.send(request{done: done})
+	}
+}
+
+// Loading tells whether sessions of before the open are still being read. Look-ups and statements are right all the
+// same, only slower for users who are not in memory yet.
+func (s *Sessions) Loading() bool {
+	select {
+	case <-s.load.over:
+		return false
+	default:
+		return true
+	}
+}
+
+// WaitLoaded waits until all sessions of before the open are in memory. The error is that of the context, or what
+// kept a session from memory: OnFail has been told that one.
+func (s *Sessions) WaitLoaded(ctx context.Context) error {
+	select {
+	case <-s.load.over:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.load.mu.Lock()
+	defer s.load.mu.Unlock()
+	switch s.load.err {
+	case nil:
+		return nil
+	case errStopped:
+		return ErrClosed
+	}
+	return s.commits.failure()
+}
+
+// Loaded says what the table held when it was opened. It waits until all that is in memory.
+func (s *Sessions) Loaded() Loaded {
+	<-s.load.over
+	s.load.mu.Lock()
+	defer s.load.mu.Unlock()
+	return s.load.loaded
+}
+
+// splits gives keys that divide the sessions of the disk into ranges of about a table's size, at the first key of a
+// user each.
+func splits(db *badger.DB) [][]byte {
+	var at [][]byte
+	for _, t := range db.Tables() {
+		left := t.Left[:len(t.Left)-8] // without the timestamp
+		if !bytes.HasPrefix(left, []byte(sessionPrefix)) {
+			continue
+		}
+		bare, _, err := splitSessionKey(left)
+		if err == nil { // else who reads it will say so
+			at = append(at, appendUserKey(nil, bare))
+		}
+	}
+	slices.SortFunc(at, bytes.Compare)
+	return slices.CompactFunc(at, bytes.Equal)
 }

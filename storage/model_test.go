@@ -32,6 +32,8 @@ type (
 		knobs knobs
 		clock atomic.Int64 // microseconds; the sweep reads it too
 		s     *Sessions
+		latch *latch // holds the load up
+		doubt bool   // what ended during the load may be on disk if the table is closed now
 		jids  []string
 		nodes [3]modelNode
 		had   map[string]modelSession
@@ -43,6 +45,8 @@ func (m *model) alive(x modelSession) bool { return x.inc >= m.nodes[x.node].bas
 func (m *model) now() time.Time { return time.UnixMicro(m.clock.Load()) }
 
 func (m *model) open() {
+	m.latch, m.doubt = newLatch(), false
+	m.knobs.pace = m.latch.pace
 	s, err := openSessions(Options{Dir: m.dir, Server: "hub1", Now: m.now}, m.knobs)
 	if err != nil {
 		m.t.Fatal(err)
@@ -54,6 +58,7 @@ func (m *model) open() {
 }
 
 func (m *model) close() {
+	m.latch.open()
 	if err := m.s.ConsistencyCheck(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -62,9 +67,38 @@ func (m *model) close() {
 	}
 }
 
-// reopen: nothing is forgotten but marks, and who is attached.
+// load lets some users into memory.
+func (m *model) load(t *rapid.T) {
+	if !m.s.Loading() {
+		t.Skip("all are in memory")
+	}
+	m.latch.let(m.s, rapid.IntRange(1, 4).Draw(t, "users"))
+}
+
+// finishLoad lets all in.
+func (m *model) finishLoad(*rapid.T) {
+	m.latch.open()
+	m.s.Loaded()
+}
+
+// stop closes the table in the middle of the load.
+func (m *model) stop(t *rapid.T) {
+	if !m.s.Loading() || m.doubt {
+		t.Skip("not of interest")
+	}
+	if err := m.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.again()
+}
+
 func (m *model) reopen(*rapid.T) {
 	m.close()
+	m.again()
+}
+
+// again: nothing is forgotten but marks, and who is attached.
+func (m *model) again() {
 	m.open()
 	for i := range m.nodes {
 		if n := &m.nodes[i]; n.inc != 0 && n.state != Gone {
@@ -128,7 +162,8 @@ func (m *model) expire(t *rapid.T) {
 			want++
 		}
 	}
-	if got := m.s.ExpireNode(n.node, n.inc); got != want {
+	loading := m.s.Loading()
+	if got := m.s.ExpireNode(n.node, n.inc); got > want || got < want && !loading {
 		t.Fatalf("ExpireNode = %d, want %d", got, want)
 	}
 	n.state, n.base = Gone, n.inc+1
@@ -219,14 +254,50 @@ func (m *model) sync(t *rapid.T) {
 			delete(m.had, jid)
 		}
 	}
-	if got := b.WithdrawBelow(mark, Unconfirmed); got != want {
+	loading := m.s.Loading()
+	m.doubt = m.doubt || loading
+	if got := b.WithdrawBelow(mark, Unconfirmed); got > want || got < want && !loading {
 		t.Fatalf("WithdrawBelow = %d, want %d", got, want)
 	}
 	b.Commit(nil)
 }
 
+// checkSome looks at few users only: who is looked at comes into memory.
+func (m *model) checkSome(t *rapid.T) {
+	for range rapid.IntRange(0, 2).Draw(t, "looks") {
+		jid := rapid.SampledFrom(m.jids).Draw(t, "jid")
+		x, ok := m.had[jid]
+		ok = ok && m.alive(x)
+		bare, res := split(jid)
+		id := m.nodes[x.node].node
+		switch rapid.IntRange(0, 3).Draw(t, "how") {
+		case 0:
+			if got := found(m.s, jid); len(got) == 1 != ok || ok && got[0] != (Match{id, x.prio}) {
+				t.Fatalf("Find(%s) = %v, want %t %+v", jid[:8], got, ok, x)
+			}
+		case 1:
+			if ok && !m.s.Holds(m.s.Hash(bare), bare, id) {
+				t.Fatalf("%s: not held", jid[:8])
+			}
+		case 2:
+			at := slices.IndexFunc(m.s.Where(bare), func(w Session) bool { return w.JID == string(bare)+"/"+string(res) })
+			if at >= 0 != ok {
+				t.Fatalf("Where(%s): %t, want %t", jid[:8], at >= 0, ok)
+			}
+		case 3:
+			if ok && !m.s.HasSessions(id) {
+				t.Fatalf("node %d has %s", id, jid[:8])
+			}
+		}
+	}
+}
+
 // check compares every answer of the table with the model.
 func (m *model) check(t *rapid.T) {
+	if m.s.Loading() {
+		m.checkSome(t)
+		return
+	}
 	count := make([]int, len(m.nodes))
 	bare := map[string][]Match{}
 	for _, jid := range m.jids {
@@ -269,7 +340,7 @@ func byNode(a, b Match) int {
 }
 
 // TestModel holds the table against the model. Long resources in one shard and a low threshold make
-// compactions and growth frequent.
+// compactions and growth frequent. After each open the sessions come into memory while the model goes on.
 func TestModel(t *testing.T) {
 	k := knobs{compact: 1, seed: maphash.MakeSeed()}
 	var jids []string
@@ -291,7 +362,7 @@ func TestModel(t *testing.T) {
 		m.open()
 		t.Repeat(map[string]func(*rapid.T){
 			"attach": m.attach, "announce": m.announce, "announce more": m.announce, "withdraw": m.withdraw,
-			"sync": m.sync, "set state": m.setState, "expire": m.expire, "reopen": m.reopen, "": m.check,
+			"sync": m.sync, "set state": m.setState, "expire": m.expire, "reopen": m.reopen, "load": m.load, "finish load": m.finishLoad, "stop": m.stop, "": m.check,
 		})
 		m.close()
 	})

@@ -11,7 +11,10 @@ import (
 type node struct {
 	rec    atomic.Pointer[NodeRecord] // replaced under nodeTable.mu, read by anybody
 	attach atomic.Uint32              // Mark of the last attach; 0: not since the table was opened
+	stored uint64                     // set once: the incarnation that the disk had at the open; 0: it had none
+	cut    atomic.Bool                // what comes from the disk from now on is dead: the node did not confirm it
 	binds  []*binding                 // guarded by nodeTable.mu
+	forgot bool                       // guarded by nodeTable.mu: its record is to leave the disk
 }
 
 // nodeTable is all node records and their bindings: one mutex to change, atomic pointers to read.
@@ -61,6 +64,7 @@ func (t *nodeTable) change(n *node, f func(*NodeRecord)) NodeRecord {
 	r := *n.rec.Load()
 	f(&r)
 	n.rec.Store(&r)
+	n.forgot = false
 	t.dirty[r.ID] = struct{}{}
 	return r
 }
@@ -102,29 +106,49 @@ func (t *nodeTable) transition(id NodeID, inc uint64, f func(*NodeRecord)) (ende
 }
 
 // use gives the binding of an incarnation, and counts the caller as a user of it; nil when the
-// incarnation is not the node's current one (any: load's, which takes old ones too) or has ended.
-func (t *nodeTable) use(id NodeID, inc uint64, any bool) *binding {
+// incarnation is not the node's current one or has ended.
+func (t *nodeTable) use(id NodeID, inc uint64) *binding {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.get(id)
 	if n == nil {
 		return nil
 	}
-	r := n.rec.Load()
-	if !any && (r.Inc != inc || inc < r.Base) {
+	if r := n.rec.Load(); r.Inc != inc || inc < r.Base {
 		return nil
 	}
-	b := t.bindingOf(n, inc)
-	b.dead.Store(inc < r.Base)
+	return t.bindingOf(n, incarnation{id, inc, false})
+}
+
+// adopt gives the binding of sessions that come from the disk, and counts the caller as a user of it.
+func (t *nodeTable) adopt(i incarnation) *binding {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bindingOf(t.get(i.node), i)
+}
+
+// incarnation names a binding.
+type incarnation struct {
+	node NodeID
+	inc  uint64
+	cut  bool
+}
+
+// bindingOf finds or makes a binding. The caller holds mu.
+func (t *nodeTable) bindingOf(n *node, i incarnation) *binding {
+	b := t.find(n, i)
+	b.dead.Store(i.cut || i.inc < n.rec.Load().Base)
 	b.users.Add(1)
 	return b
 }
 
-// bindingOf finds or makes the binding of an incarnation. The caller holds mu.
-func (t *nodeTable) bindingOf(n *node, inc uint64) *binding {
+func (t *nodeTable) find(n *node, i incarnation) *binding {
 	var free *binding
 	for _, b := range n.binds {
-		if b.inc.Load() == inc {
+		if b.cut != i.cut {
+			continue
+		}
+		if b.inc.Load() == i.inc {
 			return b
 		}
 		if b.free() {
@@ -132,12 +156,12 @@ func (t *nodeTable) bindingOf(n *node, inc uint64) *binding {
 		}
 	}
 	if free != nil {
-		free.inc.Store(inc)
+		free.inc.Store(i.inc)
 		return free
 	}
 	all := *t.x.bind.Load()
-	b := &binding{node: n.rec.Load().ID, num: uint32(len(all))}
-	b.inc.Store(inc)
+	b := &binding{node: i.node, num: uint32(len(all)), cut: i.cut}
+	b.inc.Store(i.inc)
 	n.binds = append(n.binds, b)
 	grown := append(all, b) // in place, if there is room: see put
 	t.x.bind.Store(&grown)
@@ -162,26 +186,53 @@ func (t *nodeTable) census(id NodeID) (live, dead int) {
 	return live, dead
 }
 
-// drop forgets a node. Only load calls it: nobody knows the node's ID yet.
-func (t *nodeTable) drop(r NodeRecord) {
-	(*t.list.Load())[r.ID] = nil
-	delete(t.byDomain, r.Domain)
-	delete(t.dirty, r.ID)
+// pending tells whether the disk may have live sessions of a node that are not in memory yet.
+func (n *node) pending() bool {
+	return n.stored != 0 && n.stored >= n.rec.Load().Base && !n.cut.Load()
+}
+
+// forget takes the records of nodes without a session that are gone since before a time from the disk. In memory
+// they stay: others know their numbers.
+func (t *nodeTable) forget(before time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.byDomain {
+		r := n.rec.Load()
+		if r.State != Gone || r.Seen.After(before) || slices.ContainsFunc(n.binds, (*binding).holds) {
+			continue
+		}
+		n.forgot = true
+		t.dirty[r.ID] = struct{}{}
+	}
+}
+
+// dirtyRecord is a record that the disk has not as it is.
+type dirtyRecord struct {
+	NodeRecord
+	forgot bool // the disk is to have none
 }
 
 // takeDirty gives the records to write, and counts them as written: a failed commit is final.
-func (t *nodeTable) takeDirty() []NodeRecord {
+func (t *nodeTable) takeDirty() []dirtyRecord {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.dirty) == 0 {
 		return nil
 	}
-	recs := make([]NodeRecord, 0, len(t.dirty))
+	recs := make([]dirtyRecord, 0, len(t.dirty))
 	for id := range t.dirty {
-		recs = append(recs, *t.get(id).rec.Load())
+		n := t.get(id)
+		recs = append(recs, dirtyRecord{*n.rec.Load(), n.forgot})
 	}
 	clear(t.dirty)
 	return recs
+}
+
+// forgotten tells whether a record is to leave the disk, or has left it.
+func (t *nodeTable) forgotten(id NodeID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.get(id).forgot
 }
 
 // contested tells whether a session of the node may be taken by a sync of another: the node is not

@@ -5,6 +5,7 @@ import "time"
 // Where gives the live sessions of a bare JID with all that is known of them.
 func (s *Sessions) Where(bare []byte) []Session {
 	h := s.index.hash(bare)
+	s.fetch(h, bare)
 	var out []Session
 	w := s.index.lock(key{h: h}.shard())
 	defer w.unlock()
@@ -24,7 +25,7 @@ func (s *Sessions) Ended(bare []byte) []EndedSession {
 }
 
 // EachOfNode calls f with at most limit live sessions of a node (0: all), in no order, until f says
-// false. f may use the table.
+// false. f may use the table. While Loading, sessions that are not in memory yet are left out.
 func (s *Sessions) EachOfNode(node NodeID, limit int, f func(Session) bool) {
 	n := 0
 	for i := range shardCount {

@@ -232,7 +232,7 @@ func TestHolds(t *testing.T) {
 func TestHistoryForgets(t *testing.T) {
 	y := newHistory()
 	add := func(h uint64, res string, at uint32) {
-		y.add(key{h, []byte("u"), []byte(res)}, ended{holder{1, 0}, at, Withdrawn})
+		y.add(key{h, []byte("u"), []byte(res)}, ended{holder{node: 1}, at, Withdrawn})
 	}
 	add(1, "old", 1)
 	add(2, "lost", 1)

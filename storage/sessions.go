@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,7 @@ type Options struct {
 	Server string           // this server's name: written in the records of nodes that attach here
 	Log    *logrus.Entry    // nil: silent
 	Now    func() time.Time // nil: time.Now
-	OnFail func(error)      // called once when a commit has failed; must not block nor call Close. May be nil
+	OnFail func(error)      // called once when a commit, or reading a session, has failed; must not block nor call Close. May be nil
 
 	// Changed is called with the bare JID of each session that begins, ends, moves or gets another priority, and
 	// NodeChanged with each node whose record changed; what that did to its sessions is not told one by one. Both
@@ -34,16 +35,16 @@ const sessionsLoss = "nodes will state their sessions anew"
 // on disk by the committer. Everything but Close may be called from any goroutine.
 type Sessions struct {
 	// set once
-	opt    Options
-	db     *badger.DB
-	log    *badgerLog
-	index  *index
-	nodes  *nodeTable
-	loaded Loaded
+	opt   Options
+	db    *badger.DB
+	log   *badgerLog
+	index *index
+	nodes *nodeTable
 
 	// owned by their goroutines, stopped by Close
 	commits *committer
 	sweeper *sweeper
+	load    *loader
 
 	// each guards itself
 	history *history
@@ -52,9 +53,9 @@ type Sessions struct {
 	version atomic.Uint64 // of the last change of a session
 }
 
-// OpenSessions opens the table and loads every session into memory. Nodes that were attached when it
-// was last open are Away without a deadline: the caller sets one when nodes can come back.
-// Errors are one line and say what mends them.
+// OpenSessions opens the table. The sessions of before come into memory in the background, and those of a user
+// who is needed sooner at once: see Loading. Nodes that were attached when it was last open are Away without a
+// deadline: the caller sets one when nodes can come back. Errors are one line and say what mends them.
 func OpenSessions(o Options) (*Sessions, error) { return openSessions(o, defaultKnobs()) }
 
 func openSessions(o Options, k knobs) (*Sessions, error) {
@@ -68,20 +69,31 @@ func openSessions(o Options, k knobs) (*Sessions, error) {
 	}
 	s := &Sessions{opt: o, db: db, log: log, index: newIndex(k), history: newHistory(), recent: newRecent()}
 	s.nodes = newNodeTable(s.index)
-	if err := s.load(); err != nil {
+	known, err := s.prepare()
+	if err != nil {
 		log.quiet.Store(true)
-		_ = db.Close() // nothing was written: the load's error is the one to tell
+		_ = db.Close() // nothing was written: the first error is the one to tell
 		return nil, explain(o.Dir, sessionsLoss, err)
 	}
 	s.commits = startCommitter(s)
 	s.sweeper = startSweeper(s)
+	s.load = startLoad(s, k)
+	if !known {
+		if err := s.WaitLoaded(context.Background()); err != nil {
+			_ = s.Close() // see above
+			return nil, err
+		}
+		s.version.Store(max(s.version.Load(), s.load.high))
+	}
 	return s, nil
 }
 
 // Close writes what is queued and closes the database. The error is the first that kept something
 // from the disk. Call it once, after the last use.
 func (s *Sessions) Close() error {
+	close(s.load.stop)
 	s.sweeper.close()
+	s.load.close()
 	err := s.commits.close()
 	if cerr := s.db.Close(); err == nil && cerr != nil {
 		err = explain(s.opt.Dir, sessionsLoss, cerr)
@@ -91,9 +103,6 @@ func (s *Sessions) Close() error {
 
 // Server is the name given in Options.
 func (s *Sessions) Server() string { return s.opt.Server }
-
-// Loaded says what the table held when it was opened.
-func (s *Sessions) Loaded() Loaded { return s.loaded }
 
 // NextMark gives a Mark higher than all before.
 func (s *Sessions) NextMark() Mark { return Mark(s.mark.Add(1)) }
@@ -121,7 +130,7 @@ func (s *Sessions) TouchAll(hs []uint64) (sum uint64) {
 
 // Find appends to dst the live sessions of a bare JID, or with res not nil that of the one resource.
 // h is Hash(bare). It takes no lock and allocates only to grow dst. A session that ends and begins again
-// during the call may be appended twice.
+// during the call may be appended twice. While Loading, a miss may read the disk, under a lock.
 func (s *Sessions) Find(h uint64, bare, res []byte, dst []Match) []Match {
 	return s.index.find(h, bare, res, dst)
 }
@@ -167,7 +176,8 @@ func (s *Sessions) SetNodeState(id NodeID, inc uint64, st NodeState, until time.
 }
 
 // ExpireNode ends all sessions of a node at once, and sweeps them from memory and disk in the
-// background. It gives their number, 0 if the incarnation is not current.
+// background. It gives their number, 0 if the incarnation is not current; while Loading, those that are not in
+// memory yet have ended too, but are not in the number.
 func (s *Sessions) ExpireNode(id NodeID, inc uint64) int {
 	now := s.now()
 	ended, ok := s.nodes.transition(id, inc, func(r *NodeRecord) {
@@ -179,6 +189,13 @@ func (s *Sessions) ExpireNode(id NodeID, inc uint64) int {
 		s.sweeper.add(id)
 	}
 	return ended
+}
+
+// fetch brings a user's sessions into memory, if they may be on disk only.
+func (s *Sessions) fetch(h uint64, bare []byte) {
+	if d := s.index.tabs[key{h: h}.shard()].Load().door; d != nil {
+		d.fetch(h, bare)
+	}
 }
 
 // Node gives a node's record, without a lock.
@@ -211,13 +228,21 @@ func (s *Sessions) Nodes() []NodeRecord {
 	return recs
 }
 
-// Count is the number of live sessions of a node.
+// HasSessions tells whether a node has live sessions, or while Loading may have some that are not in memory yet.
+func (s *Sessions) HasSessions(id NodeID) bool {
+	if n := s.nodes.get(id); n == nil || s.Loading() && n.pending() {
+		return n != nil
+	}
+	return s.Count(id) > 0
+}
+
+// Count is the number of live sessions of a node; while Loading, of those in memory.
 func (s *Sessions) Count(id NodeID) int {
 	live, _ := s.nodes.census(id)
 	return live
 }
 
-// Total is the number of live sessions.
+// Total is the number of live sessions; while Loading, of those in memory.
 func (s *Sessions) Total() int {
 	sum := 0
 	for _, b := range *s.index.bind.Load() {

@@ -33,6 +33,12 @@ func finish(t testing.TB, s *Sessions) {
 	}
 }
 
+// total counts the live sessions when all are in memory.
+func total(s *Sessions) int {
+	s.Loaded()
+	return s.Total()
+}
+
 // link is a node as a test speaks for it.
 type link struct {
 	s    *Sessions

@@ -65,12 +65,12 @@ type EndedSession struct {
 	Why   Why
 }
 
-// Loaded says what OpenSessions found.
+// Loaded says what the table held when it was opened.
 type Loaded struct {
 	Nodes    int
 	Sessions int
-	Dead     int // of Sessions: ended before the stop, still to be swept
-	Took     time.Duration
+	Dead     int           // of Sessions: ended before they were in memory, still to be swept
+	Took     time.Duration // until all were in memory
 }
 
 // Session is a live session with all that is known of it, for people and for where.

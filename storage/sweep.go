@@ -20,11 +20,6 @@ type sweeper struct {
 func startSweeper(s *Sessions) *sweeper {
 	p := &sweeper{s: s, ended: make(chan struct{})}
 	p.cond = sync.NewCond(&p.mu)
-	for _, r := range s.Nodes() {
-		if _, dead := s.nodes.census(r.ID); dead > 0 { // a stop came before the sweep's end
-			p.todo = append(p.todo, r.ID)
-		}
-	}
 	go p.run() // close waits for it
 	return p
 }
@@ -36,13 +31,24 @@ func (p *sweeper) add(id NodeID) {
 	p.cond.Broadcast()
 }
 
-// wait returns when nothing is left to sweep.
-func (p *sweeper) wait() {
+// addDead adds the nodes with sessions that were dead when they came into memory: a stop came before the sweep's
+// end, or their node ended or was cut off during the load.
+func (p *sweeper) addDead() {
+	for _, r := range p.s.Nodes() {
+		if _, dead := p.s.nodes.census(r.ID); dead > 0 {
+			p.add(r.ID)
+		}
+	}
+}
+
+// wait returns when nothing is left to sweep; false if the sweep was closed before.
+func (p *sweeper) wait() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for (p.busy || len(p.todo) > 0) && !p.closed {
 		p.cond.Wait()
 	}
+	return !p.closed
 }
 
 // close ends the goroutine; what it has not swept is dead on disk too, and swept after the next open.
