@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -67,17 +69,18 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 		_ = s.Stop()
 		return &exitError{exitFailed, inUse(err)}
 	}
+	ready := time.Since(began)
 	switch {
 	case file != "":
 		log.WithFields(logrus.Fields{"server": cfg.Server, "nodes": len(cfg.Nodes), "component": s.ComponentAddr(), "component_tls": s.ComponentTLSAddr(),
-			"http": s.HTTPAddr(), "data": cfg.Data, "sessions": s.Sessions().Total()}).Info("config " + file + " sha256=" + digest(file))
+			"http": s.HTTPAddr(), "data": cfg.Data, "sessions": cmp.Or(known(s), "still being read")}).Info("config " + file + " sha256=" + digest(file))
 	case tty:
 		writeBanner(stderr, cfg, s)
 	default:
 		log.WithFields(logrus.Fields{"server": cfg.Server, "component": s.ComponentAddr(), "http": s.HTTPAddr(), "data": cfg.Data}).
 			Info("development server: loopback only, no TLS, one secret for all nodes")
 	}
-	log.Infof("ready in %d ms", time.Since(began).Milliseconds())
+	log.Infof("ready in %d ms", ready.Milliseconds())
 	return running{s, log, failed, stop}.wait(ctx)
 }
 
@@ -175,12 +178,29 @@ func isTerminal(w io.Writer) bool {
 // colour reports whether a stream may be coloured: a terminal, and NO_COLOR unset.
 func colour(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
+// brief is how long a start waits to tell how many sessions there are from before. The server serves meanwhile.
+const brief = 100 * time.Millisecond
+
+// known gives the number of sessions from before, or "" if reading them takes longer than the start may.
+func known(s *server.Server) string {
+	ctx, cancel := context.WithTimeout(context.Background(), brief)
+	defer cancel()
+	if s.Sessions().WaitLoaded(ctx) != nil {
+		return ""
+	}
+	return strconv.Itoa(s.Sessions().Total())
+}
+
 // writeBanner tells a newcomer what runs and what to do next.
 func writeBanner(w io.Writer, cfg *config.Config, s *server.Server) {
-	sessions := s.Sessions().Total()
-	state := "new (0 sessions)"
-	if sessions > 0 {
-		state = fmt.Sprintf("%d sessions from before", sessions)
+	var state string
+	switch n := known(s); n {
+	case "0":
+		state = "new (0 sessions)"
+	case "":
+		state = "sessions from before, still being read"
+	default:
+		state = n + " sessions from before"
 	}
 	health := "off"
 	if addr := s.HTTPAddr(); addr != "" {
