@@ -12,7 +12,7 @@ const nsDiscoInfo = "http://jabber.org/protocol/disco#info" // XEP-0030
 // that it takes one stanza for several users (XEP-0033 2) each user gets one. Its answer is matched by the id alone,
 // which is random: several libraries answer without a from.
 func (s *Source) ask() {
-	if s.asked != "" || s.r.sessions.Count(s.node.ID()) == 0 {
+	if s.asked != "" || !s.r.sessions.HasSessions(s.node.ID()) {
 		return
 	}
 	s.asked = "pb-" + rand.Text()

@@ -47,7 +47,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 	n.opened()
 	n.multicast.Store(false) // another program may be behind the link now
 	n.queue.attach(out)
-	known := s.r.sessions.Count(n.ID()) > 0
+	known := s.r.sessions.HasSessions(n.ID())
 	n.mu.Lock()
 	n.since = s.r.now()
 	n.setState(s.r, Attached)
