@@ -235,16 +235,21 @@ func (l *loader) settle() {
 
 // after calls a function when all is in memory and what was dead in it is off the disk.
 func (l *loader) after(done func(error)) {
-	l.late.Lock()
-	wait := !l.answered && len(l.answers) < lateMost
-	if wait {
-		l.answers = append(l.answers, done)
-	}
-	l.late.Unlock()
-	if !wait {
+	if !l.leave(done) {
 		<-l.ended
 		l.s.commits.send(request{done: done})
 	}
+}
+
+// leave leaves a function to answer, unless that has been or too many wait.
+func (l *loader) leave(done func(error)) bool {
+	l.late.Lock()
+	defer l.late.Unlock()
+	if l.answered || len(l.answers) == lateMost {
+		return false
+	}
+	l.answers = append(l.answers, done)
+	return true
 }
 
 // answer calls what waits for the end of the load.

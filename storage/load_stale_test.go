@@ -241,6 +241,9 @@ func TestLateAnswers(t *testing.T) {
 	for range lateMost {
 		say()
 	}
+	if s.load.leave(func(error) {}) {
+		t.Error("there is no bound")
+	}
 	held := make(chan struct{})
 	go func() { defer close(held); say() }()
 	if n := answers.Load(); n != 0 {
