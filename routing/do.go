@@ -77,7 +77,7 @@ func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
 		}
 	}
 	if gone == len(v.Targets) {
-		return s.unput(w, it, putGone) // nobody has it
+		return s.unput(w, it, v.Targets[0].Node.queue, putGone) // nobody has it
 	}
 	w.copies += uint64(len(v.Targets) - 1)
 	for range gone {
@@ -123,7 +123,7 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 		w.end(NodeDropped) // the link dropped this moment, and the asker has been answered
 		return None
 	}
-	return s.unput(w, it, res)
+	return s.unput(w, it, n.queue, res)
 }
 
 // join adds a stanza to the run of those that go to one and the same node, so that a run costs one lock; false
@@ -153,12 +153,12 @@ func (s *Source) finishRun(w *work) {
 	run := w.run
 	w.runTo, w.run = nil, w.run[:0]
 	for _, it := range run {
-		s.settle(w, it, s.unput(w, it, it.put))
+		s.settle(w, it, s.unput(w, it, q, it.put))
 	}
 }
 
 // unput gives what is left to do when a queue did not take a stanza.
-func (s *Source) unput(w *work, it *item, res putResult) Reason {
+func (s *Source) unput(w *work, it *item, q *Queue, res putResult) Reason {
 	switch {
 	case res == putOK:
 		return None
@@ -169,8 +169,10 @@ func (s *Source) unput(w *work, it *item, res putResult) Reason {
 	case it.again:
 		return NodeUnknown
 	}
-	it.again = true // its grace ended this moment: the table has changed, decide anew, once
-	kept := w.view  // another stanza's verdict may lie in it
+	it.again = true // its grace ends this moment: when the table has changed, decide anew, once
+	w.write()       // others may wait for what is queued while we wait
+	q.wait()
+	kept := w.view // another stanza's verdict may lie in it
 	w.view = View{}
 	s.view(w, it)
 	why := s.act(w, it, Decide(&it.h, &w.view))
@@ -226,6 +228,7 @@ func (s *Source) answer(w *work, it *item, e stanza.Error) {
 
 // made queues the stanza in w.buf, made by the server, for a node.
 func (s *Source) made(w *work, n *Node) {
+	n = n.reach()
 	h := stanza.Header{Raw: w.buf}
 	res, flush := n.queue.put(&h, nil, rec{})
 	if res == putOK {

@@ -15,6 +15,7 @@ const lastFlush = 2 * time.Second
 // ends is answered too. Nothing that was accepted is left without an outcome.
 func (r *Router) Drain(ctx context.Context) {
 	r.stopHousekeeping() // it may be deciding what is held
+	r.stopTimers()
 	r.mail.stop()
 	for _, bare := range r.holds.users() {
 		r.answerHeld(bare)

@@ -104,13 +104,18 @@ func (f *fanning) one(i int) Reason {
 		return v.Reason
 	}
 	it.h.Raw = f.copyFor(i)
-	it.h.Flags = 0 // it is one of ours now
+	it.h.Flags = 0                      // it is one of ours now
+	it.again = len(v.Targets) < a.nodes // no second look-up: it would find the node of a group
 	f.parts++
 	before := f.w.copies
 	why := s.act(f.w, it, v)
 	f.parts += int(f.w.copies - before)
 	f.w.copies = before // they are counted with all others
-	if why != None {
+	switch {
+	case why == NodeUnknown && it.again && len(v.Targets) < a.nodes:
+		f.w.end(OtherCopy)
+		why = None
+	case why != None:
 		f.parts--
 	}
 	f.flush(len(it.h.Raw))

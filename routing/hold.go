@@ -10,9 +10,11 @@ import (
 
 // held is a stanza that waits for a user who is not yet known.
 type held struct {
-	raw    []byte // as it will go on
-	origin *Node  // the node it came from
-	until  time.Time
+	raw     []byte // as it will go on
+	origin  *Node  // the node it came from
+	until   time.Time
+	request bool   // an iq get or set
+	shared  uint32 // it is one of several copies: Unix time of their decision
 }
 
 // holdList is what waits for one user.
@@ -21,12 +23,18 @@ type holdList struct {
 	busy  bool  // somebody is deciding the head: that one goroutine owns the head of the list
 	again bool  // something changed meanwhile: decide once more before giving up
 	mail  *Node // the user has logged in there and gets what is stored first: only that node's replay may decide
+
+	deciding    bool   // the replay decides the first stanza
+	queued      bool   // a turn of the replay is due
+	pending     int    // announces that have been begun
+	turns, seen uint32 // turns of the replay that were asked for, and as many when the one that runs began
 }
 
 // holds keeps what is addressed to users of whom the view cannot say yet whether they are online. Per user it
 // is a list with one owner: while it is not empty, new stanzas for that user join its tail.
 type holds struct {
 	limit int
+	idle  *Node        // stands for a replay that sends nothing
 	len   atomic.Int64 // stanzas in all lists
 	lists atomic.Int64 // users who have a list: while there are none, nobody looks
 
@@ -48,8 +56,8 @@ type dueAt struct {
 // holdCost is what a held stanza costs besides its bytes: its entries, and its user's list.
 const holdCost = 256
 
-func (hs *holds) init(limit int) {
-	hs.limit = limit
+func (hs *holds) init(limit int, idle *Node) {
+	hs.limit, hs.idle = limit, idle
 	hs.byUser = map[string]*holdList{}
 	hs.byOrigin = map[*Node]int{}
 	hs.byMail = map[*Node]int{}
@@ -75,17 +83,10 @@ func (hs *holds) add(bare []byte, h held) bool {
 	if list == nil {
 		list = hs.begin(user)
 	}
-	if list.mail != nil {
-		if hs.byMail[list.mail]+cost > hs.limit/share {
-			return false
-		}
-		hs.byMail[list.mail] += cost
+	if list.mail != nil && hs.byMail[list.mail]+cost > hs.limit/share {
+		return false
 	}
-	list.items = append(list.items, h)
-	hs.order = append(hs.order, dueAt{h.until, user})
-	hs.bytes += cost
-	hs.byOrigin[h.origin] += cost
-	hs.len.Add(1)
+	hs.push(user, list, h)
 	return true
 }
 
@@ -150,15 +151,20 @@ func (hs *holds) drop(bare string) bool {
 
 // shift takes the first stanza of a list out. Called with mu held.
 func (hs *holds) shift(list *holdList) {
-	cost := len(list.items[0].raw) + holdCost
+	hs.forget(list, list.items[0])
+	list.items[0] = held{}
+	list.items = list.items[1:]
+}
+
+// forget takes what a stanza of a list costs out of the account. Called with mu held.
+func (hs *holds) forget(list *holdList, h held) {
+	cost := len(h.raw) + holdCost
 	hs.bytes -= cost
-	lower(hs.byOrigin, list.items[0].origin, cost)
+	lower(hs.byOrigin, h.origin, cost)
 	if list.mail != nil {
 		lower(hs.byMail, list.mail, cost)
 	}
 	hs.len.Add(-1)
-	list.items[0] = held{}
-	list.items = list.items[1:]
 }
 
 // lower takes a node's share down.
@@ -212,7 +218,7 @@ func (hs *holds) due(now time.Time) []string {
 // has been sent.
 func (s *Source) hold(w *work, it *item) Reason {
 	raw := s.copyOf(w, it)
-	if !s.r.holds.add(it.to.Bare(), held{raw: raw, origin: s.node, until: s.r.now().Add(s.r.cfg.Settle)}) {
+	if !s.r.holds.add(it.to.Bare(), held{raw: raw, origin: s.node, until: s.r.now().Add(s.r.cfg.Settle), request: request(&it.h)}) {
 		return HoldFull
 	}
 	// The user may have appeared since the look-up, and those who let go what is held may have been here before.

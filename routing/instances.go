@@ -59,6 +59,20 @@ func (n *Node) Reachable() NodeState {
 	return best
 }
 
+// reach gives a node of n's domain that can be written to, or may come back: n itself if it can be.
+func (n *Node) reach() *Node {
+	if n.home.instances.Load() == nil || n.State() >= Away {
+		return n
+	}
+	best := n
+	for _, m := range n.all() {
+		if m.State() > best.State() {
+			best = m
+		}
+	}
+	return best
+}
+
 // Sources gives the links that have n's domain.
 func (n *Node) Sources() []*Source {
 	var links []*Source
@@ -106,9 +120,14 @@ func (r *Router) allow(home *Node, links int) {
 	home.instances.Store(&grown)
 }
 
-// claim gives the node to a link, if it has none.
+// claim gives the node to a link, if it has none. While the node's grace is being ended it waits for that.
 func (n *Node) claim(src *Source) bool {
 	n.mu.Lock()
+	for expiring := n.expiring; expiring != nil; expiring = n.expiring {
+		n.mu.Unlock()
+		<-expiring
+		n.mu.Lock()
+	}
 	defer n.mu.Unlock()
 	if n.src != nil {
 		return false
@@ -140,6 +159,7 @@ func (r *Router) handOver(n *Node) {
 	for {
 		blocks := n.queue.takeOrClose(func() { n.setState(r, Past) })
 		if blocks == nil {
+			n.queue.settle()
 			return
 		}
 		again := newRedo(r)
@@ -161,7 +181,7 @@ func (r *Router) gather(n *Node) {
 			continue
 		}
 		m.mu.Lock()
-		free := m.src == nil
+		free := m.src == nil && m.expiring == nil
 		if free {
 			m.stopTimer()
 		}

@@ -194,7 +194,7 @@ func (r *Router) answerFor(asks []*ask, why Reason) {
 		}
 		e.By = r.cfg.Server
 		h := requestHeader(a.id())
-		r.Send(a.origin, h.AppendError(nil, &e, []byte(a.asker()), []byte(a.asked)))
+		r.Send(a.origin.reach(), h.AppendError(nil, &e, []byte(a.asker()), []byte(a.asked)))
 	}
 }
 
@@ -241,7 +241,7 @@ func (s *Source) reply(w *work, it *item) error {
 	}
 	s.finishRun(w)
 	if it.place == PlaceNode && a.origin.home.instances.Load() != nil {
-		s.settle(w, it, s.send(w, it, a.origin)) // the one of them that asked
+		s.settle(w, it, s.send(w, it, a.origin.reach())) // the one of them that asked
 		return nil
 	}
 	s.view(w, it)

@@ -142,36 +142,6 @@ func (r *Router) settled(nodes int) {
 	}
 }
 
-// expire ends a grace: the node's sessions end in one step, and what waited for it is decided again. inc is the node's
-// incarnation, ends that of its domain (current).
-func (r *Router) expire(n *Node, inc, ends uint64) {
-	n.mu.Lock()
-	if n.src != nil || n.rec.Inc != inc || n.State() != Away {
-		n.mu.Unlock()
-		return
-	}
-	n.setState(r, Past)
-	n.since = r.now()
-	n.timer = nil
-	was := n.returning
-	n.returning = false
-	n.mu.Unlock()
-
-	ended := r.sessions.ExpireNode(n.ID(), ends)
-	blocks := n.queue.takeAll()
-	n.mu.Lock()
-	back := n.src != nil || n.rec.Inc != inc
-	n.mu.Unlock()
-	if back {
-		n.queue.open() // it may have dropped again meanwhile: that grace is another one
-	}
-	r.cfg.Log.WithField("node", n.Domain).WithField("sessions", ended).Warn("node did not come back within its grace: its sessions ended")
-	r.decideAgain(n, blocks)
-	if was {
-		r.settled(1)
-	}
-}
-
 // Accepted tells that a batch of announces of this link was taken: the time to confirm starts again, at most
 // ten times. Only the link's reader may call it.
 func (s *Source) Accepted() {

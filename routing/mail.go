@@ -18,9 +18,10 @@ import (
 // none is, because the node does not come back or the server stops, it is still stored.
 type mail struct {
 	// set once
-	r     *Router
-	store *storage.Offline // nil: nothing is stored here
-	done  sync.WaitGroup   // of the rounds
+	r      *Router
+	store  *storage.Offline // nil: nothing is stored here
+	logins logins
+	done   sync.WaitGroup // of the rounds
 
 	// guarded by mu
 	mu      sync.Mutex
@@ -56,7 +57,7 @@ type round struct {
 	// guarded by mail's mu
 	users    []string // waiting for their turn
 	running  bool
-	inflight int // letters
+	inflight int // letters of which no copy was written yet
 }
 
 // inFlight bounds the letters of one round: what a node is sent before it has taken what came before.
@@ -64,6 +65,7 @@ const inFlight = 64
 
 func (m *mail) init(r *Router, store *storage.Offline) {
 	m.r, m.store = r, store
+	m.logins.init()
 	m.rounds = map[*Node]*round{}
 	m.letters = map[uint32]*letter{}
 	m.flights = map[string]*flight{}
@@ -91,31 +93,65 @@ func (s *Source) store(w *work, it *item) Reason {
 	default:
 		return DiskFull
 	}
-	// The user may have logged in since the look-up, and that log-in have found nothing.
-	s.view(w, it)
-	if v := Decide(&it.h, &w.view); v.Action == Deliver {
-		s.r.Expect(it.to.Bare(), v.Targets[0].Node)
-		m.begin(string(it.to.Bare()))
-	}
+	m.missed(it.to.Bare(), it.toHash)
 	return None
 }
 
+// missed looks whether a user is logging in, or has, behind a message that was just stored: the log-in may have found
+// nothing.
+func (m *mail) missed(bare []byte, hash uint64) {
+	if n := m.logins.node(hash); n != nil {
+		m.r.holds.expect(string(bare), n)
+		if m.logins.add(hash) {
+			return // that log-in's Announced knows of it
+		}
+		m.r.holds.announced(string(bare), nil)
+	} else if n = m.r.onlineAt(string(bare)); n != nil {
+		m.r.holds.expect(string(bare), n)
+		m.r.holds.announced(string(bare), nil)
+	}
+	m.begin(string(bare))
+}
+
 // Expect tells that a user is about to have a session on a node. It is called before anybody can see the session, so
-// that what is stored for the user comes before anything newer; Announced has to follow, whatever came of it.
-func (r *Router) Expect(bare []byte, n *Node) {
-	if r.mail.store != nil && r.mail.store.Has(bare) {
-		r.holds.expect(string(bare), n)
+// that what is stored for the user comes before anything newer. Announced has to follow, whatever came of it, with what
+// Expect gave.
+func (r *Router) Expect(bare []byte, n *Node) (expected bool) {
+	if r.mail.store == nil {
+		return false
+	}
+	r.mail.logins.begin(r.sessions.Hash(bare), n)
+	if !r.mail.store.Has(bare) {
+		return false
+	}
+	r.holds.expect(string(bare), n)
+	return true
+}
+
+// Announced tells that a user has a session now, or that nothing came of the announce: what is stored and what was held
+// for that user goes on, before anything newer. expected is what Expect gave before.
+func (r *Router) Announced(bare []byte, expected bool) {
+	if r.mail.store != nil {
+		for range r.mail.logins.end(r.sessions.Hash(bare)) {
+			r.holds.announced(string(bare), nil)
+		}
+	}
+	if expected {
+		r.holds.announced(string(bare), nil)
+	}
+	if r.holds.lists.Load() > 0 && r.holds.waiting(bare) && !r.mail.begin(string(bare)) {
+		r.release([]string{string(bare)})
 	}
 }
 
-// begin starts the replay that a user's list waits for, and reports whether there is one.
+// begin asks for a turn of the replay that a user's list waits for, and reports whether there is one.
 func (m *mail) begin(bare string) bool {
 	if m.store == nil {
 		return false
 	}
-	n := m.r.holds.mailFor(bare)
-	if n == nil {
-		return false
+	n, first := m.r.holds.turn(bare)
+	if n == nil || !first {
+		return n != nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,7 +195,9 @@ func (m *mail) written(tokens []uint32) {
 	m.mu.Lock()
 	for _, t := range tokens {
 		if l := m.letters[t]; l != nil {
-			l.written++
+			if l.written++; l.written == 1 {
+				l.round.landed() // another node that does not take its copy is no reason to wait
+			}
 			if m.ended(t, l) {
 				ended = append(ended, l)
 			}
@@ -203,15 +241,31 @@ func (m *mail) ended(token uint32, l *letter) bool {
 	} else {
 		delete(m.flights, l.bare)
 	}
-	l.round.inflight--
-	l.round.cond.Broadcast()
 	m.limbo -= l.lost
 	others := l.lost
 	if l.written == 0 {
 		others-- // one of them is what is still stored
+		l.round.landed()
 	}
 	m.r.tally.why[OtherCopy].Add(uint64(others))
 	return l.written > 0
+}
+
+// landed counts a letter out of its round. Called with mail's mu held.
+func (rd *round) landed() {
+	rd.inflight--
+	rd.cond.Broadcast()
+}
+
+// userOf gives the user of a letter.
+func (m *mail) userOf(token uint32) (bare string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.letters[token]
+	if l == nil {
+		return "", false
+	}
+	return l.bare, true
 }
 
 // flying gives the number of the last message of a user that is on its way, 0 if none is.
@@ -244,7 +298,5 @@ func (m *mail) stop() {
 	}
 	m.mu.Unlock()
 	m.done.Wait()
-	for _, bare := range m.r.holds.mailUsers() {
-		m.r.holds.leaveMail(bare)
-	}
+	m.r.holds.forgetMail()
 }

@@ -49,9 +49,10 @@ type Node struct {
 	links     int           // of home: links of the domain that have started
 	left      chan struct{} // closed when src has gone
 	rec       storage.NodeRecord
-	since     time.Time   // the last change of state
-	timer     *time.Timer // ends the grace, or the time to confirm
-	returning bool        // it was attached before a restart, and its sessions are not confirmed yet
+	since     time.Time     // the last change of state
+	timer     *time.Timer   // ends the grace, or the time to confirm
+	expiring  chan struct{} // not nil while the grace is being ended; closed when it has been
+	returning bool          // it was attached before a restart, and its sessions are not confirmed yet
 }
 
 // State is the node's state now.

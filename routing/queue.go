@@ -49,13 +49,14 @@ type Queue struct {
 
 	// guarded by mu
 	mu        sync.Mutex
-	idle      sync.Cond // signalled when writing becomes false
-	out       Output    // nil: the node is away
-	writing   bool      // somebody holds the writing flag
-	scheduled bool      // a reader has promised to flush
-	torn      bool      // the link that went got a stanza in part
-	gone      bool      // the grace is over: nothing more may wait here
-	bytes     int       // waiting
+	idle      sync.Cond     // signalled when writing becomes false
+	out       Output        // nil: the node is away
+	writing   bool          // somebody holds the writing flag
+	scheduled bool          // a reader has promised to flush
+	torn      bool          // the link that went got a stanza in part
+	gone      bool          // the grace is over: nothing more may wait here
+	ending    chan struct{} // closed when the table knows that it is gone; nil then
+	bytes     int           // waiting
 	n, w, p   uint64
 	dropped   uint64   // requests taken out at a drop
 	moved     uint64   // taken out by takeAll

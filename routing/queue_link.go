@@ -105,8 +105,28 @@ func (q *Queue) takeOrClose(tell func()) []*block {
 		return q.takeBlocks()
 	}
 	tell()
-	q.gone = true
+	q.gone, q.ending = true, make(chan struct{})
 	return nil
+}
+
+// settle tells those who found the queue closed that they may decide anew: the table knows of it.
+func (q *Queue) settle() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ending != nil {
+		close(q.ending)
+		q.ending = nil
+	}
+}
+
+// wait returns when a queue that was found closed has been settled.
+func (q *Queue) wait() {
+	q.mu.Lock()
+	ending := q.ending
+	q.mu.Unlock()
+	if ending != nil {
+		<-ending
+	}
 }
 
 // takeBlocks takes all that waits out. Called with mu held, nobody writing.

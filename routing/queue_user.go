@@ -24,7 +24,8 @@ type waitingStanza struct {
 	rec rec
 }
 
-// takeUser takes out what waits for a user: for the full address, and with bareToo for the bare one. The places
+// takeUser takes out what waits for a user: for the full address, and with bareToo for the bare one, which is all that
+// was stored. The places
 // stay in the block until a link attaches; nobody writes meanwhile.
 func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 	q.mu.Lock()
@@ -43,7 +44,7 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		r := &p.b.recs[p.rec]
 		raw := p.b.b[p.at : p.at+int(r.size)]
 		to, ok := addressee(raw)
-		if !ok || !to.Equal(full) && !(bareToo && to.IsBare()) {
+		if !ok || !to.Equal(full) && !(bareToo && (to.IsBare() || r.class == classStored)) {
 			kept = append(kept, p)
 			continue
 		}

@@ -1,17 +1,12 @@
 package routing
 
 import (
+	"math"
+	"time"
+
 	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
 )
-
-// Announced tells that a user has a session now: what is stored and what was held for that user goes on, before
-// anything newer.
-func (r *Router) Announced(bare []byte) {
-	if r.holds.lists.Load() > 0 && r.holds.waiting(bare) && !r.mail.begin(string(bare)) {
-		r.release([]string{string(bare)})
-	}
-}
 
 // release decides what is held for some users, in order, as far as it can be decided now.
 func (r *Router) release(users []string) {
@@ -21,20 +16,45 @@ func (r *Router) release(users []string) {
 	again := newRedo(r)
 	defer again.close()
 	for _, bare := range users {
-		if !r.holds.claim(bare) {
-			continue
-		}
-		for {
-			if again.held(r.holds.head(bare), false) {
-				again.w.flush()
-				if !r.holds.drop(bare) {
-					break
-				}
-			} else if r.holds.leave(bare) {
+		again.release(bare, math.MaxInt)
+	}
+}
+
+// release decides at most so many stanzas that are held for a user.
+func (d *redo) release(bare string, most int) {
+	holds := &d.r.holds
+	if !holds.claim(bare) {
+		return
+	}
+	for ; ; most-- {
+		if most > 0 && d.held(holds.head(bare), false) {
+			d.flush()
+			if !holds.drop(bare) {
 				break
 			}
+		} else if holds.leave(bare) || most <= 0 && holds.leave(bare) {
+			break
 		}
-		r.mail.begin(bare) // what is stored was to go first, and we were in the way
+	}
+	d.r.mail.begin(bare) // what is stored was to go first, and we were in the way
+}
+
+// refuseOverdue answers the iqs that have waited long enough behind what is stored.
+func (r *Router) refuseOverdue(users []string, now time.Time) {
+	if r.mail.store == nil || len(users) == 0 {
+		return
+	}
+	again := newRedo(r)
+	defer again.close()
+	for _, bare := range users {
+		for _, h := range r.holds.overdue(bare, now) {
+			if src, it, ok := again.read(h.raw, h.origin); ok {
+				src.bounce(again.w, it, QueueFull)
+			} else {
+				again.w.end(Unreadable)
+			}
+			again.flush()
+		}
 	}
 }
 
@@ -83,6 +103,9 @@ func (d *redo) close() {
 // read makes an item of a stored stanza and looks up its addresses. A stanza that cannot be read takes no other
 // with it: the next one begins a new stream.
 func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
+	if origin == nil {
+		origin = d.r.nobody
+	}
 	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not, grant: &Grant{SpeakDomain: true}}
 	d.w.src = src
 	it := &d.w.items[0]
@@ -104,9 +127,16 @@ func (d *redo) held(h held, mail bool) bool {
 		return true
 	}
 	v := Decide(&it.h, &d.w.view)
+	if mail && v.Action == Store {
+		return false // what is stored would go behind what follows here
+	}
 	if v.Action != Hold {
-		if !mail && d.r.mail.store != nil && d.r.holds.mailFor(string(it.to.Bare())) != nil {
+		if !mail && d.r.mail.store != nil && d.r.holds.mailed(it.to.Bare()) {
 			return false // the user has just logged in, and what is stored goes first
+		}
+		if h.shared > 0 && v.Action == Deliver && d.r.hadOther(it, besides{at: h.shared}) {
+			d.w.end(OtherCopy) // the last copy tells the sender
+			return true
 		}
 		src.do(d.w, it, v)
 		return true
@@ -125,19 +155,6 @@ func (d *redo) held(h held, mail bool) bool {
 		src.bounce(d.w, it, Unsettled)
 	}
 	return true
-}
-
-// decideAgain decides what waited for a node whose grace is over.
-func (r *Router) decideAgain(n *Node, blocks []*block) {
-	again := newRedo(r)
-	defer again.close()
-	for _, b := range blocks {
-		b.each(func(raw []byte, rc rec) {
-			again.once(raw, rc)
-			again.flush()
-		})
-	}
-	r.cfg.Log.WithField("node", n.Domain).Debug("what waited for the node was decided again")
 }
 
 // once decides one stanza that waited in a queue. One of several copies goes nowhere while the user has a node
@@ -161,18 +178,30 @@ func (d *redo) once(raw []byte, rc rec) {
 	if rc.class == classGroup && v.Action != Deliver {
 		v = Verdict{Action: FanOut}
 	}
-	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it.to, stanza.Address{}, 0, rc.at) {
+	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it, besides{at: rc.at}) {
 		d.w.end(OtherCopy)
 		return
 	}
 	src.do(d.w, it, v)
 }
 
-// hadOther reports whether a user has a session, other than who and not at the node from, that began before the
-// copies of a stanza were made: then that one's node got a copy, or one waits for it.
-func (r *Router) hadOther(user, who stanza.Address, from storage.NodeID, at uint32) bool {
-	for _, s := range r.sessions.Where(user.Bare()) {
-		if s.Node != from && s.Since.Unix() <= int64(at) && s.Priority >= 0 && s.JID != who.String() {
+// besides says which copies of a stanza are not meant: that for the session who, and that of node. at is the time when
+// the copies were made.
+type besides struct {
+	who  string
+	node storage.NodeID
+	at   uint32
+}
+
+// hadOther reports whether the user whom a copy is for has another session that began before the copies were made: then
+// its node got one, or one waits for it.
+func (r *Router) hadOther(it *item, b besides) bool {
+	least := int8(0)
+	if it.h.Kind == stanza.Presence {
+		least = -128 // RFC 6121 8.5.2.1.2
+	}
+	for _, s := range r.sessions.Where(it.to.Bare()) {
+		if s.Node != b.node && s.Since.Unix() <= int64(b.at) && s.Priority >= least && s.JID != b.who {
 			return true
 		}
 	}
@@ -226,7 +255,7 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 			again.w.end(Unreadable)
 		case origin == nil: // an answer of the server itself: only carried
 			again.carry(s.raw, to)
-		case s.rec.class == classShared && r.hadOther(who, who, from.ID(), s.rec.at):
+		case s.rec.class == classShared && r.hadOther(it, besides{who: who.String(), node: from.ID(), at: s.rec.at}):
 			again.w.end(OtherCopy)
 		default:
 			src.settle(again.w, it, src.send(again.w, it, to))

@@ -32,8 +32,9 @@ func (m *mail) run(rd *round) {
 // replay sends a user what is stored, and then what has come since. The caller has claimed the user's list.
 func (m *mail) replay(again *redo, rd *round, bare string) {
 	if !m.sendStored(again, rd, bare) {
-		m.r.holds.leaveMail(bare)
-		m.r.release([]string{bare})
+		if m.r.holds.leaveMail(bare) {
+			m.r.release([]string{bare})
+		}
 		return
 	}
 	for {
@@ -42,7 +43,9 @@ func (m *mail) replay(again *redo, rd *round, bare string) {
 			return
 		}
 		if !again.held(h, true) {
-			m.r.holds.leaveMail(bare) // the user has gone, and it is not known whether for good
+			if m.r.holds.leaveMail(bare) { // the user has gone, maybe for good
+				m.r.release([]string{bare})
+			}
 			return
 		}
 		again.flush()
@@ -207,8 +210,14 @@ func (m *mail) expireAged() {
 	again := newRedo(m.r)
 	defer again.close()
 	for _, bare := range users {
-		if m.r.holds.mailFor(bare) == nil {
-			m.expireUser(again, bare)
+		if !m.r.holds.claimIdle(bare) {
+			continue // a replay takes care of it, or it is soon seen again
+		}
+		m.expireUser(again, bare)
+		if m.r.holds.leaveMail(bare) {
+			m.r.release([]string{bare})
+		} else {
+			m.begin(bare) // the user has logged in meanwhile
 		}
 	}
 }

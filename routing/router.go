@@ -79,9 +79,9 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 		stop: make(chan struct{}), stopped: make(chan struct{})}
 	r.work.New = func() any { return newWork() }
 	r.iqs.init()
-	r.holds.init(cfg.Queue)
-	r.mail.init(r, cfg.Offline)
 	r.nobody = r.newNode(cfg.Server)
+	r.holds.init(cfg.Queue, r.nobody)
+	r.mail.init(r, cfg.Offline)
 	r.table.add(&domain{name: []byte(cfg.Server), kind: PlaceServer})
 	for i := range cfg.Users {
 		u := &r.cfg.Users[i]
@@ -103,11 +103,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 func (r *Router) Close() {
 	r.stopHousekeeping()
 	r.mail.stop()
-	for _, n := range r.Nodes() {
-		n.mu.Lock()
-		n.stopTimer()
-		n.mu.Unlock()
-	}
+	r.stopTimers()
 	r.writers.Wait()
 }
 
@@ -179,7 +175,9 @@ func (r *Router) housekeeping() {
 		now := r.now()
 		r.requestsExpired(now)
 		if r.holds.len.Load() > 0 {
-			r.release(r.holds.due(now))
+			due := r.holds.due(now)
+			r.release(due)
+			r.refuseOverdue(due, now)
 		}
 		if now.Sub(aged) >= agedEach {
 			aged = now

@@ -115,7 +115,7 @@ func (tb *testbed) login(node, jid string) {
 		tb.t.Fatal(err)
 	}
 	b.Commit(nil)
-	tb.r.Announced(a.Bare())
+	tb.r.Announced(a.Bare(), false)
 }
 
 func (tb *testbed) send(node, raw string) {

@@ -36,9 +36,10 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 		b.Commit(nil)
 		return routing.None
 	}
+	expected := s.router.Expect(from.Bare(), src.Node())
 	change, prev, err := s.announce(src, b, from, priority(h))
 	b.Commit(nil)
-	s.router.Announced(from.Bare())
+	s.router.Announced(from.Bare(), expected)
 	switch {
 	case errors.Is(err, storage.ErrTooManyResources):
 		s.sessions.Excuse(from.Bare(), src.Node().ID())
@@ -61,7 +62,6 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 // the change, so that nothing newer overtakes it, and once more after it for what was on its way meanwhile.
 func (s *Service) announce(src *routing.Source, b *storage.Batch, who stanza.Address, prio int8) (storage.Change, storage.NodeID, error) {
 	pol := policy(src)
-	s.router.Expect(who.Bare(), src.Node())
 	if s.router.SomebodyAway() && pol != storage.Never {
 		if m := s.sessions.Find(s.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil); len(m) > 0 {
 			s.move(src, who, m[0].Node)

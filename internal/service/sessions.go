@@ -43,6 +43,7 @@ type item struct {
 	priority int8
 	withdraw bool
 	created  bool // this statement made the session
+	expected bool // something was stored for the user
 }
 
 // itemError refuses a whole statement because of one of its items; n < 0: because of the statement itself.
@@ -223,6 +224,7 @@ func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
 			b.Withdraw(it.who.Bare(), it.who.Resource())
 			continue
 		}
+		it.expected = r.s.router.Expect(it.who.Bare(), r.src.Node())
 		change, prev, err := r.s.announce(r.src, b, it.who, it.priority)
 		if err != nil {
 			r.undo(b, r.items[:n])
@@ -252,7 +254,7 @@ func (r *request) undo(b *storage.Batch, items []item) {
 func (r *request) announced() {
 	for _, it := range r.items {
 		if !it.withdraw {
-			r.s.router.Announced(it.who.Bare())
+			r.s.router.Announced(it.who.Bare(), it.expected)
 		}
 	}
 }
