@@ -90,7 +90,7 @@ type hand struct {
 	echo  bool
 	now   func() time.Time
 	reach time.Duration // how long the server may take to be found
-	from  jid.JID // of typed lines
+	from  jid.JID       // of typed lines
 
 	is atomic.Pointer[component.Node] // set by OnAttach, before the first stanza is handled
 
