@@ -17,7 +17,7 @@ class Node(ComponentXMPP):
         self.greet = greet
         self.db = sqlite3.connect("messages-slixmpp.db")
         self.db.execute("CREATE TABLE IF NOT EXISTS messages(sender, id, recipient, body, PRIMARY KEY(sender, id))")
-        self.register_plugin("xep_0199")  # answers pings
+        self.register_plugin("xep_0199", {"keepalive": True, "interval": 60, "timeout": 30})  # answers pings, and sends them
         self.add_event_handler("session_start", self.on_attach)
         self.add_event_handler("message", self.on_message)
         self.add_event_handler("message_error", self.on_error)

@@ -130,7 +130,7 @@ func exchange(t *testing.T, sides []*side) {
 	t.Logf("%v", l)
 	found := judge(t, sides)
 	for _, fault := range slices.Sorted(maps.Keys(found)) {
-		t.Logf("fault of a library: %s: %d messages", fault, found[fault])
+		t.Logf("fault of a library: %s: messages: %d", fault, found[fault])
 	}
 }
 
