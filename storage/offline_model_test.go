@@ -28,7 +28,8 @@ type offModel struct {
 	last  map[string]uint64 // the highest number given while something was stored
 
 	// while the committer is held
-	held  chan struct{}
+	held  chan struct{} // closed by the committer when it waits
+	freed chan struct{} // closed to let it go on; nil while it is not held
 	asked atomic.Int64
 	saved map[string][]Stored // what is on disk
 }
@@ -79,21 +80,22 @@ func (m *offModel) forget() {
 // space is asked by Put, when nothing waits for the disk, and by the committer after each group: there it is held.
 func (m *offModel) space(string) (free, size uint64, ok bool) {
 	if m.asked.Add(1) == 2 {
-		m.held <- struct{}{}
-		<-m.held
+		freed := m.freed
+		close(m.held)
+		<-freed
 	}
 	return 0, 0, false
 }
 
 // hold keeps the committer from the disk after the commit of a message.
 func (m *offModel) hold(t *rapid.T) {
-	if m.held != nil {
+	if m.freed != nil {
 		t.Skip("held")
 	}
 	if err := m.f.commits.flush(); err != nil {
 		t.Fatal(err)
 	}
-	m.held = make(chan struct{})
+	m.held, m.freed = make(chan struct{}), make(chan struct{})
 	m.asked.Store(0)
 	m.store(t, "held.example", nil, Keep{})
 	<-m.held
@@ -104,16 +106,17 @@ func (m *offModel) hold(t *rapid.T) {
 }
 
 func (m *offModel) release(*rapid.T) {
-	if m.held != nil {
-		m.held <- struct{}{}
-		m.held = nil
+	if m.freed != nil {
+		m.asked.Add(2) // if a failure comes between
+		close(m.freed)
+		m.freed = nil
 	}
 }
 
 // crash goes on with a copy of the files, as a kill leaves them: what was not committed is lost, nothing else.
 func (m *offModel) crash(t *rapid.T) {
 	rare(t)
-	if m.held == nil {
+	if m.freed == nil {
 		m.hold(t)
 	}
 	next := m.dir + "x"
