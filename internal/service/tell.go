@@ -16,7 +16,6 @@ import (
 const (
 	looksAtOnce = 256 // users between two links
 	tellsAtOnce = 64  // watches of one link before the next
-	window      = 256 << 10
 	pauseLeast  = 5 * time.Millisecond
 	pauseMost   = time.Second
 )
@@ -25,15 +24,16 @@ const (
 // changes there are. What does not fit is not kept: later the table is looked at again. So changes of one user that
 // follow each other quickly, or faster than the link takes them, are told as one.
 type flow struct {
-	sent  int           // bytes since the last mark
-	mark  uint64        // position in the queue of the last of them
-	pause time.Duration // doubled at each vain try
-	next  time.Time     // of the next try
+	window int           // bytes
+	sent   int           // bytes since the last mark
+	mark   uint64        // position in the queue of the last of them
+	pause  time.Duration // doubled at each vain try
+	next   time.Time     // of the next try
 }
 
 // open reports whether more may be sent: the last window has left the queue, whatever else waits there now.
 func (f *flow) open(n *routing.Node) bool {
-	if f.sent < window {
+	if f.sent < f.window {
 		return true
 	}
 	if q := n.Queue(); q.Queued-q.Waiting < f.mark {
@@ -179,13 +179,15 @@ func (ws *watches) look(u *watched) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if len(u.watches) == 0 {
-		delete(ws.users, u.bare)
+		if ws.users[u.bare] == u { // else it was forgotten before, and is watched anew
+			delete(ws.users, u.bare)
+		}
 		delete(ws.all, u)
 		return
 	}
 	ws.all[u] = struct{}{}
 	if !slices.Equal(u.now, now) {
-		u.now = now
+		u.now, u.at = now, time.Now()
 	}
 	for _, w := range u.watches {
 		if w.again {
@@ -271,8 +273,8 @@ func (ws *watches) tell(w *watch) bool {
 		ok := true
 		switch {
 		case dj == 0:
-			ok = ws.send(w, ws.ended(w, &told[i]))
-		case di == 0 || told[i] != now[j]:
+			ok = ws.sendEnd(w, &told[i])
+		case di == 0 || !told[i].same(now[j]):
 			ok = ws.send(w, ws.present(w, &now[j]))
 		}
 		if !ok {
@@ -283,6 +285,12 @@ func (ws *watches) tell(w *watch) bool {
 	}
 	w.told = now
 	return true
+}
+
+// same reports whether two sessions are told alike.
+func (x seen) same(y seen) bool {
+	y.inc = x.inc
+	return x == y
 }
 
 // step tells which of two lists by rising resource goes on with the lower one: 1 for it, and for both if they are equal.
@@ -306,10 +314,10 @@ func step(told, now []seen) (i, j int) {
 func (ws *watches) send(w *watch, notice []byte) bool {
 	l := w.link
 	ws.buf = notice
-	if !ws.s.router.Ping(l.src.Node(), notice) {
+	if !alive(l.src) || !ws.s.router.Ping(l.src.Node(), notice) {
 		return false
 	}
-	if l.sent += len(notice); l.sent >= window {
+	if l.sent += len(notice); l.sent >= l.window {
 		l.mark = l.src.Node().Queue().Queued
 	}
 	return true
@@ -327,15 +335,20 @@ func (ws *watches) present(w *watch, x *seen) []byte {
 	return append(out, "/></presence>"...)
 }
 
-// ended makes the notice of a session that is there no more.
-func (ws *watches) ended(w *watch, x *seen) []byte {
+// sendEnd sends the notice of a session that is there no more. Why it ended is noted a moment after the end itself;
+// when so many have ended since that it is forgotten, the notice does not say it.
+func (ws *watches) sendEnd(w *watch, x *seen) bool {
+	why, known := ws.why(w.user.bare, x)
+	if !known && time.Since(w.user.at) < pauseLeast {
+		return false
+	}
 	out := w.appendFrom(append(ws.buf[:0], "<presence type='unavailable' from='"...), x)
 	out = append(out, "'><session xmlns='"+stanza.NSSessions+"' node='"...)
 	out = append(append(out, x.domain...), '\'')
-	if why, ok := ws.why(w.user.bare, x); ok {
+	if known {
 		out = append(append(append(out, " why='"...), why.String()...), '\'')
 	}
-	return append(out, "/></presence>"...)
+	return ws.send(w, append(out, "/></presence>"...))
 }
 
 // appendFrom appends the values of from and to.
@@ -345,7 +358,7 @@ func (w *watch) appendFrom(dst []byte, x *seen) []byte {
 	return append(append(dst, "' to='"...), w.link.src.Node().Domain...)
 }
 
-// why tells how a session ended that a watcher knows of; false when so many have ended since that it is forgotten.
+// why tells how a session ended that a watcher knows of, if it can be told.
 func (ws *watches) why(bare string, x *seen) (storage.Why, bool) {
 	if rec, ok := ws.s.sessions.Node(x.node); ok && x.inc < rec.Base {
 		return storage.NodeLeft, true // the sweep, which would note it, may be yet to come

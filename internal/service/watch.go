@@ -6,23 +6,27 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
 )
 
-// maxWatches bounds the watches of one link (protocol.md 1.6).
-const maxWatches = 10000
+const (
+	maxWatches = 10000     // of one link (protocol.md 1.6)
+	maxWindow  = 256 << 10 // bytes of notices that wait for one link
+)
 
 // watches is which links watch which users. Readers and whoever changes a session only note here what is to be
 // looked at; one goroutine, in tell.go, looks and tells.
 type watches struct {
 	// set once
-	s    *Service
-	wake chan struct{} // one token: there is something to look at
-	stop chan struct{}
-	wg   sync.WaitGroup
+	s      *Service
+	window int           // maxWindow
+	wake   chan struct{} // one token: there is something to look at
+	stop   chan struct{}
+	wg     sync.WaitGroup
 
 	count atomic.Int64 // watches of all links: without any, a change costs one load
 
@@ -52,7 +56,8 @@ type watched struct {
 	dirty   bool // it is in watches.dirty
 
 	// owned by run
-	now []seen // at the last look; replaced whole, never changed, because watches refer to it
+	now []seen    // at the last look; replaced whole, never changed, because watches refer to it
+	at  time.Time // of the look that found it so
 }
 
 // watcher is a link that watches.
@@ -83,7 +88,7 @@ type watch struct {
 }
 
 func newWatches(s *Service) *watches {
-	ws := &watches{s: s, wake: make(chan struct{}, 1), stop: make(chan struct{}), users: map[string]*watched{},
+	ws := &watches{s: s, window: maxWindow, wake: make(chan struct{}, 1), stop: make(chan struct{}), users: map[string]*watched{},
 		links: map[*routing.Source]*watcher{}, nodes: map[storage.NodeID]struct{}{}, all: map[*watched]struct{}{}}
 	ws.idle.L = &ws.mu
 	return ws
@@ -127,7 +132,7 @@ func (r *request) watch() {
 		r.refused(bad)
 		return
 	}
-	r.src.Reply(append(r.appendResult(nil), "<watch xmlns='"+stanza.NSSessions+"'/></iq>"...))
+	r.replyHere("<watch xmlns='" + stanza.NSSessions + "'/>")
 	r.s.watches.add(r.src, string(who.Bare()))
 }
 
@@ -139,7 +144,13 @@ func (r *request) unwatch() {
 		return
 	}
 	r.s.watches.end(r.src, who.Bare())
-	r.src.Reply(append(r.appendResult(nil), "<unwatch xmlns='"+stanza.NSSessions+"'/></iq>"...))
+	r.replyHere("<unwatch xmlns='" + stanza.NSSessions + "'/>")
+}
+
+// replyHere sends a result that does not outlive the link: on the node's next one it would tell of a watch that is no
+// more.
+func (r *request) replyHere(payload string) {
+	r.s.router.Ping(r.src.Node(), append(append(r.appendResult(nil), payload...), "</iq>"...))
 }
 
 // bareUser is user for what takes no full JID.
@@ -165,7 +176,7 @@ func (ws *watches) add(src *routing.Source, bare string) {
 	defer ws.mu.Unlock()
 	l := ws.links[src]
 	if l == nil {
-		l = &watcher{src: src, watches: map[string]*watch{}}
+		l = &watcher{src: src, watches: map[string]*watch{}, flow: flow{window: ws.window}}
 		ws.links[src] = l
 		ws.nodes[src.Node().ID()] = struct{}{} // a review: what an earlier link left goes
 	}
