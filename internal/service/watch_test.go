@@ -156,9 +156,8 @@ func TestWhere(t *testing.T) {
 func TestWhy(t *testing.T) {
 	bubble(t, func(tb *testbed) {
 		tb.service.watches.window = 1 // one notice waits for the link at most
-		for _, u := range []string{"a@im", "held@im"} {
-			tb.ask("shy", "watch", u)
-		}
+		tb.ask("shy", "watch", "a@im")
+		tb.ask("shy", "watch", "held@im")
 		tb.expect("shy", "result watch a@im watch; result watch held@im watch")
 		begin := func() { tb.presence("n1", "a@im/1", "0", false) }
 		for _, c := range []struct {
