@@ -99,7 +99,7 @@ func (s *Source) mustWait(it *item) bool {
 
 // share queues one of several copies.
 func (s *Source) share(w *work, it *item, n *Node) putResult {
-	res, flush := n.queue.put(&it.h, s.edit(w, it), rec{origin: s.node.ID(), class: classShared, at: uint32(s.r.now().Unix())})
+	res, flush := n.queue.put(&it.h, s.edit(w, it), rec{origin: s.node.ID(), class: classShared, at: w.version})
 	if flush {
 		w.queues = append(w.queues, n.queue)
 	}
@@ -129,7 +129,7 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 // join adds a stanza to the run of those that go to one and the same node, so that a run costs one lock; false
 // if it has to go alone.
 func (s *Source) join(w *work, it *item, targets []Target) bool {
-	if len(targets) != 1 || s.redo || request(&it.h) || s.r.holds.lists.Load() > 0 {
+	if len(targets) != 1 || s.redo || request(&it.h) || it.place == PlaceUsers && s.r.holds.lists.Load() > 0 {
 		return false
 	}
 	q := targets[0].Node.queue

@@ -8,8 +8,7 @@ import (
 // remains is what a node that did not come back leaves behind.
 type remains struct {
 	stanzas []leftover
-	letters []uint32 // stored messages that were not written
-	mailed  []string // their users
+	mailed  []string // users of stored messages that were not written
 }
 
 // leftover is a stanza for a user, which is in the user's hold list, or one for the node itself, or that the server made.
@@ -24,27 +23,32 @@ type leftover struct {
 // domain (Source.current).
 func (r *Router) expire(n *Node, inc, ends uint64) {
 	n.mu.Lock()
-	if n.src != nil || n.rec.Inc != inc || n.State() != Away {
+	if n.timer == nil || n.src != nil || n.rec.Inc != inc || n.State() != Away {
 		n.mu.Unlock()
-		return
+		return // somebody was faster
 	}
 	expired := make(chan struct{})
 	n.expiring = expired // nobody attaches meanwhile
+	n.ending.Store(true)
 	n.since = r.now()
 	n.timer = nil
 	was := n.returning
 	n.returning = false
 	n.mu.Unlock()
 
+	r.ending <- struct{}{} // one after the other: of two copies of a stanza one has to be the last
 	left := r.empty(n)
 	ended := r.sessions.ExpireNode(n.ID(), ends)
 	n.queue.settle()
 	r.cfg.Log.WithField("node", n.Domain).WithField("sessions", ended).Warn("node did not come back within its grace: its sessions ended")
-	r.bury(left)
-	n.mu.Lock()
-	n.expiring = nil
-	n.mu.Unlock()
-	close(expired)
+	r.bury(left, func() {
+		n.mu.Lock()
+		n.expiring = nil
+		n.mu.Unlock()
+		n.ending.Store(false)
+		close(expired)
+	})
+	<-r.ending
 	if was {
 		r.settled(1)
 	}
@@ -70,11 +74,11 @@ func (r *Router) empty(n *Node) *remains {
 func (left *remains) take(again *redo, raw []byte, rc rec) {
 	r := again.r
 	if rc.class == classStored {
-		left.letters = append(left.letters, rc.at)
 		if bare, ok := r.mail.userOf(rc.at); ok {
 			r.holds.expect(bare, r.holds.idle) // nothing newer goes before it
 			left.mailed = append(left.mailed, bare)
 		}
+		r.mail.lose(rc.at)
 		return
 	}
 	origin := r.table.node(rc.origin)
@@ -84,20 +88,16 @@ func (left *remains) take(again *redo, raw []byte, rc rec) {
 		return
 	}
 	h := held{raw: append([]byte(nil), raw...), origin: origin, until: r.now().Add(r.cfg.Settle)}
-	if rc.class == classShared {
-		h.shared = rc.at
-	}
+	h.shared, h.at = rc.class == classShared, rc.at
 	bare := string(to.Bare())
 	r.holds.park(bare, h)
 	left.stanzas = append(left.stanzas, leftover{user: bare})
 }
 
 // bury decides what a node has left behind. A stored message that was not written is stored still: if its user is
-// online elsewhere it goes there, before what waited with it.
-func (r *Router) bury(left *remains) {
-	for _, t := range left.letters {
-		r.mail.lose(t)
-	}
+// online elsewhere it goes there, before what waited with it. free lets the node attach again; it is called when nothing
+// is left that is for the node itself.
+func (r *Router) bury(left *remains, free func()) {
 	for _, bare := range left.mailed {
 		r.holds.announced(bare, r.onlineAt(bare))
 		if !r.mail.begin(bare) {
@@ -107,17 +107,31 @@ func (r *Router) bury(left *remains) {
 	r.release(left.mailed)
 	again := newRedo(r)
 	defer again.close()
-	for _, o := range left.stanzas {
-		if o.user != "" {
-			again.release(o.user, 1)
-			continue
+	last := len(left.stanzas) - 1
+	for last >= 0 && left.stanzas[last].user != "" {
+		last--
+	}
+	for i := -1; i < len(left.stanzas); i++ {
+		if i >= 0 {
+			again.leftover(left.stanzas[i])
 		}
-		again.once(o.raw, o.rec)
-		again.flush()
+		if i == last {
+			free()
+		}
 	}
 	for _, o := range left.stanzas {
 		again.release(o.user, math.MaxInt) // what has joined it
 	}
+}
+
+// leftover decides one of the stanzas.
+func (d *redo) leftover(o leftover) {
+	if o.user != "" {
+		d.release(o.user, 1)
+		return
+	}
+	d.once(o.raw, o.rec)
+	d.flush()
 }
 
 // onlineAt gives a node on which a user may get messages for the bare address, or nil.

@@ -18,8 +18,10 @@ type fanning struct {
 	seen   []byte
 	groups []*group
 	single bool // no more groups
-	parts  int  // copies that are in custody somewhere
-	bytes  int  // queued since the last flush
+	hint   Hint // once it is hinted
+	hinted bool
+	parts  int // copies that are in custody somewhere
+	bytes  int // queued since the last flush
 }
 
 // group is the addresses for which one node gets one stanza.
@@ -88,7 +90,10 @@ func (f *fanning) one(i int) Reason {
 	if it.place == PlaceUsers && len(a.who.Local()) > 0 {
 		it.toHash = s.r.sessions.Hash(a.who.Bare())
 	}
-	s.view(f.w, it)
+	s.look(f.w, it)
+	if f.w.view.asksHint(&it.h) {
+		f.w.view.Hint = f.hintOf()
+	}
 	v := Decide(&it.h, &f.w.view)
 	switch v.Action {
 	case Serve, FanOut:
@@ -117,9 +122,19 @@ func (f *fanning) one(i int) Reason {
 		why = None
 	case why != None:
 		f.parts--
+	default:
+		a.took = true
 	}
 	f.flush(len(it.h.Raw))
 	return why
+}
+
+// hintOf says whether the message may be stored; it is the same for all addresses.
+func (f *fanning) hintOf() Hint {
+	if !f.hinted {
+		f.hint, f.hinted = hintOf(f.h, nil), true
+	}
+	return f.hint
 }
 
 // gather puts an address into the groups of the targets that take one stanza for several users, and gives the rest.
@@ -176,28 +191,31 @@ func (f *fanning) send(g *group) {
 	f.w.fan = f.appendFor(f.w.fan[:0], []byte(g.node.Domain),
 		func(i int) bool { return mine[i] || !f.list[i].blind }, isMine)
 	h := stanza.Header{Raw: f.w.fan}
-	res, flush := g.node.queue.put(&h, nil, rec{origin: f.s.node.ID(), class: classGroup})
+	res, flush := g.node.queue.put(&h, nil, rec{origin: f.s.node.ID(), class: classGroup, at: f.w.version})
 	if flush {
 		f.w.queues = append(f.w.queues, g.node.queue)
 	}
 	switch res {
 	case putOK:
+		for _, i := range g.list {
+			f.list[i].took = true
+		}
 		f.parts++
 		f.flush(len(h.Raw))
 	case putFull:
 		for _, i := range g.list {
 			f.list[i].why = QueueFull
 		}
-	default: // its grace ended this moment
+	default: // its link has just gone
 		for _, i := range g.list {
 			f.list[i].why = f.alone(i)
 		}
 	}
 }
 
-// alone decides an address whose node has gone between the decision and the queue, unless another node has it.
+// alone decides an address whose node's link has gone between the decision and the queue, unless another node has it.
 func (f *fanning) alone(i int) Reason {
-	if f.list[i].nodes > 1 {
+	if f.list[i].took {
 		return None
 	}
 	f.single = true

@@ -12,6 +12,7 @@ type fanAddress struct {
 	wanted bool        // to, cc or bcc, and not delivered yet
 	why    Reason      // why it failed
 	nodes  int         // that get it, or are to
+	took   bool        // one of them has it
 }
 
 // fan is a message with addresses, taken apart.
@@ -72,7 +73,7 @@ func (f *fan) readOne(w *stanza.Walker) Reason {
 		a.wanted = true
 	case "bcc":
 		a.wanted, a.blind = true, true
-	case "replyto", "replyroom", "noreply":
+	case "replyto", "replyroom", "noreply", "ofrom": // the last by XEP-0146
 	default:
 		return BadAddresses
 	}

@@ -16,8 +16,10 @@ func (s *Source) ask() {
 		return
 	}
 	s.asked = "pb-" + rand.Text()
-	s.r.Ping(s.node, []byte("<iq type='get' id='"+s.asked+"' from='"+s.r.cfg.Server+"' to='"+s.node.Domain+
-		"'><query xmlns='"+nsDiscoInfo+"'/></iq>"))
+	if !s.r.Ping(s.node, []byte("<iq type='get' id='"+s.asked+"' from='"+s.r.cfg.Server+"' to='"+s.node.Domain+
+		"'><query xmlns='"+nsDiscoInfo+"'/></iq>")) {
+		s.asked = "" // its queue is full: at the next announce
+	}
 }
 
 // told reads the answer to ask.

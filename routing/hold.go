@@ -14,7 +14,8 @@ type held struct {
 	origin  *Node  // the node it came from
 	until   time.Time
 	request bool   // an iq get or set
-	shared  uint32 // it is one of several copies: Unix time of their decision
+	shared  bool   // it is one of several copies
+	at      uint32 // the version of the work that decided them
 }
 
 // holdList is what waits for one user.
@@ -45,6 +46,7 @@ type holds struct {
 	byOrigin map[*Node]int        // and those of one node: an eighth is left to others
 	byMail   map[*Node]int        // and those behind the replays of one node: an eighth at most
 	order    []dueAt              // of all, by time
+	passed   time.Time            // up to which order has been worked off
 }
 
 // dueAt is when a stanza of a user's list has waited long enough.
@@ -211,6 +213,7 @@ func (hs *holds) due(now time.Time) []string {
 		n++
 	}
 	hs.order = slices.Delete(hs.order, 0, n)
+	hs.passed = now
 	return users
 }
 
@@ -222,7 +225,7 @@ func (s *Source) hold(w *work, it *item) Reason {
 		return HoldFull
 	}
 	// The user may have appeared since the look-up, and those who let go what is held may have been here before.
-	if s.view(w, it); !s.redo && Decide(&it.h, &w.view).Action != Hold {
+	if s.view(w, it); !s.redo && Decide(&it.h, &w.view).Action != Hold && !s.r.holds.mailed(it.to.Bare()) {
 		s.r.release([]string{string(it.to.Bare())})
 	}
 	return None

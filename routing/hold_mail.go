@@ -173,11 +173,11 @@ func (hs *holds) leaveMail(bare string) bool {
 func (hs *holds) ordinary(bare string, list *holdList) {
 	hs.share(list, -1)
 	list.mail, list.again, list.queued = nil, false, false
-	for _, h := range list.items {
-		hs.order = append(hs.order, dueAt{h.until, bare}) // its time may have come while the replay ran
-	}
-	if len(list.items) == 0 {
+	switch {
+	case len(list.items) == 0:
 		hs.end(bare)
+	case !list.items[0].until.After(hs.passed):
+		hs.order = append(hs.order, dueAt{hs.passed, bare}) // its time has come while the replay ran
 	}
 }
 

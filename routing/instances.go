@@ -1,6 +1,11 @@
 package routing
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"time"
+
+	"github.com/patchbay-im/patchbay/storage"
+)
 
 // A domain whose links may be several (nodes[].instances) has a Node for each. The first of them is home, which the
 // table of domains and the session table know; stanzas are spread over those that are open by rendezvous hashing of
@@ -153,6 +158,13 @@ func (n *Node) closed() (others bool) {
 	return n.home.links > 0
 }
 
+// alone reports whether no link of n's domain has started.
+func (n *Node) alone() bool {
+	n.home.mu.Lock()
+	defer n.home.mu.Unlock()
+	return n.home.links == 0
+}
+
 // handOver brings what waits for a node without a link to the others of its domain. Until nothing waits, newer
 // stanzas join the tail; only then the node is out of the choice. So order holds.
 func (r *Router) handOver(n *Node) {
@@ -177,18 +189,24 @@ func (r *Router) handOver(n *Node) {
 // gather brings what waits for nodes of n's domain whose links have gone to n, which has just got one.
 func (r *Router) gather(n *Node) {
 	for _, m := range n.all() {
-		if m == n || m.State() != Away {
-			continue
+		if m != n && m.State() == Away {
+			r.relieve(m)
 		}
-		m.mu.Lock()
-		free := m.src == nil && m.expiring == nil
-		if free {
-			m.stopTimer()
-		}
-		m.mu.Unlock()
-		if free {
-			r.handOver(m)
-		}
+	}
+}
+
+// relieve brings what waits for a node whose link has gone to the others of its domain, which have links.
+func (r *Router) relieve(n *Node) {
+	rec, _ := r.sessions.Node(n.ID())
+	r.sessions.SetNodeState(n.ID(), rec.Inc, storage.Up, time.Time{}) // the last link may have left it away
+	n.mu.Lock()
+	free := n.src == nil && n.expiring == nil
+	if free {
+		n.stopTimer()
+	}
+	n.mu.Unlock()
+	if free {
+		r.handOver(n)
 	}
 }
 

@@ -96,6 +96,9 @@ func (s *Source) Detach() (clean bool) {
 	n.src = nil
 	close(n.left)
 	n.mu.Unlock()
+	if !shared && n.home.instances.Load() != nil && !n.alone() {
+		r.relieve(n) // another link came while this one went
+	}
 	return clean
 }
 
@@ -177,7 +180,7 @@ func (s *Source) Confirmed() {
 func (r *Router) unconfirmed(s *Source) {
 	n := s.node
 	n.mu.Lock()
-	if n.src != s {
+	if n.src != s || n.timer == nil {
 		n.mu.Unlock()
 		return
 	}

@@ -75,9 +75,9 @@ func (l *logins) end(hash uint64) (late int) {
 	if u == nil {
 		return 0
 	}
-	if u.count--; u.count == 0 {
-		delete(s.users, hash)
+	if u.count--; u.count > 0 {
+		return 0 // the last one has the session that all others may be waiting for
 	}
-	late, u.late = u.late, 0
-	return late
+	delete(s.users, hash)
+	return u.late
 }

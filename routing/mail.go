@@ -27,9 +27,10 @@ type mail struct {
 	mu      sync.Mutex
 	rounds  map[*Node]*round
 	letters map[uint32]*letter
-	flights map[string]*flight // by bare JID
-	token   uint32             // the last that was given
-	limbo   int                // copies that were lost, of letters with others on their way
+	flights map[string]map[uint64]struct{} // by bare JID: the numbers of the user's letters
+	backs   uint64                         // letters that ended unwritten: what is stored may have grown at its head
+	token   uint32                         // the last that was given
+	limbo   int                            // copies that were lost, of letters with others on their way
 	stopped bool
 }
 
@@ -41,12 +42,6 @@ type letter struct {
 	left    int // copies on their way
 	written int
 	lost    int // copies that left their queue unwritten
-}
-
-// flight is how many letters a user has, and the last of them: a new round begins behind it.
-type flight struct {
-	letters int
-	last    uint64
 }
 
 // round is the replay of the users of one node, one after the other.
@@ -68,7 +63,7 @@ func (m *mail) init(r *Router, store *storage.Offline) {
 	m.logins.init()
 	m.rounds = map[*Node]*round{}
 	m.letters = map[uint32]*letter{}
-	m.flights = map[string]*flight{}
+	m.flights = map[string]map[uint64]struct{}{}
 }
 
 // Stores reports whether messages for users of a domain without a session are kept (XEP-0160).
@@ -179,12 +174,10 @@ func (m *mail) post(rd *round, l letterOf, copies int) uint32 {
 	for m.token++; m.letters[m.token] != nil; m.token++ { // it goes round
 	}
 	m.letters[m.token] = &letter{bare: l.bare, number: l.Number, round: rd, left: copies}
-	f := m.flights[l.bare]
-	if f == nil {
-		f = &flight{}
-		m.flights[l.bare] = f
+	if m.flights[l.bare] == nil {
+		m.flights[l.bare] = map[uint64]struct{}{}
 	}
-	f.letters, f.last = f.letters+1, max(f.last, l.Number)
+	m.flights[l.bare][l.Number] = struct{}{}
 	rd.inflight++
 	return m.token
 }
@@ -236,15 +229,14 @@ func (m *mail) ended(token uint32, l *letter) bool {
 		return false
 	}
 	delete(m.letters, token)
-	if f := m.flights[l.bare]; f.letters > 1 {
-		f.letters--
-	} else {
+	if delete(m.flights[l.bare], l.number); len(m.flights[l.bare]) == 0 {
 		delete(m.flights, l.bare)
 	}
 	m.limbo -= l.lost
 	others := l.lost
 	if l.written == 0 {
 		others-- // one of them is what is still stored
+		m.backs++
 		l.round.landed()
 	}
 	m.r.tally.why[OtherCopy].Add(uint64(others))
@@ -268,14 +260,26 @@ func (m *mail) userOf(token uint32) (bare string, ok bool) {
 	return l.bare, true
 }
 
-// flying gives the number of the last message of a user that is on its way, 0 if none is.
-func (m *mail) flying(bare string) uint64 {
+// flies reports whether a message is on its way.
+func (m *mail) flies(l letterOf) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if f := m.flights[bare]; f != nil {
-		return f.last
-	}
-	return 0
+	_, ok := m.flights[l.bare][l.Number]
+	return ok
+}
+
+// returned counts the letters that ended unwritten.
+func (m *mail) returned() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.backs
+}
+
+// ends reports whether the rounds have to end.
+func (m *mail) ends() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stopped
 }
 
 // account gives the stored messages that are not in a queue, those found at the start, and the copies in between.
@@ -283,10 +287,11 @@ func (m *mail) account() (stored, found, limbo uint64) {
 	if m.store == nil {
 		return 0, 0, 0
 	}
-	st := m.store.Stats()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return uint64(st.Messages - len(m.letters)), uint64(st.Loaded), uint64(m.limbo)
+	letters, lost := len(m.letters), m.limbo
+	m.mu.Unlock()
+	st := m.store.Stats()
+	return uint64(max(0, st.Messages-letters)), uint64(st.Loaded), uint64(lost)
 }
 
 // stop ends the rounds. What they have not sent is still stored.

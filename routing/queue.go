@@ -26,7 +26,7 @@ const (
 	classRequest              // an iq get or set: never kept, its asker is answered at the drop
 	classMoved                // its user has moved: it is somewhere else now
 	classStored               // a letter: it is on disk too, until it is written
-	classGroup                // for several users of the node (XEP-0033): decided again for each of them
+	classGroup                // for several users of the node (XEP-0033): without a link it is one for each
 )
 
 // rec describes one queued stanza.
@@ -34,7 +34,7 @@ type rec struct {
 	size   uint32
 	class  class
 	origin storage.NodeID // the node it came from, 0 for the server: whom to tell if it fails
-	at     uint32         // Unix time of the decision, of classShared; the letter's token, of classStored
+	at     uint32         // the work's version at the decision, of classShared and classGroup; the letter's token, of classStored
 }
 
 // Queue is the outgoing half of a node: numbered stanzas, in order. It outlives the link, so that what was not
@@ -61,6 +61,8 @@ type Queue struct {
 	dropped   uint64   // requests taken out at a drop
 	moved     uint64   // taken out by takeAll
 	letters   int      // of classStored, waiting
+	groups    int      // of classGroup, put since the link attached
+	copies    uint64   // made by ungroup
 	done      []uint32 // tokens of those written, of which arrived has not been told
 
 	index *userIndex // of what waits, by user; only while there is no link
@@ -129,7 +131,7 @@ func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 		limit += reserve
 	}
 	switch {
-	case r.class == classRequest && q.out == nil:
+	case (r.class == classRequest || r.class == classGroup) && q.out == nil:
 		return putLater
 	case q.gone:
 		return putGone
@@ -152,8 +154,11 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 	b.recs = append(b.recs, r)
 	q.bytes += int(r.size)
 	q.n++
-	if r.class == classStored {
+	switch r.class {
+	case classStored:
 		q.letters++
+	case classGroup:
+		q.groups++
 	}
 }
 
@@ -295,11 +300,12 @@ type QueueStats struct {
 	Bytes                   int    // their bytes
 	Dropped                 uint64 // requests taken out when a link dropped
 	Moved                   uint64 // stanzas decided again after the grace
+	Copies                  uint64 // made of stanzas for several users when a link dropped
 }
 
 func (q *Queue) stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return QueueStats{Queued: q.n, Written: q.w, Proved: q.p, Bytes: q.bytes, Dropped: q.dropped,
-		Moved: q.moved, Waiting: q.n - q.w - q.dropped - q.moved}
+		Moved: q.moved, Copies: q.copies, Waiting: q.n - q.w - q.dropped - q.moved}
 }

@@ -40,6 +40,7 @@ func (q *Queue) detach(out Output) (clean bool) {
 	}
 	q.rewind()
 	q.forgetRequests()
+	q.ungroup()
 	return !q.torn
 }
 

@@ -84,8 +84,14 @@ func (d *redo) open() {
 	lim.Tag += 64 << 10
 	lim.Attrs += 64
 	lim.Depth++
-	d.sc = stanza.NewScanner(lim)
-	_, _, _ = d.sc.Next([]byte(rootTag), &stanza.Header{}) // a constant that is well-formed
+	d.sc = storedScanner(lim)
+}
+
+// storedScanner gives a scanner in a stream of stored stanzas.
+func storedScanner(lim stanza.Limits) *stanza.Scanner {
+	sc := stanza.NewScanner(lim)
+	_, _, _ = sc.Next([]byte(rootTag), &stanza.Header{}) // a constant that is well-formed
+	return sc
 }
 
 // flush writes what was queued.
@@ -107,7 +113,7 @@ func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
 		origin = d.r.nobody
 	}
 	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not, grant: &Grant{SpeakDomain: true}}
-	d.w.src = src
+	d.w.src, d.w.version = src, uint32(d.r.sessions.Version())
 	it := &d.w.items[0]
 	tok, _, err := d.sc.Next(raw, &it.h)
 	if err != nil || tok != stanza.Element {
@@ -134,7 +140,7 @@ func (d *redo) held(h held, mail bool) bool {
 		if !mail && d.r.mail.store != nil && d.r.holds.mailed(it.to.Bare()) {
 			return false // the user has just logged in, and what is stored goes first
 		}
-		if h.shared > 0 && v.Action == Deliver && d.r.hadOther(it, besides{at: h.shared}) {
+		if h.shared && v.Action == Deliver && d.r.hadOther(it, besides{at: h.at}) {
 			d.w.end(OtherCopy) // the last copy tells the sender
 			return true
 		}
@@ -175,9 +181,6 @@ func (d *redo) once(raw []byte, rc rec) {
 		return
 	}
 	v := Decide(&it.h, &d.w.view)
-	if rc.class == classGroup && v.Action != Deliver {
-		v = Verdict{Action: FanOut}
-	}
 	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it, besides{at: rc.at}) {
 		d.w.end(OtherCopy)
 		return
@@ -185,8 +188,8 @@ func (d *redo) once(raw []byte, rc rec) {
 	src.do(d.w, it, v)
 }
 
-// besides says which copies of a stanza are not meant: that for the session who, and that of node. at is the time when
-// the copies were made.
+// besides says which copies of a stanza are not meant: that for the session who, and that of node. at is the work's
+// version when the copies were made.
 type besides struct {
 	who  string
 	node storage.NodeID
@@ -194,14 +197,15 @@ type besides struct {
 }
 
 // hadOther reports whether the user whom a copy is for has another session that began before the copies were made: then
-// its node got one, or one waits for it.
+// its node got one, or one waits for it. One whose priority has changed since counts as a new one: twice is better than
+// not at all.
 func (r *Router) hadOther(it *item, b besides) bool {
 	least := int8(0)
 	if it.h.Kind == stanza.Presence {
 		least = -128 // RFC 6121 8.5.2.1.2
 	}
 	for _, s := range r.sessions.Where(it.to.Bare()) {
-		if s.Node != b.node && s.Since.Unix() <= int64(b.at) && s.Priority >= least && s.JID != b.who {
+		if s.Node != b.node && int32(uint32(s.Version)-b.at) <= 0 && s.Priority >= least && s.JID != b.who {
 			return true
 		}
 	}
@@ -217,6 +221,18 @@ func (d *redo) carry(raw []byte, to *Node) {
 	if flush {
 		d.w.queues = append(d.w.queues, to.queue)
 	}
+}
+
+// Moving tells that a session is about to be taken from a node that is away. What comes for the user until Moved is
+// called waits, so that what waits there already can go first.
+func (r *Router) Moving(bare []byte) { r.holds.expect(string(bare), r.holds.idle) }
+
+// Moved tells that the session has changed hands, or not, and that what waited is on its way.
+func (r *Router) Moved(bare []byte) {
+	user := string(bare)
+	r.holds.announced(user, nil)
+	r.holds.quit(user)
+	r.release([]string{user})
 }
 
 // Move takes what waits for a session at a node that is away to the node on which the user is now, before

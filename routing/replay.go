@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"slices"
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
@@ -32,9 +33,7 @@ func (m *mail) run(rd *round) {
 // replay sends a user what is stored, and then what has come since. The caller has claimed the user's list.
 func (m *mail) replay(again *redo, rd *round, bare string) {
 	if !m.sendStored(again, rd, bare) {
-		if m.r.holds.leaveMail(bare) {
-			m.r.release([]string{bare})
-		}
+		m.leave(bare)
 		return
 	}
 	for {
@@ -43,9 +42,7 @@ func (m *mail) replay(again *redo, rd *round, bare string) {
 			return
 		}
 		if !again.held(h, true) {
-			if m.r.holds.leaveMail(bare) { // the user has gone, maybe for good
-				m.r.release([]string{bare})
-			}
+			m.leave(bare) // the user has gone, maybe for good
 			return
 		}
 		again.flush()
@@ -53,10 +50,20 @@ func (m *mail) replay(again *redo, rd *round, bare string) {
 	}
 }
 
-// sendStored queues what is stored for a user, and reports false if some had to stay: nobody may get it now, or the
-// server stops.
+// leave gives a claimed list up: what has come meanwhile goes on by itself, unless another turn is due. At a stop it is
+// left to Drain.
+func (m *mail) leave(bare string) {
+	if m.r.holds.leaveMail(bare) && !m.ends() {
+		m.r.release([]string{bare})
+	}
+}
+
+// sendStored queues what is stored for a user, but for what is on its way, and reports false if some had to stay: nobody
+// may get it now, or the server stops. When a letter comes back it begins anew: that one goes first.
 func (m *mail) sendStored(again *redo, rd *round, bare string) bool {
-	for after := m.flying(bare); ; {
+	defer again.flush()
+	backs := m.returned()
+	for after := uint64(0); ; {
 		list, err := m.store.Read([]byte(bare), after, inFlight)
 		if err != nil {
 			m.r.cfg.Log.WithError(err).WithField("jid", bare).Error("read what is stored for a user")
@@ -66,8 +73,19 @@ func (m *mail) sendStored(again *redo, rd *round, bare string) bool {
 			return true
 		}
 		for _, s := range list {
-			if !m.room(again, rd) || !m.sendOne(again, rd, letterOf{bare, s}) {
-				again.flush()
+			l := letterOf{bare, s}
+			if m.flies(l) {
+				after = s.Number
+				continue
+			}
+			if !m.room(again, rd) {
+				return false
+			}
+			if now := m.returned(); now != backs {
+				backs, after = now, 0
+				break
+			}
+			if !m.sendOne(again, rd, l) {
 				return false
 			}
 			after = s.Number
@@ -101,6 +119,12 @@ func (m *mail) sendOne(again *redo, rd *round, l letterOf) bool {
 		if v.Action != Deliver {
 			return false
 		}
+		if ending(v.Targets) {
+			if !m.pause(rd) {
+				return false
+			}
+			continue
+		}
 		if m.queue(again, it, v.Targets, rec{origin: l.Origin, class: classStored, at: m.post(rd, l, len(v.Targets))}) {
 			return true
 		}
@@ -109,6 +133,11 @@ func (m *mail) sendOne(again *redo, rd *round, l letterOf) bool {
 			return false
 		}
 	}
+}
+
+// ending reports whether the grace of a target is being ended: in a moment it is none.
+func ending(targets []Target) bool {
+	return slices.ContainsFunc(targets, func(t Target) bool { return t.Node.ending.Load() })
 }
 
 // queue gives each target a copy, and reports whether any took it.
@@ -232,12 +261,15 @@ func (m *mail) agedBefore(domain []byte) time.Time {
 }
 
 func (m *mail) expireUser(again *redo, bare string) {
-	list, err := m.store.Read([]byte(bare), m.flying(bare), inFlight)
+	list, err := m.store.Read([]byte(bare), 0, 2*inFlight)
 	if err != nil {
 		m.r.cfg.Log.WithError(err).WithField("jid", bare).Error("read what is stored for a user")
 		return
 	}
 	for _, s := range list {
+		if m.flies(letterOf{bare, s}) {
+			continue
+		}
 		src, it, ok := again.read(s.Raw, m.originOf(s.Origin))
 		if !ok || !m.old(it, s.Accepted()) {
 			break

@@ -11,7 +11,7 @@ import (
 // session table's memory is touched, so that the cache misses of a batch overlap; then one stanza after the
 // other is authorised, decided and done. An error is a stream error of the stanza's sender.
 func (s *Source) route(w *work, k int) error {
-	w.hashes = w.hashes[:0]
+	w.hashes, w.version = w.hashes[:0], uint32(s.r.sessions.Version())
 	for i := range k {
 		s.address(w, &w.items[i])
 	}
@@ -145,11 +145,21 @@ func invalidFrom(text string) error {
 
 // view looks up what Decide needs.
 func (s *Source) view(w *work, it *item) {
+	s.look(w, it)
+	if w.view.asksHint(&it.h) {
+		w.view.Hint = hintOf(&it.h, s.sc.StreamHeader().Prefixes)
+	}
+}
+
+// look looks up all but the hint.
+func (s *Source) look(w *work, it *item) {
 	s.r.look(&w.view, &w.matches, place{kind: it.place, domain: it.toDomain, to: it.to, hash: it.toHash,
 		by: s.node, from: it.from.Bytes(), not: s.not})
-	if v := &w.view; v.Offline == PolicyStore && v.Complete && it.h.Kind == stanza.Message && !v.someone() {
-		v.Hint = hintOf(&it.h, s.sc.StreamHeader().Prefixes)
-	}
+}
+
+// asksHint reports whether the decision depends on what the message says of being stored.
+func (v *View) asksHint(h *stanza.Header) bool {
+	return v.Offline == PolicyStore && v.Complete && h.Kind == stanza.Message && !v.someone()
 }
 
 // someone reports whether a session may get messages for the bare address.

@@ -55,6 +55,8 @@ type Router struct {
 	tally tally
 	mail  mail
 
+	ending chan struct{} // holds a token while a grace is being ended
+
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
 	away     atomic.Int32 // nodes that are away
@@ -76,7 +78,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 		cfg.Now = time.Now
 	}
 	r := &Router{cfg: cfg, now: cfg.Now, sessions: sessions, service: service, table: newTable(),
-		stop: make(chan struct{}), stopped: make(chan struct{})}
+		stop: make(chan struct{}), stopped: make(chan struct{}), ending: make(chan struct{}, 1)}
 	r.work.New = func() any { return newWork() }
 	r.iqs.init()
 	r.nobody = r.newNode(cfg.Server)
@@ -174,7 +176,7 @@ func (r *Router) housekeeping() {
 		}
 		now := r.now()
 		r.requestsExpired(now)
-		if r.holds.len.Load() > 0 {
+		if r.holds.lists.Load() > 0 {
 			due := r.holds.due(now)
 			r.release(due)
 			r.refuseOverdue(due, now)

@@ -84,6 +84,7 @@ func (r *Router) Ledger() Ledger {
 		s := n.queue.stats()
 		l.Written += s.Written
 		l.Waiting += s.Waiting
+		l.Copies += s.Copies
 		if s.Dropped > 0 {
 			l.Bounced += s.Dropped
 			l.Reasons[NodeDropped.String()] += s.Dropped

@@ -37,6 +37,7 @@ type work struct {
 	fan     []byte // the copy of a fan-out that is being queued
 	edit    stanza.Edit
 	hashes  []uint64 // of the batch, to be touched
+	version uint32   // the end of the session table's version before the look-ups: it tells which sessions are newer than a copy
 	touched uint64   // the loads' result, so that they are made
 
 	accepted uint64

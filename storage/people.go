@@ -2,6 +2,9 @@ package storage
 
 import "time"
 
+// Version is the number of the last change of a session: one that begins later has a higher one.
+func (s *Sessions) Version() uint64 { return s.version.Load() }
+
 // Where gives the live sessions of a bare JID with all that is known of them.
 func (s *Sessions) Where(bare []byte) []Session {
 	h := s.index.hash(bare)

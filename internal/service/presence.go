@@ -59,11 +59,13 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 }
 
 // announce makes src's node the holder of a session. What waits for it at a node that is away comes first: before
-// the change, so that nothing newer overtakes it, and once more after it for what was on its way meanwhile.
+// the change, and once more after it for what was on its way meanwhile. What comes in between waits.
 func (s *Service) announce(src *routing.Source, b *storage.Batch, who stanza.Address, prio int8) (storage.Change, storage.NodeID, error) {
 	pol := policy(src)
 	if s.router.SomebodyAway() && pol != storage.Never {
-		if m := s.sessions.Find(s.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil); len(m) > 0 {
+		if m := s.sessions.Find(s.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil); len(m) > 0 && m[0].Node != src.Node().ID() {
+			s.router.Moving(who.Bare())
+			defer s.router.Moved(who.Bare())
 			s.move(src, who, m[0].Node)
 		}
 	}

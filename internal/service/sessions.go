@@ -43,7 +43,8 @@ type item struct {
 	priority int8
 	withdraw bool
 	created  bool // this statement made the session
-	expected bool // something was stored for the user
+	tried    bool // the router was told to expect it
+	expected bool // something is stored for the user
 }
 
 // itemError refuses a whole statement because of one of its items; n < 0: because of the statement itself.
@@ -206,6 +207,7 @@ func (r *request) apply() {
 		mark := r.src.Sync().Mark
 		*r.src.Sync() = routing.SyncState{}
 		b.WithdrawBelow(mark, storage.Unconfirmed)
+		r.src.Accepted()
 		r.src.Confirmed()
 	} else {
 		r.src.Accepted()
@@ -224,7 +226,7 @@ func (r *request) change(b *storage.Batch) (replaced []byte, bad *itemError) {
 			b.Withdraw(it.who.Bare(), it.who.Resource())
 			continue
 		}
-		it.expected = r.s.router.Expect(it.who.Bare(), r.src.Node())
+		it.tried, it.expected = true, r.s.router.Expect(it.who.Bare(), r.src.Node())
 		change, prev, err := r.s.announce(r.src, b, it.who, it.priority)
 		if err != nil {
 			r.undo(b, r.items[:n])
@@ -253,7 +255,7 @@ func (r *request) undo(b *storage.Batch, items []item) {
 // announced lets go what was held for the users that have a session now.
 func (r *request) announced() {
 	for _, it := range r.items {
-		if !it.withdraw {
+		if it.tried {
 			r.s.router.Announced(it.who.Bare(), it.expected)
 		}
 	}
