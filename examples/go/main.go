@@ -4,6 +4,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -34,6 +35,9 @@ func main() {
 		OnDetach: func(err error) { fmt.Println("link:", err) }, // the SDK attaches again
 	})
 	check(err)
+	if node == nil {
+		return
+	}
 	say := func(to jid.JID, body string) {
 		m := component.Message{Body: body, Message: stanza.Message{ID: component.NewID(), From: alice, To: to, Type: stanza.ChatMessage}}
 		messages.save(m) // save first, then send
@@ -62,7 +66,7 @@ func main() {
 }
 
 func check(err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, component.ErrClosed) && !errors.Is(err, context.Canceled) { // else it is asked to end
 		fmt.Println("ending:", err)
 		os.Exit(1)
 	}

@@ -15,10 +15,10 @@ const node = component({
 // A file of messages, each a line of JSON: it is where your database goes.
 const file = fs.openSync("messages-nodejs.jsonl", "a+");
 const key = ([sender, id]) => JSON.stringify([sender, id]);
-const rows = fs.readFileSync(file, "utf8").split("\n");
-const torn = rows.pop(); // a row that a full disk has cut was never answered
-fs.ftruncateSync(file, fs.fstatSync(file).size - Buffer.byteLength(torn));
-const known = new Set(rows.map((line) => key(JSON.parse(line))));
+const bytes = fs.readFileSync(file);
+const whole = bytes.lastIndexOf("\n") + 1; // behind it, a row that a full disk has cut: it was never answered
+fs.ftruncateSync(file, whole);
+const known = new Set(bytes.toString("utf8", 0, whole).split("\n").filter(Boolean).map((line) => key(JSON.parse(line))));
 
 // save tells whether a message is new: a router may deliver one again.
 function save(...row) {

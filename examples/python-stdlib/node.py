@@ -63,7 +63,8 @@ class Node:
 
     def leave(self):
         self.leaving = True
-        self.write("</stream:stream>")  # the router ends its half when it has read all
+        self.write("</stream:stream>")  # the router ends its half when it has read all; what comes until then is saved
+        self.write = lambda xml: None
 
 
 async def main():

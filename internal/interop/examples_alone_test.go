@@ -133,7 +133,7 @@ func (e example) tear(t *testing.T, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, path, append(text, `["peer@im.example/x","half","alice@im.ex`...))
+		write(t, path, append(text, "[\"peer@im.example/x\",\"half\",\"alice@im.example\",\"\xf0\x9f"...))
 	}
 }
 
@@ -184,6 +184,34 @@ func TestExampleRefused(t *testing.T) {
 			t.Errorf("exit code %d:\n%s", code, strings.Join(p.output(), "\n"))
 		}
 	})
+}
+
+// TestExampleEnds asks each example to end while it has messages to answer: none that was written to it is lost.
+func TestExampleEnds(t *testing.T) {
+	const flood = 200
+	each(t, func(t *testing.T, e example, s *server, w *witness, dir string) {
+		p := e.run(t, s, dir, "peer@im.example")
+		w.hears(t, e, "hello from "+e.speaks)
+		for n := range flood {
+			w.tell(t, e, fmt.Sprintf("id='flood-%d' type='chat'><body>flood</body>", n))
+		}
+		eventually(t, "answers from "+e.name, func() bool { return len(w.bodies(t, e)) > 10 })
+		e.ends(t, s, p)
+		came := 0
+		for _, r := range e.saved(t, dir) {
+			if r.from == w.user() {
+				came++
+			}
+		}
+		if came != flood || p.said("Traceback") {
+			t.Errorf("%s saves %d messages of %d that were written to it:\n%s", e.name, came, flood, strings.Join(p.output(), "\n"))
+		}
+	})
+}
+
+// said reports whether a program has written a text.
+func (p *process) said(text string) bool {
+	return strings.Contains(strings.Join(p.output(), "\n"), text)
 }
 
 // TestExampleSavesFirst fills up the file of each example: by what comes, which is then not answered, or by the answer,
