@@ -151,12 +151,11 @@ func (r *Router) Ping(n *Node, raw []byte) bool { return r.send(n, raw, classReq
 func (r *Router) send(n *Node, raw []byte, c class) bool {
 	h := stanza.Header{Raw: raw}
 	res, flush := n.queue.put(&h, nil, rec{class: c})
-	if res != putOK {
-		return false
+	if res == putOK {
+		r.tally.made.Add(1)
 	}
-	r.tally.made.Add(1)
-	if flush {
+	if flush { // a promise, whatever became of raw
 		n.queue.flush()
 	}
-	return true
+	return res == putOK
 }
