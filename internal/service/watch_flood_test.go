@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // flood is a node that watches as many users as one may and takes nothing, and another that watches one of them.
@@ -116,6 +117,32 @@ func TestFlood(t *testing.T) {
 		if ws := tb.service.watches; ws.count.Load() != 1 || len(ws.users) != 1 || len(ws.links) != 1 {
 			t.Errorf("of %d links %d watches of %d users are left", len(ws.links), ws.count.Load(), len(ws.users))
 		}
+	})
+}
+
+// A watcher whose queue is full of other stanzas hears of what has changed when there is room again: of what did not
+// fit, and of nothing twice.
+func TestFullQueue(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.wires["n2"].stick()
+		tb.ask("n2", "watch", "a@im")
+		for _, size := range []int{1 << 15, 1 << 10} {
+			message := "<message from='n1' to='n2' id='m'><body>" + strings.Repeat("x", size) + "</body></message>"
+			for tb.bounced("n1", message) == 0 {
+			}
+		}
+		var items strings.Builder
+		for i := range storage.MaxResources { // more than the reserve for what the server says
+			fmt.Fprintf(&items, "<announce jid='a@im/%d%s'/>", i, strings.Repeat("x", 200))
+		}
+		tb.state("n1", "", items.String())
+		time.Sleep(time.Minute)
+		tb.wires["n2"].goOn()
+		time.Sleep(2 * pauseMost)
+		synctest.Wait()
+		m := &watchModel{testbed: tb, links: map[string]*hearing{"n2": newHearing()}}
+		m.read("n2")
+		tb.expectKnown("n2", m.links["n2"].knows, "a@im")
 	})
 }
 
