@@ -171,6 +171,58 @@ func TestOfflineCloseRace(t *testing.T) {
 	}
 }
 
+// TestOfflineLookedUpTooEarly: what the disk had before another call deleted the message does not count.
+func TestOfflineLookedUpTooEarly(t *testing.T) {
+	f := opened(t, OfflineOptions{Dir: Memory})
+	alice := []byte("alice")
+	n := keep(t, f, "alice", []byte("gone"))
+	keep(t, f, "alice", []byte("stays"))
+	if err := f.commits.flush(); err != nil {
+		t.Fatal(err)
+	}
+	var on lookup
+	if _, ask := f.drop(alice, []uint64{n}, &on); len(ask) != 1 {
+		t.Fatalf("asks for %v", ask)
+	}
+	if err := f.lookUp(alice, []uint64{n}, &on); err != nil || on.sizes[n] != 4 {
+		t.Fatalf("found %v: %v", on.sizes, err)
+	}
+	f.Delete(alice, []uint64{n})
+	if err := f.commits.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if queued, ask := f.drop(alice, []uint64{n}, &on); queued != 0 || len(ask) != 0 {
+		t.Errorf("queued %d, asks for %v", queued, ask)
+	}
+	if st := f.Stats(); st.Messages != 1 || st.Bytes != 5 {
+		t.Errorf("got %+v", st)
+	}
+}
+
+// TestOfflineCommitted: memory keeps of the changes of a user only those that are not on disk.
+func TestOfflineCommitted(t *testing.T) {
+	w := &work{s: &mailboxes{users: map[string]*mailbox{}}, bare: "alice", gone: map[uint64]struct{}{}}
+	w.box = &mailbox{last: 9, work: w}
+	w.s.users["alice"] = w.box
+	changes := []*change{{w: w, number: 7, value: []byte{1}}, {w: w, number: 1}, {w: w, number: 8, value: []byte{1}}, {w: w, number: 2}}
+	for _, c := range changes {
+		if w.s.queue(c); c.value == nil {
+			w.gone[c.number] = struct{}{}
+		} else {
+			w.puts = append(w.puts, c)
+		}
+	}
+	for i, want := range []string{"1 2", "1 1", "0 1", "0 0"} {
+		changes[i].committed()
+		if got := fmt.Sprint(len(w.puts), len(w.gone)); got != want || (w.box.work == nil) != (i == 3) || len(w.s.users) != 1-i/3 {
+			t.Errorf("after change %d: %s left, %d users", i, got, len(w.s.users))
+		}
+	}
+	if w.s.floor != 9 || w.s.dropped != 2 {
+		t.Errorf("floor %d, %d deletions", w.s.floor, w.s.dropped)
+	}
+}
+
 // TestOfflineDeletedInPassing: a message that is on its way to the disk is deleted wherever it is met.
 func TestOfflineDeletedInPassing(t *testing.T) {
 	f := opened(t, OfflineOptions{Dir: Memory})

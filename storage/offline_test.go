@@ -380,3 +380,25 @@ func TestOfflineWrites(t *testing.T) {
 		t.Errorf("got %v and %v", wrote, deleted)
 	}
 }
+
+// TestOfflineGroups: a transaction has as many writes and bytes as Badger takes, and a long message may be in several.
+func TestOfflineGroups(t *testing.T) {
+	w := &work{bare: "alice"}
+	long := make([]byte, 20*partMost)
+	c := &offlineCommitter{backlog: []*change{
+		{w: w, number: 1, size: 2500 * partMost},
+		{w: w, number: 2, size: len(long), value: appendMessage(1, long)},
+		{w: w, number: 3, size: 1, value: appendMessage(1, []byte("x"))},
+	}}
+	var writes, done []int
+	for len(c.backlog) > 0 {
+		c.collect()
+		writes, done = append(writes, len(c.group.writes)), append(done, len(c.group.done))
+		if c.group.bytes > groupBytes+partMost+messageHead+100 {
+			t.Errorf("a group of %d bytes", c.group.bytes)
+		}
+	}
+	if fmt.Sprint(writes, done) != "[1024 1024 460 8 5] [0 0 1 0 2]" {
+		t.Errorf("groups of %v writes, in which %v changes end", writes, done)
+	}
+}
