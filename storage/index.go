@@ -150,7 +150,7 @@ func defaultKnobs() knobs { return knobs{compact: 64 << 10, seed: maphash.MakeSe
 func (x *index) hash(bare []byte) uint64 { return maphash.Bytes(x.seed, bare) }
 
 // find appends the live sessions of a bare JID, or the one of a resource, to dst. No lock, no allocation
-// beyond dst's growth. A session that ends and begins again during the call may be given twice.
+// beyond dst's growth, but for a miss in a table with a door. A session that ends and begins again during the call may be given twice.
 func (x *index) find(h uint64, bare, res []byte, dst []Match) []Match {
 	t := x.tabs[h>>(64-shardBits)].Load()
 	had := len(dst)

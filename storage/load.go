@@ -130,7 +130,7 @@ func (l *loader) run() {
 	case err == nil:
 		l.settle()
 	case err != errStopped:
-		l.s.commits.fail(err)
+		_ = l.s.commits.fail(err) // told by OnFail
 	}
 	close(l.over)
 	l.door.close()
@@ -163,8 +163,8 @@ func (l *loader) thread() {
 
 // fail ends the load, and with it the table: nothing may be acknowledged while it is not known what is on disk.
 func (l *loader) fail(err error) {
-	l.note(err)
-	l.s.commits.fail(err)
+	_ = l.s.commits.fail(err) // told by OnFail
+	l.note(err) // who finds it noted asks the committer for the line
 }
 
 func (l *loader) note(err error) {

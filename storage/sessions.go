@@ -230,10 +230,8 @@ func (s *Sessions) Nodes() []NodeRecord {
 
 // HasSessions tells whether a node has live sessions, or while Loading may have some that are not in memory yet.
 func (s *Sessions) HasSessions(id NodeID) bool {
-	if n := s.nodes.get(id); n == nil || s.Loading() && n.pending() {
-		return n != nil
-	}
-	return s.Count(id) > 0
+	n := s.nodes.get(id)
+	return n != nil && (s.Loading() && n.pending() || s.Count(id) > 0)
 }
 
 // Count is the number of live sessions of a node; while Loading, of those in memory.
