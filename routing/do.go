@@ -61,7 +61,7 @@ func (s *Source) serve(w *work, it *item) Reason {
 
 // deliver gives each target a copy. Of several copies those that find a full queue are one reason together.
 func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
-	if s.mustWait(it) {
+	if s.mustWait(it) || s.behind(it, v.Targets) {
 		return s.hold(w, it) // others wait for this user already: join their tail
 	}
 	if len(v.Targets) == 1 {
@@ -129,7 +129,9 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 // join adds a stanza to the run of those that go to one and the same node, so that a run costs one lock; false
 // if it has to go alone.
 func (s *Source) join(w *work, it *item, targets []Target) bool {
-	if len(targets) != 1 || s.redo || request(&it.h) || it.place == PlaceUsers && s.r.holds.lists.Load() > 0 {
+	switch {
+	case len(targets) != 1 || s.redo || request(&it.h), targets[0].Outbox && s.r.mail.store != nil,
+		it.place == PlaceUsers && s.r.holds.lists.Load() > 0:
 		return false
 	}
 	q := targets[0].Node.queue

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
@@ -20,9 +21,10 @@ func (r *Router) Drain(ctx context.Context) {
 	for _, bare := range r.holds.users() {
 		r.answerHeld(bare)
 	}
+	told := copies{}
 	for _, n := range r.Nodes() {
 		if n.State() != Attached {
-			r.answerBlocks(n.queue.takeAll())
+			r.answerBlocks(n.queue.takeAll(), told)
 		}
 	}
 	r.flushed(ctx)
@@ -33,7 +35,7 @@ func (r *Router) Drain(ctx context.Context) {
 			late = append(late, n.queue.takeAll()...)
 		}
 	}
-	r.answerBlocks(late)
+	r.answerBlocks(late, told)
 	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	last, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
@@ -87,18 +89,47 @@ func (r *Router) answerHeld(bare string) {
 	}
 }
 
-func (r *Router) answerBlocks(blocks []*block) {
+func (r *Router) answerBlocks(blocks []*block, told copies) {
 	again := newRedo(r)
 	defer again.close()
 	for _, b := range blocks {
 		b.each(func(raw []byte, rc rec) {
-			if rc.class == classStored {
+			switch {
+			case rc.class == classStored:
 				r.mail.lose(rc.at) // it is still on disk
-			} else {
+			case rc.class == classShared && !told.first(raw, rc), rc.class == classShared && again.elsewhere(raw, rc):
+				r.tally.why[OtherCopy].Add(1)
+			default:
 				again.stop(raw, r.table.node(rc.origin))
 			}
 		})
 	}
+}
+
+// copies are stanzas that went to several nodes, and were answered: one error is enough for all of them.
+type copies map[string]struct{}
+
+// first reports whether no other copy of a stanza has been answered.
+func (c copies) first(raw []byte, rc rec) bool {
+	key := fmt.Sprint(rc.origin, rc.at, string(raw))
+	_, was := c[key]
+	c[key] = struct{}{}
+	return !was
+}
+
+// elsewhere reports whether a node that is attached has got another copy of a stanza, or is about to.
+func (d *redo) elsewhere(raw []byte, rc rec) bool {
+	to, ok := addressee(raw)
+	if !ok {
+		return false
+	}
+	for _, s := range d.r.sessions.Where(to.Bare()) {
+		n := d.r.table.node(s.Node)
+		if n != nil && n.State() == Attached && n.queue.stats().Waiting == 0 && int32(uint32(s.Version)-rc.at) <= 0 && s.Priority >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // leave ends a stanza that nobody takes, and of which nobody can be told.

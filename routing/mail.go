@@ -2,6 +2,8 @@ package routing
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/patchbay-im/patchbay/storage"
@@ -64,6 +66,25 @@ func (m *mail) init(r *Router, store *storage.Offline) {
 	m.rounds = map[*Node]*round{}
 	m.letters = map[uint32]*letter{}
 	m.flights = map[string]map[uint64]struct{}{}
+}
+
+// behind reports whether a stanza has to go behind what is stored for its user, who has a session at a node that is away:
+// before a stop it was on its way there.
+func (s *Source) behind(it *item, targets []Target) bool {
+	m, bare := &s.r.mail, it.to.Bare()
+	if m.store == nil || s.redo || it.place != PlaceUsers || !slices.ContainsFunc(targets, func(t Target) bool { return t.Outbox }) ||
+		!m.store.Has(bare) || m.onTheWay(bare) {
+		return false
+	}
+	s.r.Announced(bare, s.r.Expect(bare, targets[0].Node))
+	return true
+}
+
+// onTheWay reports whether a user has letters.
+func (m *mail) onTheWay(bare []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.flights[string(bare)] != nil
 }
 
 // Stores reports whether messages for users of a domain without a session are kept (XEP-0160).
@@ -183,51 +204,68 @@ func (m *mail) post(rd *round, l letterOf, copies int) uint32 {
 }
 
 // written tells that copies were written. It is called by whoever wrote them, with no lock held.
-func (m *mail) written(tokens []uint32) {
-	var ended []*letter
+func (m *mail) written(tokens []uint32) { m.count(tokens, true) }
+
+// lose tells that a copy left its queue unwritten.
+func (m *mail) lose(token uint32) { m.count([]uint32{token}, false) }
+
+// count counts copies down, and ends the letters of which none is left: what was written to somebody is taken from the
+// disk first, and only then it is on its way no more, so that no replay finds it in between.
+func (m *mail) count(tokens []uint32, written bool) {
+	var last []uint32
 	m.mu.Lock()
 	for _, t := range tokens {
-		if l := m.letters[t]; l != nil {
-			if l.written++; l.written == 1 {
-				l.round.landed() // another node that does not take its copy is no reason to wait
-			}
-			if m.ended(t, l) {
-				ended = append(ended, l)
-			}
+		l := m.letters[t]
+		if l == nil {
+			continue
+		}
+		if !written {
+			l.lost++
+			m.limbo++
+		} else if l.written++; l.written == 1 {
+			l.round.landed() // another node that does not take its copy is no reason to wait
+		}
+		if l.left--; l.left == 0 {
+			last = append(last, t)
 		}
 	}
 	m.mu.Unlock()
-	for len(ended) > 0 {
-		bare, numbers := ended[0].bare, []uint64{ended[0].number}
-		for ended = ended[1:]; len(ended) > 0 && ended[0].bare == bare; ended = ended[1:] {
-			numbers = append(numbers, ended[0].number)
+	if len(last) == 0 {
+		return
+	}
+	m.unstore(last)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range last {
+		m.ended(t)
+	}
+}
+
+// unstore takes what was written to somebody from the disk.
+func (m *mail) unstore(tokens []uint32) {
+	var bare string
+	var numbers []uint64
+	for _, t := range tokens {
+		m.mu.Lock()
+		l := *m.letters[t]
+		m.mu.Unlock()
+		if l.written == 0 {
+			continue
 		}
+		if l.bare != bare && len(numbers) > 0 {
+			m.store.Delete([]byte(bare), numbers)
+			numbers = numbers[:0]
+		}
+		bare, numbers = l.bare, append(numbers, l.number)
+	}
+	if len(numbers) > 0 {
 		m.store.Delete([]byte(bare), numbers)
 	}
 }
 
-// lose tells that a copy left its queue unwritten.
-func (m *mail) lose(token uint32) {
-	m.mu.Lock()
+// ended forgets a letter. Called with mu held.
+func (m *mail) ended(token uint32) {
 	l := m.letters[token]
-	done := false
-	if l != nil {
-		l.lost++
-		m.limbo++
-		done = m.ended(token, l)
-	}
-	m.mu.Unlock()
-	if done {
-		m.store.Delete([]byte(l.bare), []uint64{l.number})
-	}
-}
-
-// ended counts a copy of a letter down. With the last one the letter is no more: it reports true if the message was
-// written to somebody and is to be taken from the disk. Called with mu held.
-func (m *mail) ended(token uint32, l *letter) bool {
-	if l.left--; l.left > 0 {
-		return false
-	}
 	delete(m.letters, token)
 	if delete(m.flights[l.bare], l.number); len(m.flights[l.bare]) == 0 {
 		delete(m.flights, l.bare)
@@ -240,7 +278,6 @@ func (m *mail) ended(token uint32, l *letter) bool {
 		l.round.landed()
 	}
 	m.r.tally.why[OtherCopy].Add(uint64(others))
-	return l.written > 0
 }
 
 // landed counts a letter out of its round. Called with mail's mu held.
@@ -260,12 +297,11 @@ func (m *mail) userOf(token uint32) (bare string, ok bool) {
 	return l.bare, true
 }
 
-// flies reports whether a message is on its way.
-func (m *mail) flies(l letterOf) bool {
+// flying gives the numbers of a user's messages that are on their way.
+func (m *mail) flying(bare string) map[uint64]struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.flights[l.bare][l.Number]
-	return ok
+	return maps.Clone(m.flights[bare])
 }
 
 // returned counts the letters that ended unwritten.

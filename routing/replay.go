@@ -64,6 +64,7 @@ func (m *mail) sendStored(again *redo, rd *round, bare string) bool {
 	defer again.flush()
 	backs := m.returned()
 	for after := uint64(0); ; {
+		flying := m.flying(bare) // before it is read: what is written meanwhile is in the list and flies no more
 		list, err := m.store.Read([]byte(bare), after, inFlight)
 		if err != nil {
 			m.r.cfg.Log.WithError(err).WithField("jid", bare).Error("read what is stored for a user")
@@ -74,7 +75,7 @@ func (m *mail) sendStored(again *redo, rd *round, bare string) bool {
 		}
 		for _, s := range list {
 			l := letterOf{bare, s}
-			if m.flies(l) {
+			if _, flies := flying[s.Number]; flies {
 				after = s.Number
 				continue
 			}
@@ -261,13 +262,14 @@ func (m *mail) agedBefore(domain []byte) time.Time {
 }
 
 func (m *mail) expireUser(again *redo, bare string) {
+	flying := m.flying(bare)
 	list, err := m.store.Read([]byte(bare), 0, 2*inFlight)
 	if err != nil {
 		m.r.cfg.Log.WithError(err).WithField("jid", bare).Error("read what is stored for a user")
 		return
 	}
 	for _, s := range list {
-		if m.flies(letterOf{bare, s}) {
+		if _, flies := flying[s.Number]; flies {
 			continue
 		}
 		src, it, ok := again.read(s.Raw, m.originOf(s.Origin))
