@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/sirupsen/logrus"
 
@@ -11,6 +12,16 @@ import (
 	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
 )
+
+// first makes a function that calls f with the first failure only: there are two databases on one disk.
+func first(f func(error)) func(error) {
+	var once sync.Once
+	return func(err error) {
+		if f != nil {
+			once.Do(func() { f(err) })
+		}
+	}
+}
 
 // openOffline opens the offline store where a user domain stores, or has stored under an older configuration: what
 // is there still goes to its users. Otherwise there is none.

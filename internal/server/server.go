@@ -78,6 +78,7 @@ type Server struct {
 // New opens the session table and makes a server that does not listen yet.
 func New(cfg *config.Config, opt Options) (*Server, error) {
 	now := time.Now()
+	opt.OnFail = first(opt.OnFail)
 	dir := cfg.Data
 	if dir != config.Memory {
 		dir = filepath.Join(dir, "sessions")
