@@ -123,6 +123,9 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 		w.end(NodeDropped) // the link dropped this moment, and the asker has been answered
 		return None
 	}
+	if res == putOK && it.place == PlaceUsers && n.State() == Away && !s.redo {
+		s.r.follow(it.to, n)
+	}
 	return s.unput(w, it, n.queue, res)
 }
 
@@ -130,7 +133,7 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 // if it has to go alone.
 func (s *Source) join(w *work, it *item, targets []Target) bool {
 	switch {
-	case len(targets) != 1 || s.redo || request(&it.h), targets[0].Outbox && s.r.mail.store != nil,
+	case len(targets) != 1 || s.redo || request(&it.h), targets[0].Outbox,
 		it.place == PlaceUsers && s.r.holds.lists.Load() > 0:
 		return false
 	}

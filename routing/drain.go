@@ -21,21 +21,24 @@ func (r *Router) Drain(ctx context.Context) {
 	for _, bare := range r.holds.users() {
 		r.answerHeld(bare)
 	}
-	told := copies{}
+	var shared []leftover
+	cut := map[*Node]bool{}
 	for _, n := range r.Nodes() {
 		if n.State() != Attached {
-			r.answerBlocks(n.queue.takeAll(), told)
+			r.answerBlocks(n.queue.takeAll(), &shared)
 		}
 	}
 	r.flushed(ctx)
 	var late []*block
 	for _, n := range r.Nodes() {
 		if n.State() != Attached || n.queue.stats().Waiting > 0 {
+			cut[n] = true
 			n.queue.cut() // it took too long, or its link has dropped meanwhile
 			late = append(late, n.queue.takeAll()...)
 		}
 	}
-	r.answerBlocks(late, told)
+	r.answerBlocks(late, &shared)
+	r.answerShared(shared, cut)
 	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	last, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
@@ -89,16 +92,17 @@ func (r *Router) answerHeld(bare string) {
 	}
 }
 
-func (r *Router) answerBlocks(blocks []*block, told copies) {
+// answerBlocks answers what waited for a node; shared gets what has, or had, copies elsewhere.
+func (r *Router) answerBlocks(blocks []*block, shared *[]leftover) {
 	again := newRedo(r)
 	defer again.close()
 	for _, b := range blocks {
 		b.each(func(raw []byte, rc rec) {
-			switch {
-			case rc.class == classStored:
+			switch rc.class {
+			case classStored:
 				r.mail.lose(rc.at) // it is still on disk
-			case rc.class == classShared && !told.first(raw, rc), rc.class == classShared && again.elsewhere(raw, rc):
-				r.tally.why[OtherCopy].Add(1)
+			case classShared:
+				*shared = append(*shared, leftover{raw: append([]byte(nil), raw...), rec: rc})
 			default:
 				again.stop(raw, r.table.node(rc.origin))
 			}
@@ -106,26 +110,32 @@ func (r *Router) answerBlocks(blocks []*block, told copies) {
 	}
 }
 
-// copies are stanzas that went to several nodes, and were answered: one error is enough for all of them.
-type copies map[string]struct{}
-
-// first reports whether no other copy of a stanza has been answered.
-func (c copies) first(raw []byte, rc rec) bool {
-	key := fmt.Sprint(rc.origin, rc.at, string(raw))
-	_, was := c[key]
-	c[key] = struct{}{}
-	return !was
+// answerShared answers stanzas of which several nodes were to get a copy: once, and only if none got it. cut are the
+// nodes that have a link and did not take what waited for them.
+func (r *Router) answerShared(shared []leftover, cut map[*Node]bool) {
+	again := newRedo(r)
+	defer again.close()
+	told := map[string]bool{}
+	for _, o := range shared {
+		key := fmt.Sprint(o.rec.origin, o.rec.at, string(o.raw))
+		if told[key] || r.elsewhere(o, cut) {
+			r.tally.why[OtherCopy].Add(1)
+			continue
+		}
+		told[key] = true
+		again.stop(o.raw, r.table.node(o.rec.origin))
+	}
 }
 
-// elsewhere reports whether a node that is attached has got another copy of a stanza, or is about to.
-func (d *redo) elsewhere(raw []byte, rc rec) bool {
-	to, ok := addressee(raw)
+// elsewhere reports whether a node has got another copy of a stanza.
+func (r *Router) elsewhere(o leftover, cut map[*Node]bool) bool {
+	to, ok := addressee(o.raw)
 	if !ok {
 		return false
 	}
-	for _, s := range d.r.sessions.Where(to.Bare()) {
-		n := d.r.table.node(s.Node)
-		if n != nil && n.State() == Attached && n.queue.stats().Waiting == 0 && int32(uint32(s.Version)-rc.at) <= 0 && s.Priority >= 0 {
+	for _, s := range r.sessions.Where(to.Bare()) {
+		n := r.table.node(s.Node)
+		if n != nil && n.State() == Attached && !cut[n] && int32(uint32(s.Version)-o.rec.at) <= 0 && s.Priority >= 0 {
 			return true
 		}
 	}

@@ -235,6 +235,26 @@ func (r *Router) Moved(bare []byte) {
 	r.release([]string{user})
 }
 
+// follow looks, behind a stanza that was queued for a node that is away, whether the user has moved since the look-up:
+// then it is taken along, as Move would have done had it been there.
+func (r *Router) follow(to stanza.Address, from *Node) {
+	var moved string
+	var at storage.NodeID
+	for _, s := range r.sessions.Where(to.Bare()) {
+		switch {
+		case s.Node == from.ID() && (to.IsBare() || s.JID == to.String()):
+			return // still there
+		case to.IsBare() || s.JID == to.String():
+			moved, at = s.JID, s.Node
+		}
+	}
+	if n := r.table.node(at); n != nil {
+		if who, _, err := stanza.ParseAddress([]byte(moved), false, nil); err == nil {
+			r.Move(who, from, n)
+		}
+	}
+}
+
 // Move takes what waits for a session at a node that is away to the node on which the user is now, before
 // anything newer can go there. to holds the session from now on.
 func (r *Router) Move(who stanza.Address, from, to *Node) {
