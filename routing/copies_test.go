@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// twoInOneBatch feeds a two stanzas as one batch; between them the grace of b ends, and bob logs in at d.
+// twoInOneBatch feeds a two stanzas as one batch; between them b drops and its grace ends, and bob logs in at d.
 func twoInOneBatch(tb *testbed, first, second string) {
 	tb.t.Helper()
 	s := tb.srcs["a"]
@@ -26,6 +26,7 @@ func twoInOneBatch(tb *testbed, first, second string) {
 			tb.t.Fatal(err)
 		}
 		if i == 0 {
+			tb.detach("b")
 			time.Sleep(testGrace + time.Second)
 			synctest.Wait()
 			tb.login("d", "bob@im/y")
@@ -54,7 +55,6 @@ func TestRunKeepsVerdicts(t *testing.T) {
 				tb.login("e", "carol@im/2")
 				tb.send("c", "<iq type='get' from='carol@im/1' to='a' id='q0'><x xmlns='y'/></iq>")
 				tb.expect("a", "q0")
-				tb.detach("b")
 				twoInOneBatch(tb, toBob, c.second)
 				tb.expect("c", c.c)
 				tb.expect("d", "m1")

@@ -36,10 +36,11 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	n.returning = false
 	n.mu.Unlock()
 
-	r.ending <- struct{}{} // one after the other: of two copies of a stanza one has to be the last
+	r.judging <- struct{}{}
 	left := r.empty(n)
 	ended := r.sessions.ExpireNode(n.ID(), ends)
 	n.queue.settle()
+	<-r.judging
 	r.cfg.Log.WithField("node", n.Domain).WithField("sessions", ended).Warn("node did not come back within its grace: its sessions ended")
 	r.bury(left, func() {
 		n.mu.Lock()
@@ -48,7 +49,6 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 		n.ending.Store(false)
 		close(expired)
 	})
-	<-r.ending
 	if was {
 		r.settled(1)
 	}
@@ -65,14 +65,15 @@ func (r *Router) empty(n *Node) *remains {
 			return left
 		}
 		for _, b := range blocks {
-			b.each(func(raw []byte, rc rec) { left.take(again, raw, rc) })
+			b.each(func(raw []byte, rc rec) { left.take(again, n, leftover{raw: raw, rec: rc}) })
 		}
 	}
 }
 
-// take sorts one stanza.
-func (left *remains) take(again *redo, raw []byte, rc rec) {
-	r := again.r
+// take sorts one stanza that waited for n. It has the right to judge copies: one of which another node has got its own, or
+// waits for it, ends here.
+func (left *remains) take(again *redo, n *Node, o leftover) {
+	r, raw, rc := again.r, o.raw, o.rec
 	if rc.class == classStored {
 		if bare, ok := r.mail.userOf(rc.at); ok {
 			r.holds.expect(bare, r.holds.idle) // nothing newer goes before it
@@ -87,8 +88,13 @@ func (left *remains) take(again *redo, raw []byte, rc rec) {
 		left.stanzas = append(left.stanzas, leftover{raw: append([]byte(nil), raw...), rec: rc})
 		return
 	}
+	if rc.class == classShared {
+		if _, it, ok := again.read(raw, origin); ok && r.hadOther(it, besides{node: n.ID(), at: rc.at}) {
+			r.tally.why[OtherCopy].Add(1)
+			return
+		}
+	}
 	h := held{raw: append([]byte(nil), raw...), origin: origin, until: r.now().Add(r.cfg.Settle)}
-	h.shared, h.at = rc.class == classShared, rc.at
 	bare := string(to.Bare())
 	r.holds.park(bare, h)
 	left.stanzas = append(left.stanzas, leftover{user: bare})

@@ -13,9 +13,7 @@ type held struct {
 	raw     []byte // as it will go on
 	origin  *Node  // the node it came from
 	until   time.Time
-	request bool   // an iq get or set
-	shared  bool   // it is one of several copies
-	at      uint32 // the version of the work that decided them
+	request bool // an iq get or set
 }
 
 // holdList is what waits for one user.

@@ -140,10 +140,6 @@ func (d *redo) held(h held, mail bool) bool {
 		if !mail && d.r.mail.store != nil && d.r.holds.mailed(it.to.Bare()) {
 			return false // the user has just logged in, and what is stored goes first
 		}
-		if h.shared && v.Action == Deliver && d.r.hadOther(it, besides{at: h.at}) {
-			d.w.end(OtherCopy) // the last copy tells the sender
-			return true
-		}
 		src.do(d.w, it, v)
 		return true
 	}
@@ -224,11 +220,15 @@ func (d *redo) carry(raw []byte, to *Node) {
 }
 
 // Moving tells that a session is about to be taken from a node that is away. What comes for the user until Moved is
-// called waits, so that what waits there already can go first.
-func (r *Router) Moving(bare []byte) { r.holds.expect(string(bare), r.holds.idle) }
+// called waits, so that what waits there already can go first. Nobody else judges copies until then.
+func (r *Router) Moving(bare []byte) {
+	r.judging <- struct{}{}
+	r.holds.expect(string(bare), r.holds.idle)
+}
 
 // Moved tells that the session has changed hands, or not, and that what waited is on its way.
 func (r *Router) Moved(bare []byte) {
+	<-r.judging
 	user := string(bare)
 	r.holds.announced(user, nil)
 	r.holds.quit(user)
@@ -250,7 +250,9 @@ func (r *Router) follow(to stanza.Address, from *Node) {
 	}
 	if n := r.table.node(at); n != nil {
 		if who, _, err := stanza.ParseAddress([]byte(moved), false, nil); err == nil {
+			r.judging <- struct{}{}
 			r.Move(who, from, n)
+			<-r.judging
 		}
 	}
 }

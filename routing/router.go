@@ -55,7 +55,9 @@ type Router struct {
 	tally tally
 	mail  mail
 
-	ending chan struct{} // holds a token while a grace is being ended
+	// judging has room for one: who judges whether one of several copies of a stanza is one too many. Two who did so at
+	// the same time could each rely on the other's copy.
+	judging chan struct{}
 
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
@@ -78,7 +80,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 		cfg.Now = time.Now
 	}
 	r := &Router{cfg: cfg, now: cfg.Now, sessions: sessions, service: service, table: newTable(),
-		stop: make(chan struct{}), stopped: make(chan struct{}), ending: make(chan struct{}, 1)}
+		stop: make(chan struct{}), stopped: make(chan struct{}), judging: make(chan struct{}, 1)}
 	r.work.New = func() any { return newWork() }
 	r.iqs.init()
 	r.nobody = r.newNode(cfg.Server)
