@@ -237,3 +237,39 @@ func TestOfflineDeletedInPassing(t *testing.T) {
 		}
 	}
 }
+
+// TestOfflineCheckSees: the check that ends each test finds what it is for.
+func TestOfflineCheckSees(t *testing.T) {
+	for name, spoil := range map[string]func(f *Offline, b *mailbox){
+		"bytes":       func(f *Offline, b *mailbox) { b.bytes++; f.bytes.Add(1) },
+		"count":       func(f *Offline, b *mailbox) { b.count--; f.messages.Add(-1) },
+		"oldest":      func(_ *Offline, b *mailbox) { b.oldest++ },
+		"last":        func(_ *Offline, b *mailbox) { b.last-- },
+		"sum":         func(f *Offline, _ *mailbox) { f.messages.Add(1) },
+		"users":       func(f *Offline, _ *mailbox) { f.users.Add(1) },
+		"not in disk": func(f *Offline, b *mailbox) { _ = f.db.DropPrefix([]byte(messagePrefix)) },
+		"not in memory": func(f *Offline, b *mailbox) {
+			f.bytes.Add(-b.bytes)
+			f.messages.Add(-int64(b.count))
+			f.users.Add(-1)
+			delete(f.shard([]byte("alice")).users, "alice")
+		},
+	} {
+		f, err := OpenOffline(OfflineOptions{Dir: Memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keep(t, f, "alice", []byte("one"))
+		keep(t, f, "alice", []byte("two"))
+		if err := f.ConsistencyCheck(); err != nil {
+			t.Error(err)
+		}
+		spoil(f, f.shard([]byte("alice")).users["alice"])
+		if err := f.ConsistencyCheck(); err == nil {
+			t.Errorf("%s: nothing is seen", name)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
