@@ -164,7 +164,7 @@ func (l *loader) thread() {
 // fail ends the load, and with it the table: nothing may be acknowledged while it is not known what is on disk.
 func (l *loader) fail(err error) {
 	_ = l.s.commits.fail(err) // told by OnFail
-	l.note(err) // who finds it noted asks the committer for the line
+	l.note(err)               // who finds it noted asks the committer for the line
 }
 
 func (l *loader) note(err error) {
