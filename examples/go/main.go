@@ -4,6 +4,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,56 +18,62 @@ import (
 	"github.com/patchbay-im/patchbay/component"
 )
 
-var alice, ctx = jid.MustParse("alice@im.example/go"), context.Background()
-
 func main() {
-	stopped, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	messages := openStore("messages-go.jsonl")
-	greet := jid.MustParse(append(os.Args, "bob@im.example")[1])
+	alice, greet := jid.MustParse("alice@im.example/go"), jid.MustParse(append(os.Args, "bob@im.example")[1])
 	secret, _ := os.ReadFile("patchbay-data/dev-secret")
-	attached, inbox := make(chan *component.Node), make(chan component.Message)
-	node, err := component.Dial(stopped, component.Config{
-		Addrs:    []string{cmp.Or(os.Getenv("PATCHBAY_ADDR"), "127.0.0.1:5347")},
-		Domain:   "go.im.example",
-		Secret:   cmp.Or(os.Getenv("PATCHBAY_SECRET"), strings.TrimSpace(string(secret))),
-		Handler:  component.Messages(func(m component.Message) { inbox <- m }, nil), // the SDK answers pings
-		OnAttach: func(n *component.Node) { attached <- n },
-		OnDetach: func(err error) { fmt.Println("link:", err) }, // the SDK attaches again
-	})
+
+	file, err := os.OpenFile("messages-go.jsonl", os.O_RDWR|os.O_CREATE|os.O_APPEND|os.O_SYNC, 0o600) // where your database goes
 	check(err)
-	if node == nil {
-		return
+	known := map[[2]string]bool{} // what is in file, by sender and id
+	for rows, row := json.NewDecoder(file), [4]string{}; rows.More(); {
+		check(rows.Decode(&row))
+		known[[2]string(row[:2])] = row[1] != ""
 	}
+	save := func(m stanza.Message, body string) {
+		check(json.NewEncoder(file).Encode([]string{m.From.String(), m.ID, m.To.String(), body}))
+		known[[2]string{m.From.String(), m.ID}] = m.ID != ""
+		fmt.Printf("%s -> %s: %q\n", m.From, m.To, body)
+	}
+
+	var node *component.Node // as of OnAttach, which is called before anything else
 	say := func(to jid.JID, body string) {
-		m := component.Message{Body: body, Message: stanza.Message{ID: component.NewID(), From: alice, To: to, Type: stanza.ChatMessage}}
-		messages.save(m) // save first, then send
-		check(node.Send(ctx, m.TokenReader()))
+		m := stanza.Message{ID: component.NewID(), From: alice, To: to, Type: stanza.ChatMessage}
+		save(m, body) // save first, then send
+		check(node.Send(context.Background(), m.Wrap(component.Body(body))))
 	}
-	for {
-		select {
-		case <-attached: // for the first time, or again
-			check(node.Announce(ctx, alice)) // returns when the router has it on its disk
+	attached, err := component.Dial(ctx, component.Config{
+		Addrs:  []string{cmp.Or(os.Getenv("PATCHBAY_ADDR"), "127.0.0.1:5347")},
+		Domain: "go.im.example",
+		Secret: cmp.Or(os.Getenv("PATCHBAY_SECRET"), strings.TrimSpace(string(secret))),
+		OnAttach: func(n *component.Node) { // for the first time, or again
+			node = n
+			check(node.Announce(context.Background(), alice)) // returns when the router has it on its disk
 			fmt.Println("announced", alice)
 			say(greet, "hello from Go")
-		case m := <-inbox:
+		},
+		OnDetach: func(err error) { fmt.Println("link:", err) }, // the SDK attaches again
+		Handler: component.Messages(func(m component.Message) {
 			if m.Type == stanza.ErrorMessage { // the router tells why: what was saved is now an offline message
 				why := cmp.Or(m.Cause, &stanza.Error{})
 				fmt.Printf("not delivered to %s: %s: %s\n", m.From, why.Condition, why.Text["en"])
-			} else if m.Body != "" && messages.save(m) && !strings.HasPrefix(m.Body, "you said: ") { // new, and no answer itself
-				say(m.From, "you said: "+m.Body)
+			} else if m.Body != "" && !known[[2]string{m.From.String(), m.ID}] { // a router may deliver a message again
+				save(m.Message, m.Body)
+				if !strings.HasPrefix(m.Body, "you said: ") { // an answer is not answered
+					say(m.From, "you said: "+m.Body)
+				}
 			}
-		case <-stopped.Done(): // asked to end: the stream is closed, what came before is still handled
-			stopped = ctx
-			check(node.Close())
-		case <-node.Done():
-			return
-		}
-	}
+		}, nil), // the SDK answers pings
+	})
+	check(err)
+	<-ctx.Done()
+	check(attached.Close()) // what came before is still handled
+	<-attached.Done()
 }
 
 func check(err error) {
-	if err != nil && !errors.Is(err, component.ErrClosed) && !errors.Is(err, context.Canceled) { // else it is asked to end
+	if err != nil && !errors.Is(err, component.ErrClosed) { // else it is asked to end
 		fmt.Println("ending:", err)
 		os.Exit(1)
 	}

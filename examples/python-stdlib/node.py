@@ -1,78 +1,80 @@
 """A node with nothing but Python's standard library: carol is logged in on it, greets a user, and answers who writes to her."""
 import asyncio
+import hashlib
 import os
-import pathlib
 import signal
 import sqlite3
 import sys
-import uuid
+from xml.etree.ElementTree import XMLPullParser
+from xml.sax.saxutils import escape
 
-from component import NS, attach, element, message, reply, why
-
-DOMAIN, CAROL = "python.im.example", "carol@im.example/python"
+NODE, CAROL, GREET = "python.im.example", "carol@im.example/python", (sys.argv + ["dave@im.example"])[1]
+SECRET = os.environ.get("PATCHBAY_SECRET") or open("patchbay-data/dev-secret").read().strip()
+DB = sqlite3.connect("messages-python.db", isolation_level=None)  # what is inserted is on the disk at once
+DB.execute("CREATE TABLE IF NOT EXISTS messages(sender, id, recipient, body, PRIMARY KEY(sender, id))")
 
 
 class Node:
-    def __init__(self, greet):
-        self.greet, self.leaving, self.write = greet, False, lambda xml: None
-        self.db = sqlite3.connect("messages-python.db")
-        self.db.execute("CREATE TABLE IF NOT EXISTS messages(sender, id, recipient, body, PRIMARY KEY(sender, id))")
+    leaving, writer = False, None
 
-    async def run(self, address, secret):
-        while not self.leaving:  # attach, and again when the link is lost
-            try:
-                incoming, self.write = await attach(address, DOMAIN, secret)
-                announce = element("announce", {"jid": CAROL})
-                self.write(element("iq", {"type": "set", "id": "announce", "from": DOMAIN, "to": "im.example"},
-                                   element("sessions", {"xmlns": "urn:patchbay:sessions:1"}, announce)))
-                async for stanza in incoming:
-                    self.take(stanza)
-            except OSError as error:
-                print("link:", error, flush=True)
-                await asyncio.sleep(0 if self.leaving else 1)
+    async def attach(self):  # each end writes one long XML document, whose second level is stanzas
+        reader, self.writer = await asyncio.open_connection(*os.environ.get("PATCHBAY_ADDR", "127.0.0.1:5347").split(":"))
+        for sign in (signal.SIGINT, signal.SIGTERM):  # the router ends its half when it has read all; until then all is saved
+            loop.add_signal_handler(sign, self.send, "</stream:stream>")
+        self.send("<stream:stream to='%s' xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'>", NODE)
+        parser, depth = XMLPullParser(("start", "end")), 0
+        while data := await asyncio.wait_for(reader.read(65536), 90):  # the router pings a silent link every 30 s
+            parser.feed(data)
+            for event, element in parser.read_events():
+                depth += 1 if event == "start" else -1
+                if depth == 1 and event == "start":  # the router's document has begun
+                    root = element
+                    self.send("<handshake>%s</handshake>", hashlib.sha1((root.get("id") + SECRET).encode()).hexdigest())
+                elif depth == 1:  # a stanza is complete
+                    self.take(element)
+                    root.clear()
 
     def take(self, stanza):
-        kind, body = stanza.get("type"), stanza.findtext(NS + "body")
-        if stanza.tag == "{http://etherx.jabber.org/streams}error":
-            raise ConnectionError(why(stanza))
-        if kind == "error":  # the router tells why: a message that was saved is now an offline message
-            print("not delivered to %s: %s" % (stanza.get("from"), why(stanza.find(NS + "error"))), flush=True)
-        elif stanza.tag == NS + "message" and body and self.save(stanza.get("from"), stanza.get("id"), stanza.get("to"), body):
-            if not body.startswith("you said: "):  # an answer is not answered
-                self.say(stanza.get("from"), "you said: " + body)
-        elif stanza.tag == NS + "iq" and kind == "result":  # the announce is on the router's disk
+        name, body = stanza.tag.partition("}")[2], stanza.findtext("{*}body")
+        kind, id, sender, to = map(stanza.get, ("type", "id", "from", "to"))
+        if name == "handshake":  # the node is attached; a log-in is presence to the users' domain
+            self.send("<presence from='%s' to='im.example'/>", CAROL)
             print("announced", CAROL, flush=True)
-            self.say(self.greet, "hello from Python")
-        elif stanza.tag == NS + "iq":
-            ping = stanza.find("{urn:xmpp:ping}ping") is not None
-            no = element("service-unavailable", {"xmlns": "urn:ietf:params:xml:ns:xmpp-stanzas"})
-            self.write(reply(stanza, "result") if ping else reply(stanza, "error", element("error", {"type": "cancel"}, no)))
+            self.say(GREET, "hello from Python")
+        elif name == "error" or kind == "error":  # the router tells why: what was saved is now an offline message
+            why = [child.text or child.tag.partition("}")[2] for child in stanza.findall("{*}error/*") or stanza]
+            print("not delivered to " + sender if sender else "link", *why[:2], sep=": ", flush=True)
+        elif name == "message" and body and self.save(sender, id, to, body) and not body.startswith("you said: "):
+            self.say(sender, "you said: " + body)  # to what is new, and no answer itself
+        elif name == "iq" and stanza.find("{urn:xmpp:ping}ping") is not None:
+            self.send("<iq type='result' id='%s' from='%s' to='%s'/>", id, to, sender)
+        elif name == "iq":  # every request is answered
+            self.send("<iq type='error' id='%s' from='%s' to='%s'><error type='cancel'>"
+                      "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>", id, to, sender)
 
     def say(self, to, body):
-        id = str(uuid.uuid4())
+        id = os.urandom(16).hex()
         self.save(CAROL, id, to, body)  # save first, then send
-        self.write(message(id, CAROL, to, body))
+        self.send("<message id='%s' from='%s' to='%s' type='chat'><body>%s</body></message>", id, CAROL, to, body)
 
-    def save(self, sender, id, to, body):
-        """Tells whether a message is new: a router may deliver one again."""
-        with self.db:
-            new = self.db.execute("INSERT OR IGNORE INTO messages VALUES(?, ?, ?, ?)", (sender, id, to, body)).rowcount == 1
+    def save(self, *row):  # tells whether a message is new: a router may deliver one again
+        new = DB.execute("INSERT OR IGNORE INTO messages VALUES(?, ?, ?, ?)", row).rowcount == 1
         if new:
-            print("%s -> %s: %r" % (sender, to, body), flush=True)
+            print("%s -> %s: %r" % (row[0], row[2], row[3]), flush=True)
         return new
 
-    def leave(self):
-        self.leaving = True
-        self.write("</stream:stream>")  # the router ends its half when it has read all; what comes until then is saved
-        self.write = lambda xml: None
+    def send(self, xml, *values):
+        if not self.leaving:
+            self.writer.write((xml % tuple(escape(v, {"'": "&apos;", "\r": "&#13;"}) for v in values)).encode())
+            self.leaving = xml == "</stream:stream>"  # nothing goes behind it
 
 
-async def main():
-    node = Node((sys.argv + ["dave@im.example"])[1])
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, node.leave)
-    secret = os.environ.get("PATCHBAY_SECRET") or pathlib.Path("patchbay-data/dev-secret").read_text().strip()
-    await node.run(os.environ.get("PATCHBAY_ADDR", "127.0.0.1:5347"), secret)
-
-
-asyncio.run(main())
+node, loop = Node(), asyncio.new_event_loop()
+while not node.leaving:  # attach, and again when the link is lost
+    try:
+        loop.run_until_complete(node.attach())
+    except (OSError, asyncio.TimeoutError) as error:
+        print("link: %r" % error, flush=True)
+    if node.writer:
+        node.writer.close()
+    loop.run_until_complete(asyncio.sleep(0 if node.leaving else 1))

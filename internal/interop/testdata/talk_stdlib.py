@@ -1,11 +1,9 @@
-"""Talks for the exchange with Python's standard library, by the stream of examples/python-stdlib. Arguments and words as in talk_slixmpp.py."""
+"""Talks for the exchange with Python's standard library only. Arguments and words as in talk_slixmpp.py."""
 import asyncio
 import json
-import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "examples" / "python-stdlib"))
 from component import NS, attach, element, message, reply, why
 
 address, side, domain, secret, users, script, heard, messages = sys.argv[1:]
