@@ -18,9 +18,15 @@ import (
 
 const nsPing = "urn:xmpp:ping"
 
-// inboxLimit bounds what was read and not yet handled, in bytes on the wire. The server keeps at most 4 MiB unproved
-// on a link, so behind patchbay it is never reached, and an answer that a handler waits for is always read.
-const inboxLimit = 8 << 20
+// inboxLimit bounds what was read and not yet handled, in bytes on the wire. While a request waits for its answer, which
+// may lie behind much else, reading goes on up to askLimit: then the requests end with ErrBehind.
+const (
+	inboxLimit = 8 << 20
+	askLimit   = 32 << 20
+)
+
+// ErrBehind is what a request ends with whose answer cannot be read: too much that came before it is not handled yet.
+var ErrBehind = errors.New("32 MiB of stanzas wait for the handler, and the answer is behind them")
 
 // inbound is one unit of work for dispatch: a stanza or a call.
 type inbound struct {
@@ -55,21 +61,36 @@ func (b *inbox) push(in inbound) {
 	signal(b.wake)
 }
 
-// waitRoom returns once the inbox is not full, or over ends: so the reader stops and TCP slows the server down.
-func (b *inbox) waitRoom(over <-chan struct{}) {
-	for b.full() {
+func (b *inbox) full() bool { return b.size() >= inboxLimit }
+
+func (b *inbox) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
+}
+
+// waitRoom returns once the inbox is not full, so that the reader stops and TCP slows the server down; or when somebody
+// waits for what is behind, or the link is broken.
+func (n *Node) waitRoom(l *link) {
+	for {
+		switch size := n.inbox.size(); {
+		case size < inboxLimit:
+			return
+		case !l.asking():
+		case size < askLimit:
+			return
+		default:
+			l.refuse()
+		}
 		select {
-		case <-b.room:
-		case <-over:
+		case <-n.inbox.room:
+		case <-l.wanted:
+		case <-l.broken:
+			return
+		case <-n.ctx.Done():
 			return
 		}
 	}
-}
-
-func (b *inbox) full() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.bytes >= inboxLimit
 }
 
 // next gives the oldest unit; false once the inbox is closed and empty.
@@ -126,7 +147,7 @@ func (n *Node) take(in inbound) {
 		n.takeSession(&in)
 	}
 	n.inbox.push(in)
-	n.inbox.waitRoom(n.ctx.Done())
+	n.waitRoom(in.link)
 }
 
 // dispatch handles what was read, one after the other.

@@ -31,6 +31,9 @@ type link struct {
 	writing chan struct{} // holds one value while somebody writes
 	ready   chan struct{} // closed by restate: sessions are restated, others may write
 	ended   chan struct{} // closed by end
+	wanted  chan struct{} // one value: a request has begun to wait for its answer
+	broken  chan struct{} // closed when a write has failed
+	once    sync.Once     // of closing broken
 
 	mu     sync.Mutex
 	asks   map[string]*asked // guarded by mu; nil once the link has ended
@@ -43,6 +46,8 @@ func newLink(c *linkConn, s *xmpp.Session) *link {
 		writing: make(chan struct{}, 1),
 		ready:   make(chan struct{}),
 		ended:   make(chan struct{}),
+		wanted:  make(chan struct{}, 1),
+		broken:  make(chan struct{}),
 		asks:    make(map[string]*asked),
 	}
 }
@@ -72,6 +77,7 @@ func (l *link) write(ctx context.Context, raw []byte) error {
 		return context.Cause(ctx)
 	}
 	l.conn.Close() // the reader sees it and ends the link
+	l.once.Do(func() { close(l.broken) })
 	return fmt.Errorf("%w: %w", errLinkEnded, err)
 }
 
@@ -227,10 +233,11 @@ func (n *Node) pingSelf(ctx context.Context, l *link) {
 
 // asked is a request that waits for its answer.
 type asked struct {
-	id    string
-	to    string      // only the entity that was asked may answer (CVE-2024-46957)
-	apply func(reply) // run by the reader, so in stream order; may be nil
-	done  chan reply  // holds one
+	id      string
+	to      string        // only the entity that was asked may answer (CVE-2024-46957)
+	apply   func(reply)   // run by the reader, so in stream order; may be nil
+	done    chan reply    // holds one
+	refused chan struct{} // closed when the answer cannot be read
 }
 
 type reply struct {
@@ -263,7 +270,7 @@ func (n *Node) begin(ctx context.Context, l *link, req request) (*asked, error) 
 	if err != nil {
 		return nil, err
 	}
-	a := &asked{id: req.iq.ID, to: req.iq.To.String(), apply: req.apply, done: make(chan reply, 1)}
+	a := &asked{id: req.iq.ID, to: req.iq.To.String(), apply: req.apply, done: make(chan reply, 1), refused: make(chan struct{})}
 	if !l.expect(a) {
 		return nil, l.why()
 	}
@@ -280,6 +287,8 @@ func (a *asked) wait(ctx context.Context, l *link) (reply, error) {
 	select {
 	case rep := <-a.done:
 		return rep, nil
+	case <-a.refused:
+		return reply{}, ErrBehind
 	case <-ctx.Done():
 		return reply{}, context.Cause(ctx)
 	case <-l.ended:
@@ -299,7 +308,25 @@ func (l *link) expect(a *asked) bool {
 		return false
 	}
 	l.asks[a.id] = a
+	signal(l.wanted)
 	return true
+}
+
+// asking reports whether a request waits for its answer.
+func (l *link) asking() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.asks) > 0
+}
+
+// refuse ends the requests that wait.
+func (l *link) refuse() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, a := range l.asks {
+		delete(l.asks, id)
+		close(a.refused)
+	}
 }
 
 func (l *link) forget(a *asked) {
