@@ -133,7 +133,7 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 // if it has to go alone.
 func (s *Source) join(w *work, it *item, targets []Target) bool {
 	switch {
-	case len(targets) != 1 || s.redo || request(&it.h), targets[0].Outbox,
+	case len(targets) != 1 || s.redo || request(&it.h), targets[0].Outbox, s.r.mail.store != nil && targets[0].unsettled(),
 		it.place == PlaceUsers && s.r.holds.lists.Load() > 0:
 		return false
 	}
@@ -238,6 +238,8 @@ func (s *Source) made(w *work, n *Node) {
 	res, flush := n.queue.put(&h, nil, rec{})
 	if res == putOK {
 		s.r.tally.made.Add(1)
+	} else {
+		s.r.tally.untold.Add(1)
 	}
 	if flush {
 		w.queues = append(w.queues, n.queue)

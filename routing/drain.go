@@ -44,6 +44,7 @@ func (r *Router) Drain(ctx context.Context) {
 	defer cancel()
 	r.flushed(last)
 	r.giveUp()
+	r.mail.counting.Wait() // what was written is taken from the disk
 }
 
 // giveUp ends the answers that nobody takes any more.

@@ -46,12 +46,18 @@ func (s *Source) Start(out Output, hello []byte) error {
 	s.out = out
 	n.opened()
 	n.multicast.Store(false) // another program may be behind the link now
+	if s.grant.Instances > 1 {
+		b := s.r.sessions.Begin(n.ID(), s.inc, s.mark) // it can hold no users; it may have, under an older configuration
+		b.WithdrawBelow(s.mark, storage.Unconfirmed)
+		b.Commit(nil)
+	}
 	n.queue.attach(out)
 	known := s.r.sessions.HasSessions(n.ID())
 	n.mu.Lock()
 	n.since = s.r.now()
 	n.setState(s.r, Attached)
 	s.attached = n.since
+	n.confirms.Store(known || n.returning)
 	if known || n.returning {
 		n.timer = time.AfterFunc(s.r.cfg.Grace, func() { s.r.unconfirmed(s) })
 	}
@@ -167,6 +173,7 @@ func (s *Source) Confirmed() {
 	n.mu.Lock()
 	if n.src == s {
 		n.stopTimer()
+		n.confirms.Store(false)
 	}
 	was := n.returning
 	n.returning = false

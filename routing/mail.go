@@ -2,7 +2,6 @@ package routing
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 
@@ -20,10 +19,11 @@ import (
 // none is, because the node does not come back or the server stops, it is still stored.
 type mail struct {
 	// set once
-	r      *Router
-	store  *storage.Offline // nil: nothing is stored here
-	logins logins
-	done   sync.WaitGroup // of the rounds
+	r        *Router
+	store    *storage.Offline // nil: nothing is stored here
+	logins   logins
+	done     sync.WaitGroup // of the rounds
+	counting sync.WaitGroup // of who counts what has arrived
 
 	// guarded by mu
 	mu      sync.Mutex
@@ -32,18 +32,10 @@ type mail struct {
 	flights map[string]map[uint64]struct{} // by bare JID: the numbers of the user's letters
 	backs   uint64                         // letters that ended unwritten: what is stored may have grown at its head
 	token   uint32                         // the last that was given
+	arrived []uint32                       // tokens of copies that were written, and not counted yet
+	counter bool                           // somebody counts them
 	limbo   int                            // copies that were lost, of letters with others on their way
 	stopped bool
-}
-
-// letter is a stored message with copies in queues.
-type letter struct {
-	bare    string
-	number  uint64
-	round   *round
-	left    int // copies on their way
-	written int
-	lost    int // copies that left their queue unwritten
 }
 
 // round is the replay of the users of one node, one after the other.
@@ -68,17 +60,20 @@ func (m *mail) init(r *Router, store *storage.Offline) {
 	m.flights = map[string]map[uint64]struct{}{}
 }
 
-// behind reports whether a stanza has to go behind what is stored for its user, who has a session at a node that is away:
-// before a stop it was on its way there.
+// behind reports whether a stanza has to go behind what is stored for its user, whose session is of before a stop: what is
+// stored was on its way there.
 func (s *Source) behind(it *item, targets []Target) bool {
 	m, bare := &s.r.mail, it.to.Bare()
-	if m.store == nil || s.redo || it.place != PlaceUsers || !slices.ContainsFunc(targets, func(t Target) bool { return t.Outbox }) ||
+	if m.store == nil || s.redo || it.place != PlaceUsers || !slices.ContainsFunc(targets, Target.unsettled) ||
 		!m.store.Has(bare) || m.onTheWay(bare) {
 		return false
 	}
 	s.r.Announced(bare, s.r.Expect(bare, targets[0].Node))
 	return true
 }
+
+// unsettled reports whether the target's node is away, or has yet to say who is there.
+func (t Target) unsettled() bool { return t.Outbox || t.Node.confirms.Load() }
 
 // onTheWay reports whether a user has letters.
 func (m *mail) onTheWay(bare []byte) bool {
@@ -186,136 +181,6 @@ func (m *mail) begin(bare string) bool {
 		m.done.Go(func() { m.run(rd) })
 	}
 	return true
-}
-
-// post makes a letter of so many copies, and gives its token.
-func (m *mail) post(rd *round, l letterOf, copies int) uint32 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for m.token++; m.letters[m.token] != nil; m.token++ { // it goes round
-	}
-	m.letters[m.token] = &letter{bare: l.bare, number: l.Number, round: rd, left: copies}
-	if m.flights[l.bare] == nil {
-		m.flights[l.bare] = map[uint64]struct{}{}
-	}
-	m.flights[l.bare][l.Number] = struct{}{}
-	rd.inflight++
-	return m.token
-}
-
-// written tells that copies were written. It is called by whoever wrote them, with no lock held.
-func (m *mail) written(tokens []uint32) { m.count(tokens, true) }
-
-// lose tells that a copy left its queue unwritten.
-func (m *mail) lose(token uint32) { m.count([]uint32{token}, false) }
-
-// count counts copies down, and ends the letters of which none is left: what was written to somebody is taken from the
-// disk first, and only then it is on its way no more, so that no replay finds it in between.
-func (m *mail) count(tokens []uint32, written bool) {
-	var last []uint32
-	m.mu.Lock()
-	for _, t := range tokens {
-		l := m.letters[t]
-		if l == nil {
-			continue
-		}
-		if !written {
-			l.lost++
-			m.limbo++
-		} else if l.written++; l.written == 1 {
-			l.round.landed() // another node that does not take its copy is no reason to wait
-		}
-		if l.left--; l.left == 0 {
-			last = append(last, t)
-		}
-	}
-	m.mu.Unlock()
-	if len(last) == 0 {
-		return
-	}
-	m.unstore(last)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, t := range last {
-		m.ended(t)
-	}
-}
-
-// unstore takes what was written to somebody from the disk.
-func (m *mail) unstore(tokens []uint32) {
-	var bare string
-	var numbers []uint64
-	for _, t := range tokens {
-		m.mu.Lock()
-		l := *m.letters[t]
-		m.mu.Unlock()
-		if l.written == 0 {
-			continue
-		}
-		if l.bare != bare && len(numbers) > 0 {
-			m.store.Delete([]byte(bare), numbers)
-			numbers = numbers[:0]
-		}
-		bare, numbers = l.bare, append(numbers, l.number)
-	}
-	if len(numbers) > 0 {
-		m.store.Delete([]byte(bare), numbers)
-	}
-}
-
-// ended forgets a letter. Called with mu held.
-func (m *mail) ended(token uint32) {
-	l := m.letters[token]
-	delete(m.letters, token)
-	if delete(m.flights[l.bare], l.number); len(m.flights[l.bare]) == 0 {
-		delete(m.flights, l.bare)
-	}
-	m.limbo -= l.lost
-	others := l.lost
-	if l.written == 0 {
-		others-- // one of them is what is still stored
-		m.backs++
-		l.round.landed()
-	}
-	m.r.tally.why[OtherCopy].Add(uint64(others))
-}
-
-// landed counts a letter out of its round. Called with mail's mu held.
-func (rd *round) landed() {
-	rd.inflight--
-	rd.cond.Broadcast()
-}
-
-// userOf gives the user of a letter.
-func (m *mail) userOf(token uint32) (bare string, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	l := m.letters[token]
-	if l == nil {
-		return "", false
-	}
-	return l.bare, true
-}
-
-// flying gives the numbers of a user's messages that are on their way.
-func (m *mail) flying(bare string) map[uint64]struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return maps.Clone(m.flights[bare])
-}
-
-// returned counts the letters that ended unwritten.
-func (m *mail) returned() uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.backs
-}
-
-// ends reports whether the rounds have to end.
-func (m *mail) ends() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.stopped
 }
 
 // account gives the stored messages that are not in a queue, those found at the start, and the copies in between.

@@ -38,6 +38,7 @@ type Node struct {
 	instances atomic.Pointer[[]*Node]
 
 	ending    atomic.Bool // its grace is being ended
+	confirms  atomic.Bool // it has come back, and has not said yet who is still there
 	multicast atomic.Bool // it takes one stanza for several of its users (XEP-0033), and has said so
 
 	// written under mu, read without it

@@ -113,7 +113,7 @@ func (m *mailModel) inOrder(node string, l *letterModel, kept bool) {
 	}
 	for _, id := range m.orders[node] {
 		o := m.sent[id]
-		apart := o.early || len(l.at) > 0 && o.nodes() > 1 || m.low[l.user] && (kept || o.way != l.way)
+		apart := len(l.at) > 0 && o.nodes() > 1 || m.low[l.user] && (kept || o.way != l.way)
 		if o.from == l.from && o.user == l.user && o.n > l.n && !apart {
 			m.t.Fatalf("%s got m%d %+v after m%d %+v: %v", node, l.n, *l, o.n, *o, m.orders[node])
 		}

@@ -76,7 +76,6 @@ type letterModel struct {
 	at      map[string]bool // nodes in whose queue it was seen
 	written map[string]int  // by node
 	errors  int
-	early   bool // its user was not stated since the start of the router
 	iq      bool
 }
 
@@ -202,7 +201,7 @@ func (m *mailModel) send(t *rapid.T) {
 		k := rapid.SampledFrom(modelKinds).Draw(t, "kind")
 		id := fmt.Sprintf("m%d", len(m.ids))
 		name, _, _ := strings.Cut(k.tag, " ")
-		m.sent[id] = &letterModel{n: len(m.ids), step: m.step, from: from, user: user, way: name + k.res, iq: name == "iq", early: !m.fresh[user], silent: k.silent,
+		m.sent[id] = &letterModel{n: len(m.ids), step: m.step, from: from, user: user, way: name + k.res, iq: name == "iq", silent: k.silent,
 			at: map[string]bool{}, written: map[string]int{}}
 		m.ids = append(m.ids, id)
 		fmt.Fprintf(&all, "<%s from='%s' to='%s%s' id='%s'><x xmlns='y'/></%s>", k.tag, from, user, k.res, id, name)

@@ -318,18 +318,25 @@ func TestDrainAnswersCopiesOnce(t *testing.T) {
 
 // What was on its way to a node at a stop comes before what came after the start.
 func TestRestartKeepsOrder(t *testing.T) {
-	bubbleOn(t, t.TempDir(), nil, func(tb *mailbed) {
-		tb.attach("s")
-		tb.attach("a")
-		tb.chat("m1")
-		tb.wires["a"].room = 0
-		tb.announce("a", "bob@im/x", 0)
-		synctest.Wait()
-		tb.restart()
-		tb.attach("s")
-		tb.chat("m2")
-		tb.attach("a")
-		tb.announce("a", "bob@im/x", 0)
-		tb.wantMail("a", "m1 m2")
-	})
+	for _, back := range []bool{false, true} { // is the node back when the newer one comes?
+		bubbleOn(t, t.TempDir(), nil, func(tb *mailbed) {
+			tb.attach("s")
+			tb.attach("a")
+			tb.chat("m1")
+			tb.wires["a"].room = 0
+			tb.announce("a", "bob@im/x", 0)
+			synctest.Wait()
+			tb.restart()
+			tb.attach("s")
+			if back {
+				tb.attach("a")
+			}
+			tb.chat("m2")
+			if !back {
+				tb.attach("a")
+			}
+			tb.announce("a", "bob@im/x", 0)
+			tb.wantMail("a", "m1 m2")
+		})
+	}
 }

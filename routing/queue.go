@@ -127,7 +127,11 @@ func (q *Queue) promise() bool {
 // take queues one stanza if there is room for it. Called with mu held.
 func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 	limit := q.limit
-	if r.origin == 0 {
+	switch {
+	case r.origin != 0:
+	case r.class == classRequest:
+		limit /= 2 // pings and notices of the server: they can be said later
+	default:
 		limit += reserve
 	}
 	switch {

@@ -109,6 +109,7 @@ func (r *Router) Close() {
 	r.mail.stop()
 	r.stopTimers()
 	r.writers.Wait()
+	r.mail.counting.Wait()
 }
 
 // SomebodyAway reports whether any node is away, so that stanzas may wait for one.

@@ -153,6 +153,8 @@ func (r *Router) send(n *Node, raw []byte, c class) bool {
 	res, flush := n.queue.put(&h, nil, rec{class: c})
 	if res == putOK {
 		r.tally.made.Add(1)
+	} else if c == classKeep {
+		r.tally.untold.Add(1)
 	}
 	if flush { // a promise, whatever became of raw
 		n.queue.flush()

@@ -7,6 +7,7 @@ type tally struct {
 	accepted atomic.Uint64 // stanzas read from links
 	made     atomic.Uint64 // errors, replies and notices of the server itself
 	copies   atomic.Uint64 // further copies of a stanza that went to several nodes
+	untold   atomic.Uint64 // of those, what no queue had room for
 	served   atomic.Uint64
 	why      [reasons]atomic.Uint64
 }
@@ -48,6 +49,8 @@ type Ledger struct {
 	Waiting uint64 // in queues and on hold
 	Stored  uint64 // on disk, for users without a session
 
+	Untold uint64 // errors and answers that the server had to make, and no queue took: in no sum
+
 	Reasons map[string]uint64 // bounced, dropped and expired ones, by reason
 }
 
@@ -62,7 +65,7 @@ func (l *Ledger) Adds() (ok bool, off int64) {
 // Ledger gives the account at this moment.
 func (r *Router) Ledger() Ledger {
 	l := Ledger{Accepted: r.tally.accepted.Load(), Made: r.tally.made.Load(), Copies: r.tally.copies.Load(),
-		Served: r.tally.served.Load(), Reasons: map[string]uint64{}}
+		Served: r.tally.served.Load(), Untold: r.tally.untold.Load(), Reasons: map[string]uint64{}}
 	stored, found, limbo := r.mail.account()
 	l.Stored, l.Found, l.Waiting = stored, found, uint64(r.holds.len.Load())+limbo
 	for why := range reasons {

@@ -240,6 +240,9 @@ func (s *Server) logLedger() {
 	if s.offline != nil {
 		log = log.WithFields(logrus.Fields{"found": l.Found, "expired": l.Expired, "stored": l.Stored})
 	}
+	if l.Untold > 0 {
+		log = log.WithField("untold", l.Untold)
+	}
 	if len(reasons) > 0 {
 		log = log.WithField("why", strings.Join(reasons, ","))
 	}
