@@ -3,6 +3,8 @@ package routing
 import (
 	"slices"
 	"sync"
+
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // block is a run of whole stanzas with a rec for each. Small ones and large ones are pooled: most links have
@@ -110,6 +112,16 @@ func (b *block) remove(c class) (stanzas, size int) {
 	}
 	b.b, b.recs = b.b[:to], kept
 	return stanzas, size
+}
+
+// count gives the number of unwritten stanzas of a class and an origin.
+func (b *block) count(c class, origin storage.NodeID) (n int) {
+	for _, r := range b.recs[b.next:] {
+		if r.class == c && r.origin == origin {
+			n++
+		}
+	}
+	return n
 }
 
 // each calls f with each unwritten stanza.

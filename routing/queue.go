@@ -59,6 +59,7 @@ type Queue struct {
 	bytes     int           // waiting
 	n, w, p   uint64
 	dropped   uint64   // requests taken out at a drop
+	unsaid    uint64   // pings and notices of the server, taken out at a drop
 	moved     uint64   // taken out by takeAll
 	letters   int      // of classStored, waiting
 	groups    int      // of classGroup, put since the link attached
@@ -303,6 +304,7 @@ type QueueStats struct {
 	Waiting                 uint64 // stanzas in the queue
 	Bytes                   int    // their bytes
 	Dropped                 uint64 // requests taken out when a link dropped
+	Unsaid                  uint64 // and pings and notices of the server
 	Moved                   uint64 // stanzas decided again after the grace
 	Copies                  uint64 // made of stanzas for several users when a link dropped
 }
@@ -311,5 +313,6 @@ func (q *Queue) stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return QueueStats{Queued: q.n, Written: q.w, Proved: q.p, Bytes: q.bytes, Dropped: q.dropped,
-		Moved: q.moved, Copies: q.copies, Waiting: q.n - q.w - q.dropped - q.moved}
+		Moved: q.moved, Copies: q.copies, Unsaid: q.unsaid,
+		Waiting: q.n - q.w - q.dropped - q.unsaid - q.moved}
 }

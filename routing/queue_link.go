@@ -70,8 +70,10 @@ func (q *Queue) attached() bool {
 // asked is answered from the table of pending iqs. Called with mu held, nobody writing.
 func (q *Queue) forgetRequests() {
 	for _, b := range q.blocks {
+		own := b.count(classRequest, 0)
 		n, size := b.remove(classRequest)
-		q.dropped += uint64(n)
+		q.dropped += uint64(n - own)
+		q.unsaid += uint64(own)
 		q.bytes -= size
 	}
 }

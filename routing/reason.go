@@ -73,6 +73,7 @@ const (
 	ManyAddresses
 	NoURI
 	ManyInstances
+	NoticeLost
 	reasons
 )
 
@@ -107,7 +108,7 @@ var reasonTable = [reasons]reasonRow{
 	NodeAway: {"node-away", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
 		Text: "the node of %to has dropped its link and may come back; an iq is not kept, send it again later"}},
 	NodeUnknown: {"node-unreachable", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
-		Text: "node %to is known but not attached; try again when it is back"}},
+		Text: "%to is known, but its node is not attached; try again when it is back"}},
 	NoRoute: {"no-route", Bounced, stanza.Error{Type: "cancel", Condition: "remote-server-not-found",
 		Text: "%to is no node, no user domain, and federation is off; check the domain, or list it in the configuration"}},
 	NotServed: {"not-served", Bounced, stanza.Error{Type: "cancel", Condition: "service-unavailable",
@@ -163,6 +164,7 @@ var reasonTable = [reasons]reasonRow{
 		Text: "the message has more addresses than the router takes (limits.addresses); send several messages; nobody got this one"}},
 	NoURI: {"no-uri", Bounced, stanza.Error{Type: "modify", Condition: "jid-malformed",
 		Text: "the router delivers to jids only, not to uris (XEP-0033 4.2)"}},
+	NoticeLost: {word: "notice-lost", outcome: Dropped},
 	ManyInstances: {"many-instances", Bounced, stanza.Error{Type: "cancel", Condition: "not-allowed",
 		Text: "several links share this node's domain (nodes[].instances), so it can hold no users; announce from a domain of one link"}},
 	AnnounceRefused: {"announce-refused", Bounced, stanza.Error{Type: "auth", Condition: "forbidden",

@@ -65,6 +65,7 @@ var reasonDocs = [reasons]reasonDoc{
 	BadAddresses:  {"The `<addresses/>` of a message to a user domain break XEP-0033, there are none, or two lists of them. Nobody got the message.", "Mend the code that builds the list."},
 	ManyAddresses: {"There are more than `limits.addresses` addresses. Nobody got the message.", "Send several messages, each with a part of the addresses."},
 	NoURI:         {"An address has a `uri`, and the router delivers to jids only. The others got the message.", "Use the `jid` attribute."},
+	NoticeLost:    {"A ping or a notice of the router itself that waited for a node whose link dropped: it is not kept.", "Nothing; a watch is made anew by the next link."},
 	ManyInstances: {"A node whose domain several links share announces a user: nobody could say on which of them the user is.", "Announce from a node with `instances: 1`."},
 }
 

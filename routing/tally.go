@@ -88,6 +88,10 @@ func (r *Router) Ledger() Ledger {
 		l.Written += s.Written
 		l.Waiting += s.Waiting
 		l.Copies += s.Copies
+		if s.Unsaid > 0 {
+			l.Dropped += s.Unsaid
+			l.Reasons[NoticeLost.String()] += s.Unsaid
+		}
 		if s.Dropped > 0 {
 			l.Bounced += s.Dropped
 			l.Reasons[NodeDropped.String()] += s.Dropped

@@ -26,10 +26,13 @@ const (
 	keyCert         = "tls.cert"
 	keyKey          = "tls.key"
 	keyQueue        = "limits.queue"
+	keyStanza       = "limits.stanza"
 	keyInstances    = ".instances" // behind nodePath
 	keyPolicy       = "offline.policy"
 	keyOffline      = "offline.domains"
 	keyForwardTo    = "offline.forward_to"
+	keyKept         = "offline.keep.bytes"
+	keyTotal        = "offline.total"
 )
 
 const (
@@ -86,11 +89,11 @@ var keys = []key{
 		one(forwardKind, of(func(c *Config) *string { return &c.Offline.ForwardTo }))},
 	{"offline.keep.messages", "1000", true, "per user, policy store; beyond it the sender gets an error",
 		one(messagesKind, of(func(c *Config) *int { return &c.Offline.Keep.Messages }))},
-	{"offline.keep.bytes", "4MiB", true, "per user, policy store; beyond it the sender gets an error",
+	{keyKept, "4MiB", true, "per user, policy store; beyond it the sender gets an error",
 		one(keptKind, of(func(c *Config) *int64 { return &c.Offline.Keep.Bytes }))},
 	{"offline.keep.age", "72h", true, "of one message, policy store; older ones go back to the sender as an error",
 		one(ageKind, of(func(c *Config) *time.Duration { return &c.Offline.Keep.Age }))},
-	{"offline.total", "1GiB", true, "all users together, policy store",
+	{keyTotal, "1GiB", true, "all users together, policy store",
 		one(sizeKind[int64](64*kib, 4096*gib), of(func(c *Config) *int64 { return &c.Offline.Total }))},
 	{keyOffline + ".{}.policy", "", true, "the policy of one user domain; what a domain does not say is as above",
 		one(policyKind, ofOffline(func(d *OfflineDomain) *string { return &d.Policy }))},
@@ -103,7 +106,7 @@ var keys = []key{
 	{keyOffline + ".{}.keep.age", "", true, "of one message to a user of one user domain",
 		one(ageKind, ofOffline(func(d *OfflineDomain) *time.Duration { return &d.Keep.Age }))},
 
-	{"limits.stanza", "256KiB", true, "one stanza",
+	{keyStanza, "256KiB", true, "one stanza",
 		one(sizeKind[int](10_000, 16*mib), of(func(c *Config) *int { return &c.Limits.Stanza }))}, // RFC 6120 13.12: not below 10 000
 	{"limits.depth", "64", true, "nesting of one stanza",
 		one(numberKind(8, 1024), of(func(c *Config) *int { return &c.Limits.Depth }))},
@@ -120,7 +123,7 @@ var keys = []key{
 		one(timeKind(0, time.Hour), of(func(c *Config) *time.Duration { return &c.Timers.Grace }))},
 	{"timers.settle", "10s", true, "how long stanzas to users not yet known are held after a start",
 		one(timeKind(0, 10*time.Minute), of(func(c *Config) *time.Duration { return &c.Timers.Settle }))},
-	{"timers.drain", "60s", true, "after SIGTERM, at most; readyz is 503 from the first moment",
+	{"timers.drain", "60s", true, "after SIGTERM, at most (and up to 5 s to close streams); readyz is 503 from the first moment",
 		one(timeKind(0, time.Hour), of(func(c *Config) *time.Duration { return &c.Timers.Drain }))},
 
 	{"log.level", "info", true, "debug, info, warning or error",

@@ -15,6 +15,9 @@ const proofOfLife = time.Second
 var errConflict = &stanza.StreamError{Condition: "conflict",
 	Text: "another link has this domain and is alive; end it first, or give this node a domain of its own"}
 
+var errAllTaken = &stanza.StreamError{Condition: "conflict",
+	Text: "as many links as may share this domain are alive (nodes[].instances); end one first, or allow more"}
+
 // take gives a domain to the link. If another link has it, the policy decides: reject tells the newcomer
 // <conflict/>; replace pings the old link and lets it go if nothing is read from it for a second. The loser is
 // told <conflict/> in any case (RFC 6120 4.9.3.3).
@@ -27,6 +30,9 @@ func (l *link) take(domain string, entry *config.Node) (*routing.Source, error) 
 			return src, err
 		}
 		if entry.Conflict == config.ConflictReject || !l.replace(domain) {
+			if entry.Instances > 1 {
+				return nil, errAllTaken
+			}
 			return nil, errConflict
 		}
 	}

@@ -120,14 +120,14 @@ func (s *Service) last(iq mstanza.IQ, t xmlstream.TokenReadEncoder, start *xml.S
 }
 
 // features of the server, by XEP-0030. mux cannot list those of its own that are plain functions.
-var features = []string{disco.NSInfo, disco.NSItems, ping.NS, version.NS, xtime.NS, nsLast, stanza.NSSessions}
+var features = []string{disco.NSInfo, disco.NSItems, ping.NS, version.NS, xtime.NS, nsLast}
 
 // features gives those of a domain: user domains send messages on to many (XEP-0033), and may keep them (XEP-0160).
 func (s *Service) features(domain string) []string {
 	if domain == s.router.Server() {
 		return features
 	}
-	all := append(slices.Clone(features), stanza.NSAddress)
+	all := append(slices.Clone(features), stanza.NSSessions, stanza.NSAddress)
 	if s.router.Stores(domain) {
 		all = append(all, "msgoffline")
 	}
