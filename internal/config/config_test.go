@@ -130,6 +130,9 @@ func TestSingle(t *testing.T) {
 		{"offline: {domains: {vip.example: {forward_to: im.example}}}", "clash", "forward_to im.example is a user domain", ""},
 		{"offline: {domains: {vip.example: {policy: forward, forward_to: no.example}}}", "missing", "forward_to no.example is no node", ""},
 		{"offline: {keep: 5}", "type", "offline.keep must hold keys", "KEY: VALUE, of age, bytes, messages"},
+		{"offline: {domains: [im.example]}", "type", "offline.domains must hold keys", "im.example: {policy: store}"},
+		{"offline: {domains: im.example}", "type", "offline.domains must hold keys", "im.example: {policy: store}"},
+		{"offline: {domains: {im.example: store}}", "type", "offline.domains.im.example must hold keys", "KEY: VALUE, of forward_to, keep, policy"},
 		{"offline: {keep: {messages: 0}}", "range", "offline.keep.messages 0 is too small", "1 to 1000000"},
 		{"offline: {keep: {bytes: 1023}}", "range", "offline.keep.bytes 1023 is too small", "1KiB to 1GiB"},
 		{"offline: {keep: {age: 3d}}", "time", "3d is not a duration", "72h"},
@@ -244,7 +247,7 @@ tls: {cert: c.pem, key: /k.pem}
 nodes:
   - {domain: "*.im.example", secret: ["${NODE1_SECRET}", "pa$word-of-16-bytes"], users: [vip.example], speak: domain, takeover: never, conflict: reject}
   - {domain: b.example, secret_file: b.secret, instances: 3}
-offline: {policy: store, forward_to: b.example, keep: {messages: 7, bytes: 2KiB, age: 90m}, total: 4GiB, domains: {vip.example: {policy: forward, forward_to: sub.im.example, keep: {messages: 8, bytes: 3KiB, age: 1s}}}}
+offline: {policy: store, forward_to: b.example, keep: {messages: 7, bytes: 16KiB, age: 90m}, total: 4GiB, domains: {vip.example: {policy: forward, forward_to: sub.im.example, keep: {messages: 8, bytes: 3KiB, age: 1s}}}}
 limits: {stanza: 10000, depth: 8, queue: 4GiB, addresses: 9}
 timers: {handshake: 1m30s, ping: 1.5s, grace: 0s, settle: 250ms, drain: 1h}
 log: {level: debug, format: json}
@@ -258,7 +261,7 @@ log: {level: debug, format: json}
 		" TLS:{Cert:etc/c.pem Key:/k.pem}" +
 		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Conflict:reject Instances:1}" +
 		" {Domain:b.example Secret:[] SecretFile:etc/b.secret Users:[] Speak:announced Takeover:allow Conflict:replace Instances:3}]" +
-		" Offline:{Policy:store ForwardTo:b.example Keep:{Messages:7 Bytes:2048 Age:1h30m0s} Total:4294967296 Domains:map["
+		" Offline:{Policy:store ForwardTo:b.example Keep:{Messages:7 Bytes:16384 Age:1h30m0s} Total:4294967296 Domains:map["
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -54,6 +54,14 @@ func (b *branch) current() []string {
 	return slices.DeleteFunc(b.names(), func(name string) bool { return b.kids[name].later })
 }
 
+// shape is how what stands here is written.
+func (b *branch) shape() string {
+	if b.kids[eachName] != nil { // any domain is a key
+		return "im.example: {policy: store}"
+	}
+	return "KEY: VALUE, of " + strings.Join(b.current(), ", ")
+}
+
 // mend says what a key that does not stand here was probably meant to be.
 func (b *branch) mend(name string) string {
 	if near := nearest(name, b.names()); near != "" {

@@ -73,7 +73,7 @@ func (w *walk) mapping(n *yaml.Node, b *branch, path string, in scope) {
 		if path != "" {
 			what = label(path, in)
 		}
-		w.fault(n, problem{codeType, what + " must hold keys", "KEY: VALUE, of " + strings.Join(b.current(), ", ")})
+		w.fault(n, problem{codeType, what + " must hold keys", b.shape()})
 		return
 	}
 	first := map[string]int{}
