@@ -20,7 +20,7 @@ type audit struct {
 // made by hand.
 var rules = []func(*audit){
 	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, plaintext,
-	nodeInstances, offlineDomains, offlineForward, queueSize,
+	nodeInstances, offlineDomains, offlineForward, offlineSizes, queueSize,
 }
 
 // Validate gives the faults that concern several keys: what Parse and Load add to those of single keys. Call it after
@@ -263,8 +263,30 @@ func (a *audit) forward(path string, says, counts OfflineDomain) {
 	}
 }
 
+// offlineSizes warns of a store in which one message has no room, or one user. What no user domain has stored is not
+// looked at: the defaults stand there.
+func offlineSizes(a *audit) {
+	said := map[string]bool{}
+	for _, d := range a.Users {
+		counts, at := a.Offline.Of(d), keyKept
+		if own := a.Offline.Domains[d]; own != nil && own.Keep.Bytes > 0 {
+			at = join(keyOffline, d) + ".keep.bytes"
+		}
+		if counts.Policy != PolicyStore || said[at] || !a.sound(at, keyStanza, keyTotal) {
+			continue
+		}
+		said[at] = true
+		if counts.Keep.Bytes < int64(a.Limits.Stanza) {
+			a.warn(problem{codeClash, at + " is smaller than one stanza; a message larger than that is not kept", "limits.stanza or more"}, at, keyStanza)
+		}
+		if a.Offline.Total < counts.Keep.Bytes {
+			a.warn(problem{codeClash, keyTotal + " is smaller than " + at + ", which one user may have", at + " or more"}, keyTotal, at)
+		}
+	}
+}
+
 func queueSize(a *audit) {
 	if a.Limits.Queue < a.Limits.Stanza {
-		a.fault(problem{codeClash, "limits.queue is smaller than one stanza", "limits.stanza or more"}, keyQueue, "limits.stanza")
+		a.fault(problem{codeClash, "limits.queue is smaller than one stanza", "limits.stanza or more"}, keyQueue, keyStanza)
 	}
 }
