@@ -3,6 +3,7 @@ package component
 import (
 	"encoding/xml"
 	"errors"
+	"iter"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/disco"
@@ -61,31 +62,43 @@ func Multicast(to ...jid.JID) xml.TokenReader {
 
 // addresses is what a message says of its recipients.
 type addresses struct {
-	List []struct {
-		Type      AddressType                  `xml:"type,attr"`
-		JID       string                       `xml:"jid,attr"`
-		Delivered string                       `xml:"delivered,attr"`
-		Causes    []struct{ XMLName xml.Name } `xml:",any"` // in an error
-	} `xml:"http://jabber.org/protocol/address address"`
+	List []addressLine `xml:"http://jabber.org/protocol/address address"`
 }
 
-// recipients gives the addresses that are left to whoever got the message, each once: those of type to, cc and bcc
-// that nobody has delivered to yet. They count only in a message to a bare domain (XEP-0033 section 3): in one to a
-// user they tell who else got it.
-func (a *addresses) recipients(to jid.JID) []jid.JID {
-	if a == nil || to.Localpart() != "" || to.Resourcepart() != "" {
-		return nil
-	}
-	var out []jid.JID
-	seen := make(map[string]struct{}, len(a.List))
-	for _, line := range a.List {
-		j, err := jid.Parse(line.JID)
-		_, twice := seen[j.String()]
-		wanted := line.Type == AddressTo || line.Type == AddressCC || line.Type == AddressBCC
-		if err != nil || twice || !wanted || line.Delivered == "true" || line.Delivered == "1" {
-			continue
+type addressLine struct {
+	Type      AddressType                  `xml:"type,attr"`
+	JID       string                       `xml:"jid,attr"`
+	Delivered string                       `xml:"delivered,attr"`
+	Causes    []struct{ XMLName xml.Name } `xml:",any"` // in an error
+}
+
+// open gives the addresses that nobody has delivered to yet, each once: of type to, cc and bcc, in a message to or from
+// a bare domain (XEP-0033 section 3). In one to a user they tell who else got it.
+func (a *addresses) open(domain jid.JID) iter.Seq2[jid.JID, addressLine] {
+	return func(yield func(jid.JID, addressLine) bool) {
+		if a == nil || domain.Localpart() != "" || domain.Resourcepart() != "" {
+			return
 		}
-		seen[j.String()] = struct{}{}
+		seen := make(map[string]struct{}, len(a.List))
+		for _, line := range a.List {
+			j, err := jid.Parse(line.JID)
+			_, twice := seen[j.String()]
+			wanted := line.Type == AddressTo || line.Type == AddressCC || line.Type == AddressBCC
+			if err != nil || twice || !wanted || line.Delivered == "true" || line.Delivered == "1" {
+				continue
+			}
+			seen[j.String()] = struct{}{}
+			if !yield(j, line) {
+				return
+			}
+		}
+	}
+}
+
+// recipients gives the addresses that are left to whoever got the message.
+func (a *addresses) recipients(to jid.JID) []jid.JID {
+	var out []jid.JID
+	for j := range a.open(to) {
 		out = append(out, j)
 	}
 	return out

@@ -14,7 +14,7 @@ import (
 type Message struct {
 	stanza.Message
 	Body    string        // the first body
-	Cause   *stanza.Error // of a message of type error: why it came back
+	Cause   *stanza.Error // of a message of type error, and of no other: why it came back; undefined-condition if it does not say
 	Delayed time.Time     // when it was first sent on (XEP-0203), zero if it was not held up
 
 	// Undelivered are whom a message of type error tells of, at least one: a message to many is answered by one error
@@ -95,8 +95,9 @@ func ReadMessage(t xml.TokenReader, start *xml.StartElement) (Message, error) {
 		return Message{}, err
 	}
 	m := Message{Message: head}
-	if in.Cause != nil {
-		m.Cause, m.Undelivered = &in.Cause.cause, in.Addresses.failed(head.From, in.Cause)
+	if head.Type == stanza.ErrorMessage {
+		b := in.Cause.read()
+		m.Cause, m.Undelivered = &b.cause, in.Addresses.failed(head.From, b)
 	} else {
 		m.Recipients = in.Addresses.recipients(head.To)
 	}

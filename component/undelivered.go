@@ -33,17 +33,23 @@ func (b *bounce) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
 	return err
 }
 
-// failed gives what an error tells of: one to many lists the addresses, and a cause with each whose cause is another.
-func (a *addresses) failed(from jid.JID, b *bounce) []Undelivered {
-	if a == nil || from.Localpart() != "" || from.Resourcepart() != "" {
-		return []Undelivered{{JID: from, Cause: b.cause.Condition, Offline: b.offline}}
+// read gives the cause of an error. One that names none, or is not there at all, is undefined.
+func (b *bounce) read() *bounce {
+	if b == nil {
+		b = &bounce{cause: stanza.Error{Type: stanza.Cancel}}
 	}
+	if b.cause.Condition == "" {
+		b.cause.Condition = stanza.UndefinedCondition
+	}
+	return b
+}
+
+// failed gives what an error tells of: one to many lists the addresses, and a cause with each whose cause is another.
+// The router lists those that failed; a node may send back the whole list of its copy, in which the others are marked
+// as delivered (RFC 6120 8.3.1).
+func (a *addresses) failed(from jid.JID, b *bounce) []Undelivered {
 	var out []Undelivered
-	for _, line := range a.List {
-		j, err := jid.Parse(line.JID)
-		if err != nil {
-			continue // not one that Addresses wrote
-		}
+	for j, line := range a.open(from) {
 		u := Undelivered{JID: j, Cause: b.cause.Condition, Offline: b.offline}
 		if len(line.Causes) > 0 {
 			u.Offline = false // what the error says is of the others
@@ -57,6 +63,9 @@ func (a *addresses) failed(from jid.JID, b *bounce) []Undelivered {
 			}
 		}
 		out = append(out, u)
+	}
+	if len(out) == 0 {
+		return []Undelivered{{JID: from, Cause: b.cause.Condition, Offline: b.offline}}
 	}
 	return out
 }
