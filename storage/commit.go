@@ -184,7 +184,7 @@ func (c *committer) commit() {
 	err := c.failure()
 	if err == nil {
 		// Taken after the sessions: no session goes to disk before the record it names.
-		if err = c.s.write(&c.group, c.s.nodes.takeDirty()); err != nil {
+		if err = c.writeAll(c.s.nodes.takeDirty()); err != nil {
 			err = c.fail(err)
 		}
 	}
@@ -192,6 +192,16 @@ func (c *committer) commit() {
 		done(err)
 	}
 	clear(c.group.done)
+}
+
+// writeAll writes the group behind the node records. What is too much for one transaction goes before, in others.
+func (c *committer) writeAll(nodes []dirtyRecord) error {
+	for ; len(nodes) > groupChanges; nodes = nodes[groupChanges:] {
+		if err := c.s.write(&group{}, nodes[:groupChanges]); err != nil {
+			return err
+		}
+	}
+	return c.s.write(&c.group, nodes)
 }
 
 // collect fills the group with what is left of the last request and what is queued, without waiting.
