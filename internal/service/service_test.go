@@ -155,11 +155,16 @@ func (tb *testbed) detach(node string) {
 
 func (tb *testbed) attach(node string) {
 	tb.t.Helper()
+	tb.attachAs(node, &routing.Grant{Users: []string{"im"}, TakeOver: node != "shy"})
+}
+
+func (tb *testbed) attachAs(node string, g *routing.Grant) {
+	tb.t.Helper()
 	sc := stanza.NewScanner(stanza.Limits{})
 	if _, _, err := sc.Next([]byte(header), &stanza.Header{}); err != nil {
 		tb.t.Fatal(err)
 	}
-	src, err := tb.router.Attach(node, &routing.Grant{Users: []string{"im"}, TakeOver: node != "shy"}, sc)
+	src, err := tb.router.Attach(node, g, sc)
 	if err != nil {
 		tb.t.Fatal(err)
 	}

@@ -71,7 +71,10 @@ func (ws *watches) run() {
 
 // turn looks at some users and tells each link some.
 func (ws *watches) turn() {
-	users, nodes := ws.take()
+	users, nodes, links := ws.take()
+	if links {
+		ws.dropGone()
+	}
 	if len(nodes) > 0 {
 		ws.review(nodes)
 	}
@@ -96,10 +99,11 @@ func (ws *watches) nextTry() time.Duration {
 	return wait
 }
 
-// take gives users to look at, and all nodes that have changed.
-func (ws *watches) take() (users []*watched, nodes map[storage.NodeID]struct{}) {
+// take gives users to look at, and all nodes that have changed; links may have gone.
+func (ws *watches) take() (users []*watched, nodes map[storage.NodeID]struct{}, links bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	links, ws.came = ws.came || len(ws.nodes) > 0, false
 	if len(ws.nodes) > 0 {
 		nodes, ws.nodes = ws.nodes, map[storage.NodeID]struct{}{}
 	}
@@ -112,17 +116,21 @@ func (ws *watches) take() (users []*watched, nodes map[storage.NodeID]struct{}) 
 	for _, u := range users {
 		u.dirty = false // what changes from here on is another look
 	}
-	return users, nodes
+	return users, nodes, links
 }
 
-// review forgets links that have gone, and has those users looked at that have a session on a node that has changed.
-// Only watched users are gone through, however many sessions the node has.
-func (ws *watches) review(nodes map[storage.NodeID]struct{}) {
+// dropGone forgets links that have gone.
+func (ws *watches) dropGone() {
 	for _, l := range ws.allLinks() {
 		if !alive(l.src) {
 			ws.drop(l)
 		}
 	}
+}
+
+// review has those users looked at that have a session on a node that has changed. Only watched users are gone through,
+// however many sessions the node has.
+func (ws *watches) review(nodes map[storage.NodeID]struct{}) {
 	var users []*watched
 	for u := range ws.all {
 		if slices.ContainsFunc(u.now, func(x seen) bool { _, ok := nodes[x.node]; return ok }) {
@@ -175,7 +183,7 @@ func (ws *watches) drop(l *watcher) {
 
 // look reads a user from the table, and queues the watches that have something to be told.
 func (ws *watches) look(u *watched) {
-	now := ws.s.see([]byte(u.bare))
+	now := ws.see([]byte(u.bare))
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if len(u.watches) == 0 {

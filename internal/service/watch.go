@@ -23,8 +23,9 @@ const (
 type watches struct {
 	// set once
 	s      *Service
-	window int           // maxWindow
-	wake   chan struct{} // one token: there is something to look at
+	see    func(bare []byte) []seen // one look-up in the table
+	window int                      // maxWindow
+	wake   chan struct{}            // one token: there is something to look at
 	stop   chan struct{}
 	wg     sync.WaitGroup
 
@@ -37,6 +38,7 @@ type watches struct {
 	links   map[*routing.Source]*watcher
 	dirty   []*watched                  // users to look at, at most all of them
 	nodes   map[storage.NodeID]struct{} // nodes whose record has changed
+	came    bool                        // a link watches that did not before
 	telling *watch                      // of which something is being sent
 	running bool
 	closed  bool
@@ -60,7 +62,8 @@ type watched struct {
 	at  time.Time // of the look that found it so
 }
 
-// watcher is a link that watches.
+// watcher is a link that watches, or has watched: it stays as long as the link, so that a node which watches one user
+// after the other is one watcher, with one window.
 type watcher struct {
 	src *routing.Source // set once
 
@@ -88,7 +91,7 @@ type watch struct {
 }
 
 func newWatches(s *Service) *watches {
-	ws := &watches{s: s, window: maxWindow, wake: make(chan struct{}, 1), stop: make(chan struct{}), users: map[string]*watched{},
+	ws := &watches{s: s, see: s.see, window: maxWindow, wake: make(chan struct{}, 1), stop: make(chan struct{}), users: map[string]*watched{},
 		links: map[*routing.Source]*watcher{}, nodes: map[storage.NodeID]struct{}{}, all: map[*watched]struct{}{}}
 	ws.idle.L = &ws.mu
 	return ws
@@ -102,11 +105,7 @@ func (s *Service) Changed(bare []byte) {
 }
 
 // NodeChanged is for storage.Options: the record of a node has changed.
-func (s *Service) NodeChanged(id storage.NodeID) {
-	if s.watches.count.Load() > 0 {
-		s.watches.nodeChanged(id)
-	}
-}
+func (s *Service) NodeChanged(id storage.NodeID) { s.watches.nodeChanged(id) }
 
 // Close ends the telling of changes. No stanza may be served during it or after it.
 func (s *Service) Close() {
@@ -177,8 +176,7 @@ func (ws *watches) add(src *routing.Source, bare string) {
 	l := ws.links[src]
 	if l == nil {
 		l = &watcher{src: src, watches: map[string]*watch{}, flow: flow{window: ws.window}}
-		ws.links[src] = l
-		ws.nodes[src.Node().ID()] = struct{}{} // a review: what an earlier link left goes
+		ws.links[src], ws.came = l, true // what an earlier link left goes
 	}
 	w := l.watches[bare]
 	if w == nil {
@@ -210,9 +208,6 @@ func (ws *watches) end(src *routing.Source, bare []byte) {
 	}
 	w := l.watches[string(bare)]
 	ws.forget(w)
-	if len(l.watches) == 0 {
-		delete(ws.links, src)
-	}
 	for ws.telling == w {
 		ws.idle.Wait()
 	}
@@ -264,6 +259,9 @@ func (ws *watches) changed(bare []byte) {
 func (ws *watches) nodeChanged(id storage.NodeID) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	if len(ws.links) == 0 {
+		return
+	}
 	ws.nodes[id] = struct{}{}
 	ws.rouse()
 }
