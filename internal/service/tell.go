@@ -318,11 +318,12 @@ func step(told, now []seen) (i, j int) {
 	return 1, 1
 }
 
-// send queues a notice for a watcher. It is of the class that does not outlive the link, as the watch does not.
+// send queues a notice for a watcher. Like the watch it does not outlive the link, and it may take half of the queue at
+// most: the rest is for what is said once only. What is refused is told later, as the table has it then.
 func (ws *watches) send(w *watch, notice []byte) bool {
 	l := w.link
 	ws.buf = notice
-	if !alive(l.src) || !ws.s.router.Ping(l.src.Node(), notice) {
+	if !ws.s.sendHere(l.src, notice) {
 		return false
 	}
 	if l.sent += len(notice); l.sent >= l.window {

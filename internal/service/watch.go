@@ -121,7 +121,8 @@ func (s *Service) Close() {
 }
 
 // watch serves <watch jid=”/>: the result, the user's sessions, and then each change. Watching once more is the
-// same watch: the sessions are told again.
+// same watch: the sessions are told again. Without room for the result there is no new watch, and the error that
+// says so may use the room that notices may not.
 func (r *request) watch() {
 	who, bad := r.bareUser("watch")
 	if bad == nil && !r.s.watches.room(r.src, who.Bare()) {
@@ -131,11 +132,16 @@ func (r *request) watch() {
 		r.refused(bad)
 		return
 	}
-	r.replyHere("<watch xmlns='" + stanza.NSSessions + "'/>")
-	r.s.watches.add(r.src, string(who.Bare()))
+	switch {
+	case r.s.sendHere(r.src, r.about("watch")):
+		r.s.watches.add(r.src, string(who.Bare()))
+	case alive(r.src):
+		r.refused(refuse(-1, "wait", "resource-constraint", "half of limits.queue waits for the node already; read that, and watch again"))
+	}
 }
 
-// unwatch serves <unwatch jid=”/>: behind the result nothing comes of that user.
+// unwatch serves <unwatch jid=”/>: behind the result nothing comes of that user. A result that the next link gets is
+// still true there: what it watches has its own result, behind this one.
 func (r *request) unwatch() {
 	who, bad := r.bareUser("unwatch")
 	if bad != nil {
@@ -143,13 +149,20 @@ func (r *request) unwatch() {
 		return
 	}
 	r.s.watches.end(r.src, who.Bare())
-	r.replyHere("<unwatch xmlns='" + stanza.NSSessions + "'/>")
+	if result := r.about("unwatch"); !r.s.sendHere(r.src, result) && alive(r.src) {
+		r.src.Reply(result)
+	}
 }
 
-// replyHere sends a result that does not outlive the link: on the node's next one it would tell of a watch that is no
-// more.
-func (r *request) replyHere(payload string) {
-	r.s.router.Ping(r.src.Node(), append(append(r.appendResult(nil), payload...), "</iq>"...))
+// about makes the result of watch or unwatch.
+func (r *request) about(what string) []byte {
+	return append(append(append(r.appendResult(nil), '<'), what...), " xmlns='"+stanza.NSSessions+"'/></iq>"...)
+}
+
+// sendHere queues what does not outlive the link: on the node's next one it would tell of a watch that is no more. It
+// reports false when the link takes no more of that kind for now, or has gone.
+func (s *Service) sendHere(src *routing.Source, raw []byte) bool {
+	return alive(src) && s.router.Ping(src.Node(), raw)
 }
 
 // bareUser is user for what takes no full JID.

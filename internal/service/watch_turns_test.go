@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,5 +129,103 @@ func TestWindowOfTurns(t *testing.T) {
 		if notices != 1 {
 			t.Errorf("%d notices waited where one filled the window", notices)
 		}
+	})
+}
+
+// block has more said to n2, which takes nothing, than its queue holds, and users watched by it log in: as many as
+// would fill what is left.
+func (tb *testbed) block(users []string) {
+	tb.t.Helper()
+	tb.wires["n2"].stick()
+	for _, size := range []int{1 << 15, 1 << 10} {
+		message := "<message from='n1' to='n2' id='m'><body>" + strings.Repeat("x", size) + "</body></message>"
+		for tb.bounced("n1", message) == 0 {
+		}
+	}
+	tb.state("n1", "", announces(users, 0))
+	time.Sleep(3 * pauseMost)
+	synctest.Wait()
+}
+
+// What the server owes a watching node that takes nothing for a time, errors and results, has its room: notices of
+// changes, which can be told later, leave it.
+func TestNoticesLeaveRoom(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		var users []string
+		for i := range 600 {
+			users = append(users, fmt.Sprintf("u%d@im", i))
+			tb.ask("n2", "watch", users[i])
+		}
+		tb.presence("n2", "me@im/r", "0", false)
+		time.Sleep(30 * time.Second) // the view is complete: what follows is not held
+		tb.each("n2", func(*stanza.Header) {})
+		tb.block(users)
+		if err := tb.send("n2", "<message from='me@im/r' to='offline@im' id='lost' type='chat'><body>hi</body></message>"); err != nil {
+			t.Fatal(err)
+		}
+		for _, what := range []string{"where u1@im", "watch more@im", "watch u2@im", "unwatch u1@im"} {
+			name, jid, _ := strings.Cut(what, " ")
+			tb.ask("n2", name, jid)
+		}
+		tb.presence("n1", "more@im/1", "0", false)
+		tb.wires["n2"].goOn()
+		time.Sleep(3 * pauseMost)
+		synctest.Wait()
+		knows, answers := map[string]string{}, []string{}
+		tb.each("n2", func(h *stanza.Header) {
+			if n, ok := tb.notice(h); ok {
+				knows[n.jid] = n.says
+			} else if id := string(h.In(h.ID.Value)); id != "m" {
+				answers = append(answers, string(h.In(h.TypeAttr.Value))+" "+id)
+			}
+		})
+		want := []string{"error lost", "result where u1@im", "error watch more@im", "error watch u2@im", "result unwatch u1@im"}
+		if !slices.Equal(answers, want) {
+			t.Errorf("the node was answered %q, want %q", answers, want)
+		}
+		tb.expectKnown("n2", knows, slices.Delete(users, 1, 2)...) // the watch of u2 is as it was
+		if n := tb.router.Ledger().Untold; n != 0 {
+			t.Errorf("%d answers found no room", n)
+		}
+		tb.ask("n2", "watch", "more@im")
+		synctest.Wait()
+		tb.hear("n2", knows)
+		if knows["more@im/1"] == "" {
+			t.Error("a watch that was refused is not made when it is asked for again")
+		}
+	})
+}
+
+// Notices alone fill no more than half of a queue, however small it is: messages of others have the rest.
+func TestNoticesFillHalf(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.service.watches.window = 10 << 20
+		var items strings.Builder
+		for i := range 200 {
+			fmt.Fprintf(&items, "<announce jid='a@im/%d%s'/>", i, strings.Repeat("x", 800))
+		}
+		var users []string
+		for i := range 10 {
+			users = append(users, fmt.Sprintf("a%d@im", i))
+			tb.ask("n2", "watch", users[i])
+		}
+		synctest.Wait()
+		tb.wires["n2"].stick()
+		for _, u := range users {
+			tb.state("n1", "", strings.ReplaceAll(items.String(), "a@im", u))
+		}
+		time.Sleep(time.Minute)
+		if waits := tb.router.Node("n2").Queue().Bytes; waits > 1<<19 || waits < 1<<18 {
+			t.Errorf("%d bytes of notices wait in a queue of 1 MiB", waits)
+		}
+		tb.each("n1", func(*stanza.Header) {})
+		if tb.bounced("n1", "<message from='n1' to='n2' id='m'><body>"+strings.Repeat("x", 1<<17)+"</body></message>") != 0 {
+			t.Error("a message was bounced because of notices")
+		}
+		tb.wires["n2"].goOn()
+		time.Sleep(time.Minute)
+		m := &watchModel{testbed: tb, links: map[string]*hearing{"n2": newHearing()}}
+		m.read("n2")
+		tb.expectKnown("n2", m.links["n2"].knows, users...)
 	})
 }
