@@ -40,6 +40,11 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 		WithValueLogFileSize(16 << 20).
 		WithCompression(options.None).
 		WithNumCompactors(2).
+		// A compactor that joins new tables of level 0 drops the markers of deletions, although what they delete may be on its way to
+		// the base level at the hands of the other one, and comes back then. The one needs four tables, the other takes five of eight:
+		// so they never run together. Writers wait at eight.
+		WithNumLevelZeroTables(5).
+		WithNumLevelZeroTablesStall(8).
 		WithMetricsEnabled(false).
 		WithChecksumVerificationMode(options.OnTableRead) // of tables that it makes; verify has read the others
 	if dir == Memory {

@@ -171,6 +171,9 @@ func (f *Offline) commit(writes []write) error {
 			return fmt.Errorf("write message: %w", err)
 		}
 	}
+	if err := txn.Set([]byte(groupKey), []byte{1}); err != nil {
+		return fmt.Errorf("write message: %w", err)
+	}
 	return txn.Commit()
 }
 

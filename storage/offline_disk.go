@@ -15,6 +15,7 @@ import (
 // without their record are the rest of a kill, which the open removes.
 const (
 	messagePrefix = "f\x00"
+	groupKey      = "m\x00group" // in each transaction, behind all messages: so all tables of level 0 overlap (see badgerOptions)
 	messageHead   = 4 + 4
 	partMost      = 64 << 10
 )
