@@ -273,7 +273,12 @@ func (m *mail) expireUser(again *redo, bare string) {
 			continue
 		}
 		src, it, ok := again.read(s.Raw, m.originOf(s.Origin))
-		if !ok || !m.old(it, s.Accepted()) {
+		if !ok {
+			m.store.Delete([]byte(bare), []uint64{s.Number})
+			again.w.end(Unreadable)
+			continue
+		}
+		if !m.old(it, s.Accepted()) {
 			break
 		}
 		m.expire(again, src, it, letterOf{bare, s})
