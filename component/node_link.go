@@ -55,7 +55,11 @@ func newLink(c *linkConn, s *xmpp.Session) *link {
 // write puts one whole stanza on the stream. Session.Send is not used: it starts a goroutine per stanza, and an
 // encoding that fails inside it leaves half a stanza on the stream. A write that ctx cuts in the middle of a stanza
 // ends the link, one that ctx stops before its first byte does not.
-func (l *link) write(ctx context.Context, raw []byte) error {
+func (l *link) write(ctx context.Context, raw []byte) error { return l.writeAfter(ctx, nil, raw) }
+
+// writeAfter is write for what is decided when its turn has come: what first notes is in the order of the stream. first
+// may be nil; if it gives an error nothing is written.
+func (l *link) writeAfter(ctx context.Context, first func() error, raw []byte) error {
 	select {
 	case l.writing <- struct{}{}:
 	case <-l.ended:
@@ -66,6 +70,11 @@ func (l *link) write(ctx context.Context, raw []byte) error {
 	defer func() { <-l.writing }()
 	if l.session.State()&xmpp.OutputStreamClosed != 0 {
 		return errLinkEnded
+	}
+	if first != nil {
+		if err := first(); err != nil {
+			return err
+		}
 	}
 	var n int
 	var err error
@@ -235,9 +244,10 @@ func (n *Node) pingSelf(ctx context.Context, l *link) {
 type asked struct {
 	id      string
 	to      string        // only the entity that was asked may answer (CVE-2024-46957)
-	apply   func(reply)   // run by the reader, so in stream order; may be nil
+	apply   func(reply)   // run by the reader, so in stream order, also if nobody waits any more; may be nil
 	done    chan reply    // holds one
 	refused chan struct{} // closed when the answer cannot be read
+	left    bool          // guarded by link.mu; nobody waits any more
 }
 
 type reply struct {
@@ -248,7 +258,8 @@ type reply struct {
 type request struct {
 	iq      stanza.IQ
 	payload xml.TokenReader
-	apply   func(reply)
+	first   func() error // see writeAfter; may be nil
+	apply   func(reply)  // see asked; may be nil
 }
 
 // ask writes a request on a link and waits for the answer.
@@ -274,7 +285,7 @@ func (n *Node) begin(ctx context.Context, l *link, req request) (*asked, error) 
 	if !l.expect(a) {
 		return nil, l.why()
 	}
-	if err := l.write(ctx, raw); err != nil {
+	if err := l.writeAfter(ctx, req.first, raw); err != nil {
 		l.forget(a)
 		return nil, err
 	}
@@ -283,7 +294,7 @@ func (n *Node) begin(ctx context.Context, l *link, req request) (*asked, error) 
 
 // wait gives the answer to a request.
 func (a *asked) wait(ctx context.Context, l *link) (reply, error) {
-	defer l.forget(a)
+	defer l.abandon(a)
 	select {
 	case rep := <-a.done:
 		return rep, nil
@@ -316,16 +327,38 @@ func (l *link) expect(a *asked) bool {
 func (l *link) asking() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.asks) > 0
+	for _, a := range l.asks {
+		if !a.left {
+			return true
+		}
+	}
+	return false
 }
 
 // refuse ends the requests that wait.
 func (l *link) refuse() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, a := range l.asks {
-		delete(l.asks, id)
-		close(a.refused)
+	for _, a := range l.asks {
+		if !a.left {
+			l.desert(a)
+			close(a.refused)
+		}
+	}
+}
+
+// abandon notes that nobody waits for an answer any more.
+func (l *link) abandon(a *asked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.desert(a)
+}
+
+// desert is abandon under the lock. What is to be noted of the answer is noted when it comes.
+func (l *link) desert(a *asked) {
+	a.left = true
+	if a.apply == nil {
+		delete(l.asks, a.id)
 	}
 }
 

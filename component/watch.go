@@ -5,9 +5,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"sync"
 
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
@@ -27,6 +24,9 @@ type Located struct {
 // change of priority, node, or whether the node is away, and for each that begins or ends. Quick changes may be told as
 // one. It returns when the server has taken the watch. A link that drops meanwhile is no error.
 //
+// If ctx ends first, or with ErrBehind, the outcome is open: the server may have taken the watch, and then OnSession is
+// called and the next link states it too, until Unwatch.
+//
 // Watches die with the link, and are made again by the next one; a server takes 10 000 of a link. What ends while there
 // is no link is not told: each link begins anew with the sessions that there are, so forget at OnDetach what was told
 // before.
@@ -42,8 +42,7 @@ func (n *Node) Watch(ctx context.Context, who jid.JID) error {
 		if err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}
-		n.watches.want(who)
-		rep, err := n.ask(ctx, l, aboutUser(stanza.SetIQ, "watch", who, func(rep reply) { n.watches.settle(who, rep.err == nil) }))
+		rep, err := n.watchOn(ctx, l, who)
 		switch {
 		case errors.Is(err, errLinkEnded):
 			continue
@@ -54,6 +53,24 @@ func (n *Node) Watch(ctx context.Context, who jid.JID) error {
 		}
 		return nil
 	}
+}
+
+// watchOn states a watch on one link. What was not written, or ended with the link, is taken back. What is answered when
+// nobody waits any more is noted nevertheless.
+func (n *Node) watchOn(ctx context.Context, l *link, who jid.JID) (reply, error) {
+	w := &watching{}
+	req := aboutUser(stanza.SetIQ, "watch", who, func(rep reply) { n.watches.settle(w, rep.err == nil) })
+	req.first = func() error { n.watches.want(w, who); return nil }
+	a, err := n.begin(ctx, l, req)
+	if err != nil {
+		n.watches.settle(w, false)
+		return reply{}, err
+	}
+	rep, err := a.wait(ctx, l)
+	if errors.Is(err, errLinkEnded) {
+		n.watches.settle(w, false)
+	}
+	return rep, err
 }
 
 // Unwatch ends a watch, and returns when the server has done so. Config.OnSession is not called for the user after it
@@ -67,7 +84,9 @@ func (n *Node) Unwatch(ctx context.Context, who jid.JID) error {
 	if err != nil {
 		return fmt.Errorf("unwatch: %w", err)
 	}
-	rep, err := n.ask(ctx, l, aboutUser(stanza.SetIQ, "unwatch", who, nil))
+	req := aboutUser(stanza.SetIQ, "unwatch", who, nil)
+	req.first = func() error { n.watches.drop(who); return nil } // also what a Watch has begun meanwhile: it was written before
+	rep, err := n.ask(ctx, l, req)
 	switch {
 	case errors.Is(err, errLinkEnded): // and the watch with it
 		return nil
@@ -86,44 +105,61 @@ func bareUser(who jid.JID) error {
 	return nil
 }
 
-// rewatch states the watches of the last link on a new one, several at a time. The others may write meanwhile, so one
-// that Unwatch ends just now may be stated after it: it is taken back.
+// errUnwatched says that a watch has ended before it was stated again.
+var errUnwatched = errors.New("the watch has ended")
+
+// rewatch states the watches of the last link on a new one, several at a time. The others may write meanwhile, so each
+// is looked up when its turn to be written has come: an Unwatch is either seen, or its request follows.
 func (n *Node) rewatch(ctx context.Context, l *link) {
-	type open struct {
-		who jid.JID
-		ask *asked
-	}
-	var window []open
+	var window []restating
 	for _, who := range n.watches.all() {
-		a, err := n.begin(ctx, l, aboutUser(stanza.SetIQ, "watch", who, func(rep reply) { n.watchRefused(who, rep.err) }))
-		if err != nil {
-			n.cfg.Log.WithField("reason", err).Debug("watch again")
-			return // the link has ended
+		w := &watching{}
+		req := aboutUser(stanza.SetIQ, "watch", who, func(rep reply) { n.rewatched(w, who, rep.err) })
+		req.first = func() error { return n.watches.again(w, who) }
+		a, err := n.begin(ctx, l, req)
+		if errors.Is(err, errUnwatched) {
+			continue
 		}
-		if window = append(window, open{who, a}); len(window) == watchWindow {
-			n.rewatched(ctx, l, window[0].who, window[0].ask)
+		if err != nil {
+			n.rewatchFailed(w, err)
+			break
+		}
+		if window = append(window, restating{w, a}); len(window) == watchWindow {
+			n.rewatchWait(ctx, l, window[0])
 			window = window[1:]
 		}
 	}
-	for _, w := range window {
-		n.rewatched(ctx, l, w.who, w.ask)
+	for _, r := range window {
+		n.rewatchWait(ctx, l, r)
 	}
 }
 
-// rewatched takes the answer to a watch stated again.
-func (n *Node) rewatched(ctx context.Context, l *link, who jid.JID, a *asked) {
-	rep, err := a.wait(ctx, l)
-	if err != nil || rep.err != nil || n.watches.has(who) {
-		return // after an error of the link the next one states it
-	}
-	if _, err := n.ask(ctx, l, aboutUser(stanza.SetIQ, "unwatch", who, nil)); err != nil {
-		n.cfg.Log.WithField("reason", err).Debug("take a watch back")
+// restating is a watch that is being stated again.
+type restating struct {
+	watching *watching
+	asked    *asked
+}
+
+// rewatchWait waits for one answer, of which rewatched takes note.
+func (n *Node) rewatchWait(ctx context.Context, l *link, r restating) {
+	if _, err := r.asked.wait(ctx, l); err != nil {
+		n.rewatchFailed(r.watching, err)
 	}
 }
 
-// watchRefused gives up a watch that was refused when stated again, in stream order.
-func (n *Node) watchRefused(who jid.JID, cause *stanza.Error) {
-	if cause != nil && n.watches.drop(who) {
+// rewatchFailed takes the end of the link; the next one states the watch.
+func (n *Node) rewatchFailed(w *watching, err error) {
+	n.cfg.Log.WithField("reason", err).Debug("watch again")
+	if errors.Is(err, errLinkEnded) {
+		n.watches.lose(w)
+	}
+}
+
+// rewatched notes the answer to a watch stated again, in stream order. One that was refused is given up.
+func (n *Node) rewatched(w *watching, who jid.JID, cause *stanza.Error) {
+	if cause == nil {
+		n.watches.settle(w, true)
+	} else if n.watches.giveUp(w) {
 		n.cfg.Log.WithField("reason", describe(*cause)).Warn("watch refused: " + who.String())
 		n.tellRefused(who, described{*cause})
 	}
@@ -162,64 +198,4 @@ func topChild(rest []xml.Token, name xml.Name) (xml.StartElement, bool) {
 		}
 	}
 	return xml.StartElement{}, false
-}
-
-// watches are the users that this node watches, by bare JID.
-type watches struct {
-	mu sync.Mutex
-	m  map[string]watched // guarded by mu
-}
-
-type watched struct {
-	who  jid.JID
-	sure bool // the server has taken it; else a Watch waits for the answer
-}
-
-func (w *watches) init() { w.m = make(map[string]watched) }
-
-// want notes what is being watched, so that a reconnect meanwhile states it.
-func (w *watches) want(who jid.JID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, ok := w.m[who.String()]; !ok {
-		w.m[who.String()] = watched{who: who}
-	}
-}
-
-// settle notes the server's answer to a watch.
-func (w *watches) settle(who jid.JID, taken bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch old, ok := w.m[who.String()]; {
-	case taken && ok:
-		w.m[who.String()] = watched{who: who, sure: true}
-	case !old.sure:
-		delete(w.m, who.String())
-	}
-}
-
-// drop forgets a watch, and reports whether the server had taken it.
-func (w *watches) drop(who jid.JID) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	sure := w.m[who.String()].sure
-	delete(w.m, who.String())
-	return sure
-}
-
-func (w *watches) has(who jid.JID) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, ok := w.m[who.Bare().String()]
-	return ok
-}
-
-func (w *watches) all() []jid.JID {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []jid.JID
-	for _, key := range slices.Sorted(maps.Keys(w.m)) {
-		out = append(out, w.m[key].who)
-	}
-	return out
 }

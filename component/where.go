@@ -48,8 +48,12 @@ func (n *Node) Where(ctx context.Context, who jid.JID) ([]Location, error) {
 	}
 }
 
-// aboutUser is a request of the sessions protocol that names one user. apply may be nil.
+// aboutUser is a request of the sessions protocol that names one user. apply may be nil: then an answer that comes when
+// nobody waits for it any more is read and forgotten. It is not one for the handler.
 func aboutUser(typ stanza.IQType, verb string, who jid.JID, apply func(reply)) request {
+	if apply == nil {
+		apply = func(reply) {}
+	}
 	start := xml.StartElement{Name: sessionsName(verb), Attr: []xml.Attr{{Name: xml.Name{Local: "jid"}, Value: who.String()}}}
 	return request{iq: stanza.IQ{Type: typ, To: who.Domain()}, payload: xmlstream.Wrap(nil, start), apply: apply}
 }
