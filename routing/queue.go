@@ -29,6 +29,9 @@ const (
 	classGroup                // for several users of the node (XEP-0033): without a link it is one for each
 )
 
+// notice, as at of a classRequest, marks what the server can say later as well.
+const notice = 1
+
 // rec describes one queued stanza.
 type rec struct {
 	size   uint32
@@ -130,8 +133,8 @@ func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 	limit := q.limit
 	switch {
 	case r.origin != 0:
-	case r.class == classRequest:
-		limit /= 2 // pings and notices of the server: they can be said later
+	case r.class == classRequest && r.at == notice:
+		limit /= 2
 	default:
 		limit += reserve
 	}

@@ -143,17 +143,23 @@ func (s *Source) Reply(raw []byte) { s.r.Send(s.node, raw) }
 
 // Send queues a stanza that the server makes itself for a node, in the node's content namespace. It reports
 // false when it had to be dropped: the node's queue is full, or it is long gone.
-func (r *Router) Send(n *Node, raw []byte) bool { return r.send(n, raw, classKeep) }
+func (r *Router) Send(n *Node, raw []byte) bool { return r.send(n, raw, rec{class: classKeep}) }
 
 // Ping queues an iq of the server itself: like any iq get it does not wait for a node that is not here.
-func (r *Router) Ping(n *Node, raw []byte) bool { return r.send(n, raw, classRequest) }
+func (r *Router) Ping(n *Node, raw []byte) bool { return r.send(n, raw, rec{class: classRequest}) }
 
-func (r *Router) send(n *Node, raw []byte, c class) bool {
+// Notify queues a notice that can be given later as well: like a ping it does not wait for a node that is not here, and it
+// takes no more than half of the queue, so that there is room for what cannot wait.
+func (r *Router) Notify(n *Node, raw []byte) bool {
+	return r.send(n, raw, rec{class: classRequest, at: notice})
+}
+
+func (r *Router) send(n *Node, raw []byte, what rec) bool {
 	h := stanza.Header{Raw: raw}
-	res, flush := n.queue.put(&h, nil, rec{class: c})
+	res, flush := n.queue.put(&h, nil, what)
 	if res == putOK {
 		r.tally.made.Add(1)
-	} else if c == classKeep {
+	} else if what.class == classKeep {
 		r.tally.untold.Add(1)
 	}
 	if flush { // a promise, whatever became of raw

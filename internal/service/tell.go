@@ -323,7 +323,7 @@ func step(told, now []seen) (i, j int) {
 func (ws *watches) send(w *watch, notice []byte) bool {
 	l := w.link
 	ws.buf = notice
-	if !ws.s.sendHere(l.src, notice) {
+	if !ws.s.noticeHere(l.src, notice) {
 		return false
 	}
 	if l.sent += len(notice); l.sent >= l.window {

@@ -136,7 +136,7 @@ func (r *request) watch() {
 	case r.s.sendHere(r.src, r.about("watch")):
 		r.s.watches.add(r.src, string(who.Bare()))
 	case alive(r.src):
-		r.refused(refuse(-1, "wait", "resource-constraint", "half of limits.queue waits for the node already; read that, and watch again"))
+		r.refused(refuse(-1, "wait", "resource-constraint", "as much waits for the node as may (limits.queue); read that, and watch again"))
 	}
 }
 
@@ -163,6 +163,11 @@ func (r *request) about(what string) []byte {
 // reports false when the link takes no more of that kind for now, or has gone.
 func (s *Service) sendHere(src *routing.Source, raw []byte) bool {
 	return alive(src) && s.router.Ping(src.Node(), raw)
+}
+
+// noticeHere is sendHere for what can be told later.
+func (s *Service) noticeHere(src *routing.Source, raw []byte) bool {
+	return alive(src) && s.router.Notify(src.Node(), raw)
 }
 
 // bareUser is user for what takes no full JID.
