@@ -85,12 +85,29 @@ func (r *Router) answerHeld(bare string) {
 	again := newRedo(r)
 	defer again.close()
 	for {
-		h := r.holds.head(bare)
-		again.stop(h.raw, h.origin)
+		if h := r.holds.head(bare); !again.storeHeld(h) {
+			again.stop(h.raw, h.origin)
+		}
 		if !r.holds.drop(bare) {
 			return
 		}
 	}
+}
+
+// storeHeld keeps a held message, where messages are kept: nobody has appeared who could have it.
+func (d *redo) storeHeld(h held) bool {
+	src, it, ok := d.read(h.raw, h.origin)
+	if !ok {
+		return false
+	}
+	src.since = h.until.Add(-d.r.cfg.Settle)
+	v := d.decideLate(it)
+	if v.Action != Store {
+		return false
+	}
+	src.do(d.w, it, v)
+	d.flush()
+	return true
 }
 
 // answerBlocks answers what waited for a node; shared gets what has, or had, copies elsewhere.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/patchbay-im/patchbay/storage"
 )
@@ -94,7 +95,7 @@ func (s *Source) store(w *work, it *item) Reason {
 		return s.hold(w, it)
 	}
 	m, user := &s.r.mail, it.toDomain.user
-	raw := appendDelayed(nil, s.copyOf(w, it), delay{user.Name, s.r.now()})
+	raw := appendDelayed(nil, s.copyOf(w, it), delay{user.Name, s.came()})
 	switch _, err := m.store.Put(it.to.Bare(), s.node.ID(), raw, user.Keep); {
 	case err == nil:
 	case errors.Is(err, storage.ErrMailboxFull):
@@ -106,6 +107,14 @@ func (s *Source) store(w *work, it *item) Reason {
 	}
 	m.missed(it.to.Bare(), it.toHash)
 	return None
+}
+
+// came is when the stanza at hand came.
+func (s *Source) came() time.Time {
+	if s.since.IsZero() {
+		return s.r.now()
+	}
+	return s.since
 }
 
 // missed looks whether a user is logging in, or has, behind a message that was just stored: the log-in may have found

@@ -340,3 +340,26 @@ func TestRestartKeepsOrder(t *testing.T) {
 		})
 	}
 }
+
+// A message that was held before it was stored has the stamp of when it came (XEP-0203).
+func TestHeldHasItsStamp(t *testing.T) {
+	bubbleOn(t, t.TempDir(), nil, func(tb *mailbed) {
+		tb.attach("s")
+		tb.attach("a")
+		tb.announce("a", "eve@im/x", 0)
+		tb.restart() // a may come back: nothing is known of bob
+		tb.attach("s")
+		came := time.Now().UTC().Format(stampForm)
+		tb.chat("m1")
+		time.Sleep(testSettle + 2*time.Second)
+		tb.attach("a")
+		tb.announce("a", "bob@im/x", 0)
+		synctest.Wait()
+		w := tb.wires["a"]
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if raw := string(w.got); !strings.Contains(raw, "stamp='"+came+"'") {
+			t.Errorf("the stamp is not %s: %s", came, raw)
+		}
+	})
+}

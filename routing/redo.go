@@ -132,6 +132,7 @@ func (d *redo) held(h held, mail bool) bool {
 		d.w.end(Unreadable)
 		return true
 	}
+	src.since = h.until.Add(-d.r.cfg.Settle)
 	v := Decide(&it.h, &d.w.view)
 	if mail && v.Action == Store {
 		return false // what is stored would go behind what follows here
@@ -146,8 +147,7 @@ func (d *redo) held(h held, mail bool) bool {
 	if d.r.now().Before(h.until) {
 		return false
 	}
-	d.w.view.Complete, d.w.view.Hint = true, hintOf(&it.h, nil) // as far as can be said by now
-	if v := Decide(&it.h, &d.w.view); v.Action == Store {
+	if v := d.decideLate(it); v.Action == Store {
 		src.do(d.w, it, v)
 		return true
 	}
@@ -157,6 +157,12 @@ func (d *redo) held(h held, mail bool) bool {
 		src.bounce(d.w, it, Unsettled)
 	}
 	return true
+}
+
+// decideLate decides as if the view were complete: as far as can be said by now.
+func (d *redo) decideLate(it *item) Verdict {
+	d.w.view.Complete, d.w.view.Hint = true, hintOf(&it.h, nil)
+	return Decide(&it.h, &d.w.view)
 }
 
 // once decides one stanza that waited in a queue. One of several copies goes nowhere while the user has a node

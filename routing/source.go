@@ -25,8 +25,9 @@ type Source struct {
 	mark storage.Mark
 
 	grant    *Grant
-	redo     bool  // not a link: stanzas that waited are decided again as if their node sent them now
-	not      *Node // redo: what waited for this node goes to another of its domain
+	redo     bool      // not a link: stanzas that waited are decided again as if their node sent them now
+	not      *Node     // redo: what waited for this node goes to another of its domain
+	since    time.Time // redo: when the stanza came
 	out      Output
 	attached time.Time
 
