@@ -31,7 +31,42 @@ type seen struct {
 	Delay    *struct {
 		Stamp string `xml:"stamp,attr"`
 	} `xml:"urn:xmpp:delay delay"`
-	Others []struct{ XMLName xml.Name } `xml:",any"`
+	Others []other `xml:",any"`
+}
+
+// other is a child that is shown as it is.
+type other struct {
+	XMLName xml.Name
+	Attrs   []xml.Attr `xml:",any,attr"`
+	Text    string     `xml:",chardata"`
+	Kids    []other    `xml:",any"`
+}
+
+// otherMost bounds what is shown of one child.
+const otherMost = 500
+
+// show writes the element as XML, with its namespace where it is another than its parent's.
+func (o other) show(parent string) string {
+	out := "<" + safe(o.XMLName.Local)
+	if o.XMLName.Space != parent {
+		out += " xmlns=" + quote(o.XMLName.Space)
+	}
+	for _, a := range o.Attrs {
+		if a.Name.Local != "xmlns" {
+			out += " " + safe(a.Name.Local) + "=" + quote(a.Value)
+		}
+	}
+	inner := safe(strings.TrimSpace(o.Text))
+	for _, k := range o.Kids {
+		if inner += k.show(o.XMLName.Space); len(inner) > otherMost {
+			inner += "..."
+			break
+		}
+	}
+	if inner == "" {
+		return out + "/>"
+	}
+	return out + ">" + inner + "</" + safe(o.XMLName.Local) + ">"
 }
 
 // handle prints one received stanza and, with --echo, answers it.
@@ -67,7 +102,7 @@ func (h *hand) describe(s seen, id string) string {
 		}
 	}
 	for _, o := range s.Others {
-		parts = append(parts, "<"+safe(o.XMLName.Local)+" xmlns="+quote(o.XMLName.Space)+"/>")
+		parts = append(parts, o.show(""))
 	}
 	if s.Delay != nil {
 		parts = append(parts, "(held up since "+safe(s.Delay.Stamp)+")")
