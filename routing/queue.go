@@ -63,7 +63,7 @@ type Queue struct {
 	n, w, p   uint64
 	dropped   uint64   // requests taken out at a drop
 	unsaid    uint64   // pings and notices of the server, taken out at a drop
-	moved     uint64   // taken out by takeAll
+	moved     uint64   // taken out to be decided again, or answered
 	letters   int      // of classStored, waiting
 	groups    int      // of classGroup, put since the link attached
 	copies    uint64   // made by ungroup
@@ -308,7 +308,7 @@ type QueueStats struct {
 	Bytes                   int    // their bytes
 	Dropped                 uint64 // requests taken out when a link dropped
 	Unsaid                  uint64 // and pings and notices of the server
-	Moved                   uint64 // stanzas decided again after the grace
+	Moved                   uint64 // stanzas taken out to be decided again, or answered
 	Copies                  uint64 // made of stanzas for several users when a link dropped
 }
 

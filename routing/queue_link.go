@@ -78,8 +78,7 @@ func (q *Queue) forgetRequests() {
 	}
 }
 
-// takeAll empties and closes a queue without a link: its stanzas will be decided again. It is open again when
-// a link attaches.
+// takeAll empties and closes a queue without a link, at a stop: its stanzas are answered.
 func (q *Queue) takeAll() []*block {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -33,7 +33,7 @@ func (d *redo) release(bare string, most int) {
 				break
 			}
 		} else if holds.leave(bare) || most <= 0 && holds.leave(bare) {
-			break
+			break // with most at 0 also if there is reason to look again: whoever asked for so many comes back
 		}
 	}
 	d.r.mail.begin(bare) // what is stored was to go first, and we were in the way
