@@ -1,9 +1,6 @@
 package routing
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // remains is what a node that did not come back leaves behind.
 type remains struct {
@@ -30,6 +27,8 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	expired := make(chan struct{})
 	n.expiring = expired // nobody attaches meanwhile
 	n.ending.Store(true)
+	r.expiries.Add(1) // with the lock held: stopTimers has not passed here
+	defer r.expiries.Done()
 	n.since = r.now()
 	n.timer = nil
 	was := n.returning
@@ -156,13 +155,7 @@ func (r *Router) stopTimers() {
 	for _, n := range r.Nodes() {
 		n.mu.Lock()
 		n.stopTimer()
-		expiring := n.expiring
 		n.mu.Unlock()
-		if expiring != nil {
-			select {
-			case <-expiring:
-			case <-time.After(lastFlush): // it waits for a disk that does not answer
-			}
-		}
 	}
+	r.expiries.Wait()
 }

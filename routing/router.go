@@ -45,6 +45,7 @@ type Router struct {
 	nobody   *Node // stands for nodes that are not known any more
 	work     sync.Pool
 	writers  sync.WaitGroup
+	expiries sync.WaitGroup // graces that are being ended
 	stop     chan struct{}
 	stopped  chan struct{}
 	stopOnce sync.Once

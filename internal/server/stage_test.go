@@ -218,7 +218,7 @@ var states = map[string]routing.NodeState{"attached": routing.Attached, "away": 
 func (st *stage) nodeIs(domain, word string) {
 	st.until("node "+domain+" is "+word, func() bool {
 		n := st.running().Router().Node(domain)
-		return n != nil && n.State() == states[word]
+		return n != nil && n.Reachable() == states[word]
 	})
 }
 
