@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"mellium.im/xmlstream"
 
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
@@ -263,6 +265,33 @@ func TestSafe(t *testing.T) {
 	for _, tt := range tests {
 		if got := safe(tt.in); got != tt.want {
 			t.Errorf("safe(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+// What a node asks for by hand it is shown as it comes, bounded, and in one line.
+func TestNodeShowsContent(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"<iq type='result' from='im.example' to='a.im.example'><where xmlns='urn:patchbay:sessions:1' jid='bob@im.example'>\n<session resource='web' state='online'/></where></iq>",
+			`<where xmlns="urn:patchbay:sessions:1" jid="bob@im.example"><session resource="web" state="online"/></where>`},
+		{"<iq type='result'><q xmlns='u'>a&lt;b\u202e<k xmlns='v' x='1'>t</k></q></iq>", `<q xmlns="u">a<b\u202e<k xmlns="v" x="1">t</k></q>`},
+	} {
+		var out strings.Builder
+		h := &hand{out: &out, now: time.Now, sent: map[string]string{}}
+		d := xml.NewDecoder(strings.NewReader(c.in))
+		tok, err := d.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := tok.(xml.StartElement)
+		if err := h.handle(struct {
+			xml.TokenReader
+			xmlstream.Encoder
+		}{d, nil}, &start); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("shows %q, want %q", out.String(), c.want)
 		}
 	}
 }
