@@ -108,7 +108,7 @@ func (c *Config) Validate() error {
 	}
 	for _, a := range c.Addrs {
 		if _, _, err := net.SplitHostPort(a); err != nil {
-			return fmt.Errorf("dial: read address: %w", err)
+			return fmt.Errorf("dial: address %q: not host:port, as in 127.0.0.1:5347", a)
 		}
 	}
 	if err := c.validateMulticast(); err != nil {
