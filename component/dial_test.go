@@ -47,7 +47,7 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		{"good", func(*Config) {}, ""},
 		{"no address", func(c *Config) { c.Addrs = nil }, "no address"},
-		{"no port", func(c *Config) { c.Addrs = []string{"hub1"} }, "missing port"},
+		{"no port", func(c *Config) { c.Addrs = []string{"hub1"} }, "not host:port"},
 		{"no secret", func(c *Config) { c.Secret = "" }, "no secret"},
 		{"no domain", func(c *Config) { c.Domain = "" }, "read domain"},
 		{"domain is a user", func(c *Config) { c.Domain = "a@im.example" }, "not a bare domain"},

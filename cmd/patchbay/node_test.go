@@ -157,7 +157,7 @@ func TestNodeExitCodes(t *testing.T) {
 		{"unknown name", []string{"a.elsewhere.example", "--addr", addr, "--secret", secret}, exitFailed, "host-unknown"},
 		{"foreign user", []string{"a.im.example", "--addr", addr, "--secret", secret, "--user", "a@elsewhere.example"}, exitFailed, "log the users in"},
 		{"user without name", []string{"a.im.example", "--secret", secret, "--user", "im.example"}, exitUsage, "not user@domain/resource"},
-		{"no port", []string{"a.im.example", "--secret", secret, "--addr", "127.0.0.1"}, exitUsage, "missing port"},
+		{"no port", []string{"a.im.example", "--secret", secret, "--addr", "127.0.0.1"}, exitUsage, "not host:port"},
 		{"secret file missing", []string{"a.im.example", "--secret", "@/nowhere/at/all"}, exitUsage, "read the secret"},
 		{"no domain", nil, -1, "accepts 1 arg"},
 	}
