@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"mellium.im/xmpp/stanza"
 
@@ -97,6 +99,9 @@ func (e *stanzaEncoder) token(tok xml.Token, first bool) error {
 }
 
 func (e *stanzaEncoder) start(t xml.StartElement, first bool) error {
+	if err := checkNames(t); err != nil {
+		return err
+	}
 	if first && !(stanza.Is(t.Name, "") && own(t.Name.Space)) {
 		return errNoStanza
 	}
@@ -116,6 +121,25 @@ func (e *stanzaEncoder) start(t xml.StartElement, first bool) error {
 	t.Name = open.written
 	e.stack = append(e.stack, open)
 	return e.enc.EncodeToken(t)
+}
+
+// checkNames refuses names that would make the stanza no XML: encoding/xml reads a:0 and writes 0 (XML 1.0 [5]).
+func checkNames(t xml.StartElement) error {
+	if !isName(t.Name.Local) {
+		return fmt.Errorf("encode: %q is no name of an element", t.Name.Local)
+	}
+	for _, a := range t.Attr {
+		if !isName(a.Name.Local) {
+			return fmt.Errorf("encode: %q is no name of an attribute", a.Name.Local)
+		}
+	}
+	return nil
+}
+
+// isName tells whether a local name begins as one may (XML 1.0 [4]); what follows was read as a part of a name.
+func isName(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return r == '_' || unicode.IsLetter(r) && (r < utf8.RuneSelf || r >= 0xC0)
 }
 
 // own reports whether ns means the stream's content namespace: several libraries write jabber:client for it.

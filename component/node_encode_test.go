@@ -33,6 +33,8 @@ func TestEncodeStanza(t *testing.T) {
 		{"processing instruction", `<message id="m1"><?x y?></message>`, ""},
 		{"not complete", `<message id="m1"><body>`, ""},
 		{"nothing", ``, ""},
+		{"an element whose name is none without its prefix", `<message id="m1"><a:0 xmlns:a="u"/></message>`, ""},
+		{"an attribute whose name is none without its prefix", `<message id="m1"><x a:-b="" xmlns:a="u"/></message>`, ""},
 		{"too large", `<message id="m1"><body>` + strings.Repeat("x", 1000) + `</body></message>`, ""},
 	}
 	for _, tt := range tests {
