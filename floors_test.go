@@ -28,6 +28,7 @@ var floors = []floor{
 	{"routing", []string{"stanza", "storage"}},
 	{"internal/stream", []string{"stanza"}},
 	{"internal/config", []string{"stanza"}},
+	{"internal/admin/api", nil}, // words between the server and its client
 	{"component", []string{"stanza", "internal/stream"}},
 	{"internal/service", []string{"stanza", "storage", "routing"}},
 	{"internal/server", []string{"stanza", "storage", "routing", "internal/stream", "internal/config", "component", "internal/service"}},

@@ -42,6 +42,7 @@ type Config struct {
 	Offline  Offline
 	Limits   Limits
 	Timers   Timers
+	Admin    Admin
 	Log      Log
 
 	marks  map[string]Fault // where each key was given, for the faults of Validate
@@ -54,7 +55,8 @@ type Listen struct {
 	Component     string         // host:port for nodes (XEP-0114)
 	ComponentTLS  string         // host:port for nodes, direct TLS
 	PlaintextFrom []netip.Prefix // peers that may attach without TLS
-	HTTP          string         // host:port of /healthz and /readyz
+	HTTP          string         // host:port of the admin API, /metrics, /healthz and /readyz
+	Metrics       string         // host:port of /metrics, /healthz and /readyz alone
 }
 
 // TLS names the server's certificate, PEM files. Both are empty or both are set.
@@ -128,6 +130,13 @@ type Timers struct {
 	Grace     time.Duration // how long a dropped node keeps its sessions
 	Settle    time.Duration // how long stanzas to users not yet known are held after a start
 	Drain     time.Duration // at most, after SIGTERM
+}
+
+// Admin says who may use the admin API, and for what.
+type Admin struct {
+	TokenFile string   // holds the token that each change needs; "" is admin.token in Data
+	Hosts     []string // names, besides the address itself, by which clients may reach it
+	TapBodies bool     // a tap may show what messages say
 }
 
 // Log says what is logged and how.

@@ -98,7 +98,7 @@ func TestSingle(t *testing.T) {
 		{"listen: {s2s: ':5269'}", "later", "listen.s2s is not in this version", "take it out"},
 		{"listen: {http: ':1', https: ':2'}", "unknown", "unknown key listen.https", "did you mean http?"},
 		{"component: ':5347'", "unknown", "unknown key component", "did you mean listen.component?"},
-		{"zebra: 1", "unknown", "unknown key zebra", "known here: contacts, data, limits"},
+		{"zebra: 1", "unknown", "unknown key zebra", "known here: admin, contacts, data, limits"},
 		{"listen: 5347", "type", "listen must hold keys", "KEY: VALUE, of component"},
 		{"tls: {cert: a.pem}", "clash", "tls.cert is set, tls.key is not", ""},
 		{"tls: {key: a.pem}", "clash", "tls.key is set, tls.cert is not", ""},
@@ -242,7 +242,7 @@ server: ${HUB}
 data: ./d$$1
 users: [im.example, vip.example]
 contacts: ["mailto:ops@im.example"]
-listen: {component: "0.0.0.0:1", component_tls: "[::1]:2", plaintext_from: [10.0.0.0/8], http: ""}
+listen: {component: "0.0.0.0:1", component_tls: "[::1]:2", plaintext_from: [10.0.0.0/8], http: "", metrics: "0.0.0.0:3"}
 tls: {cert: c.pem, key: /k.pem}
 nodes:
   - {domain: "*.im.example", secret: ["${NODE1_SECRET}", "pa$word-of-16-bytes"], users: [vip.example], speak: domain, takeover: never, conflict: reject}
@@ -250,6 +250,7 @@ nodes:
 offline: {policy: store, forward_to: b.example, keep: {messages: 7, bytes: 16KiB, age: 90m}, total: 4GiB, domains: {vip.example: {policy: forward, forward_to: sub.im.example, keep: {messages: 8, bytes: 3KiB, age: 1s}}}}
 limits: {stanza: 10000, depth: 8, queue: 4GiB, addresses: 9}
 timers: {handshake: 1m30s, ping: 1.5s, grace: 0s, settle: 250ms, drain: 1h}
+admin: {token_file: tok, hosts: [patchbay.internal], tap_bodies: true}
 log: {level: debug, format: json}
 `), lookup)
 	if len(faults) > 0 {
@@ -257,7 +258,7 @@ log: {level: debug, format: json}
 	}
 	got := fmt.Sprintf("%+v", conf)
 	want := "&{Server:hub1.im.example Data:etc/d$1 Users:[im.example vip.example] Contacts:[mailto:ops@im.example]" +
-		" Listen:{Component:0.0.0.0:1 ComponentTLS:[::1]:2 PlaintextFrom:[10.0.0.0/8] HTTP:}" +
+		" Listen:{Component:0.0.0.0:1 ComponentTLS:[::1]:2 PlaintextFrom:[10.0.0.0/8] HTTP: Metrics:0.0.0.0:3}" +
 		" TLS:{Cert:etc/c.pem Key:/k.pem}" +
 		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Conflict:reject Instances:1}" +
 		" {Domain:b.example Secret:[] SecretFile:etc/b.secret Users:[] Speak:announced Takeover:allow Conflict:replace Instances:3}]" +

@@ -58,8 +58,10 @@ var keys = []key{
 		one(addressKind, of(func(c *Config) *string { return &c.Listen.ComponentTLS }))},
 	{keyPlaintext, `[127.0.0.0/8, "::1/128"]`, true, "who may attach without TLS; in a private pod network e.g. [10.0.0.0/8]",
 		many(networkKind, of(func(c *Config) *[]netip.Prefix { return &c.Listen.PlaintextFrom }))},
-	{keyHTTP, "127.0.0.1:5280", false, "/healthz and /readyz",
+	{keyHTTP, "127.0.0.1:5280", false, "admin API, and all that listen.metrics has",
 		one(addressKind, of(func(c *Config) *string { return &c.Listen.HTTP }))},
+	{"listen.metrics", `""`, false, "only /metrics /healthz /readyz, no token, e.g. 0.0.0.0:9347 for Kubernetes",
+		one(addressKind, of(func(c *Config) *string { return &c.Listen.Metrics }))},
 
 	{keyCert, `""`, true, "PEM file, read again when it changes",
 		one(pathKind, of(func(c *Config) *string { return &c.TLS.Cert }))},
@@ -126,6 +128,13 @@ var keys = []key{
 	{"timers.drain", "60s", true, "after SIGTERM, at most (and up to 5 s to close streams); readyz is 503 from the first moment",
 		one(timeKind(0, time.Hour), of(func(c *Config) *time.Duration { return &c.Timers.Drain }))},
 
+	{"admin.token_file", `""`, false, `"" is admin.token in the data directory, made at first start, mode 0600; needed for every change`,
+		one(pathKind, of(func(c *Config) *string { return &c.Admin.TokenFile }))},
+	{"admin.hosts", "[]", true, "names under which a proxy or Service reaches listen.http, e.g. [patchbay.internal]",
+		many(hostKind, of(func(c *Config) *[]string { return &c.Admin.Hosts }))},
+	{"admin.tap_bodies", "false", true, "allow ctl tap --body to show message text",
+		one(flagKind, of(func(c *Config) *bool { return &c.Admin.TapBodies }))},
+
 	{"log.level", "info", true, "debug, info, warning or error",
 		one(choice("debug", "info", "warning", "error"), of(func(c *Config) *string { return &c.Log.Level }))},
 	{"log.format", FormatText, false, "text for people, json for machines",
@@ -134,9 +143,9 @@ var keys = []key{
 
 // later are keys, each with all below it, that people may meet in documents of a coming version.
 var later = []string{
-	"listen.s2s", "listen.metrics", "tls.ca",
+	"listen.s2s", "tls.ca",
 	"nodes[].unproved", "nodes[].limits", "nodes[].timers",
-	"cluster", "federation", "admin",
+	"cluster", "federation",
 	"limits.outbox", "limits.memory", "limits.disk",
 }
 

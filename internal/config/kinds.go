@@ -145,6 +145,24 @@ func mendAddress(text string) string {
 	return "127.0.0.1:5347, [::1]:5347 or :5347 for all interfaces"
 }
 
+var flagKind = kind[bool]{name: "true or false", read: func(text string, _ scope) (bool, *problem) {
+	if text != "true" && text != "false" {
+		return false, &problem{codeChoice, "is neither true nor false", ""}
+	}
+	return text == "true", nil
+}}
+
+// hostKind is what a Host header may say before its port (RFC 9110 7.2).
+var hostKind = kind[string]{name: "a host name", plural: "host names", read: func(text string, _ scope) (string, *problem) {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return text, nil
+	}
+	if strings.Contains(text, ":") {
+		return "", &problem{codeDomain, "has a port or a scheme", "the name alone, such as patchbay.internal"}
+	}
+	return readDomain(text, scope{})
+}}
+
 var contactKind = kind[string]{name: "an address to write to", plural: "addresses to write to", read: func(text string, _ scope) (string, *problem) {
 	if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {
 		return "", &problem{codeContact, "is not a URI", "such as mailto:ops@im.example or xmpp:ops@im.example"}

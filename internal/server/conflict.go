@@ -47,7 +47,7 @@ func (l *link) replace(domain string) bool {
 	before := make([]uint64, len(olds))
 	for i, old := range olds {
 		before[i] = old.Reads()
-		l.s.router.Ping(old.Node(), ping(l.s.cfg.Server, domain))
+		l.s.router.Ping(old.Node(), ping(l.s.Config().Server, domain))
 	}
 	_, gone := olds[0].Node().Source()
 	select {

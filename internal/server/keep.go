@@ -23,7 +23,7 @@ type pinger struct {
 // keep pings idle links and ends dead ones (RFC 6120 4.6.3). It never sends bare white space, which one
 // library cannot bear.
 func (s *Server) keep() {
-	tick := time.NewTicker(min(time.Second, s.cfg.Timers.Ping/2))
+	tick := time.NewTicker(min(time.Second, s.Config().Timers.Ping/2))
 	defer tick.Stop()
 	for {
 		select {
@@ -48,7 +48,7 @@ func (s *Server) keepAll(now time.Time) {
 }
 
 func (l *link) keep(now time.Time) {
-	src, p, interval := l.source(), &l.ping, l.s.cfg.Timers.Ping
+	src, p, interval := l.source(), &l.ping, l.s.Config().Timers.Ping
 	if src == nil {
 		return
 	}
@@ -69,7 +69,7 @@ func (l *link) keep(now time.Time) {
 	}
 	if q.Waiting == 0 && now.Sub(p.pinged) >= interval {
 		p.pinged = now
-		l.s.router.Ping(src.Node(), ping(l.s.cfg.Server, src.Node().Domain))
+		l.s.router.Ping(src.Node(), ping(l.s.Config().Server, src.Node().Domain))
 	}
 }
 

@@ -48,7 +48,7 @@ type link struct {
 // serve runs one link.
 func (s *Server) serve(nc net.Conn, overTLS bool) {
 	l := &link{s: s, plain: !overTLS, addr: peerOf(nc)}
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timers.Handshake)
+	ctx, cancel := context.WithTimeout(s.ctx, s.Config().Timers.Handshake)
 	defer cancel()
 	l.entered = s.acceptor.Gate.Enter(ctx, l.addr.Addr())
 	if !l.entered && !s.mayRefuse(overTLS) {
@@ -64,7 +64,7 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 		}
 	}
 	l.conn = stream.NewConn(nc)
-	l.hs = component.NewHandshake(s.acceptor, l.addr.Addr(), s.cfg.Listen.Plaintext(l.addr.Addr()), l.say)
+	l.hs = component.NewHandshake(s.acceptor, l.addr.Addr(), s.Config().Listen.Plaintext(l.addr.Addr()), l.say)
 	if !s.enter(l) {
 		l.leave()
 		_ = nc.Close()
@@ -137,11 +137,11 @@ func (l *link) run() error {
 	switch {
 	case !l.entered:
 		return &stanza.StreamError{Condition: "resource-constraint", Text: "too many unauthenticated streams from this address; try again later"}
-	case l.plain && !l.s.cfg.Listen.Plaintext(l.addr.Addr()):
+	case l.plain && !l.s.Config().Listen.Plaintext(l.addr.Addr()):
 		return &stanza.StreamError{Condition: "policy-violation", Text: "this address may attach over TLS only (listen.plaintext_from); use the TLS port"}
 	}
-	_ = l.conn.SetReadDeadline(time.Now().Add(l.s.cfg.Timers.Handshake))
-	return l.conn.Receive(l.s.cfg.Limits.Stanza, l.feed)
+	_ = l.conn.SetReadDeadline(time.Now().Add(l.s.Config().Timers.Handshake))
+	return l.conn.Receive(l.s.Config().Limits.Stanza, l.feed)
 }
 
 // feed takes bytes from the connection: the handshake first, then stanzas.
@@ -166,7 +166,7 @@ func (l *link) feed(b []byte) (n int, err error) {
 // attach gives the peer its domain.
 func (l *link) attach() error {
 	domain := l.hs.Domain()
-	entry, ok := l.s.cfg.Node(domain)
+	entry, ok := l.s.Config().Node(domain)
 	if !ok {
 		return &stanza.StreamError{Condition: "host-unknown", Text: "the domain may not attach here"}
 	}
@@ -176,12 +176,12 @@ func (l *link) attach() error {
 		return err
 	}
 	_ = l.conn.SetReadDeadline(time.Time{})
-	l.conn.LimitSilence(deadAfter * l.s.cfg.Timers.Ping)
+	l.conn.LimitSilence(deadAfter * l.s.Config().Timers.Ping)
 	if err := l.stopping(); err != nil {
 		src.Detach()
 		return err
 	}
-	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.cfg.Timers.Handshake))
+	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.Config().Timers.Handshake))
 	if err := src.Start(l.conn, []byte(component.Accepted)); err != nil {
 		src.Detach()
 		return err
@@ -208,7 +208,7 @@ func (l *link) source() *routing.Source {
 
 // say writes to the peer before the link has a queue.
 func (l *link) say(b []byte) error {
-	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.cfg.Timers.Handshake))
+	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.Config().Timers.Handshake))
 	_, err := l.conn.Write(b)
 	_ = l.conn.SetWriteDeadline(time.Time{})
 	return err
@@ -266,10 +266,10 @@ func (l *link) end(err error) {
 	switch {
 	case isError && clean:
 		l.src.Log.WithField("reason", se.Condition).Warn("link ended: " + se.Text)
-		l.conn.Finish(se.AppendTo(nil), farewell, l.s.cfg.Timers.Drain)
+		l.conn.Finish(se.AppendTo(nil), farewell, l.s.Config().Timers.Drain)
 	case errors.Is(err, routing.ErrClosed) && clean:
 		l.src.Log.Info("node closed its stream")
-		l.conn.Finish([]byte(stream.CloseTag), farewell, l.s.cfg.Timers.Drain)
+		l.conn.Finish([]byte(stream.CloseTag), farewell, l.s.Config().Timers.Drain)
 	default:
 		l.src.Log.WithField("reason", cause(err)).Warn("link dropped")
 		_ = l.conn.Close()
@@ -290,7 +290,7 @@ func (l *link) refuse(err error) {
 	switch {
 	case errors.As(err, &se):
 	case isTimeout(err):
-		se = &stanza.StreamError{Condition: "connection-timeout", Text: "no complete handshake within " + l.s.cfg.Timers.Handshake.String()}
+		se = &stanza.StreamError{Condition: "connection-timeout", Text: "no complete handshake within " + l.s.Config().Timers.Handshake.String()}
 	default:
 		l.leave()
 		_ = l.conn.Close() // the peer left: nobody to tell

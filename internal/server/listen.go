@@ -15,13 +15,13 @@ import (
 // listen opens all listeners of the configuration.
 func (s *Server) listen() error {
 	var err error
-	if addr := s.cfg.Listen.Component; addr != "" {
+	if addr := s.Config().Listen.Component; addr != "" {
 		if s.plain, err = listenOn("listen.component", addr); err != nil {
 			return err
 		}
 	}
-	if addr := s.cfg.Listen.ComponentTLS; addr != "" {
-		cert, err := tls.LoadX509KeyPair(s.cfg.TLS.Cert, s.cfg.TLS.Key)
+	if addr := s.Config().Listen.ComponentTLS; addr != "" {
+		cert, err := tls.LoadX509KeyPair(s.Config().TLS.Cert, s.Config().TLS.Key)
 		if err != nil {
 			return fmt.Errorf("read tls.cert and tls.key: %w", err)
 		}
@@ -31,7 +31,7 @@ func (s *Server) listen() error {
 		}
 		s.tls = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	}
-	if addr := s.cfg.Listen.HTTP; addr != "" {
+	if addr := s.Config().Listen.HTTP; addr != "" {
 		return s.serveHTTP(addr)
 	}
 	return nil

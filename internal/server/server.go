@@ -44,7 +44,6 @@ type Options struct {
 // Server is one patchbay.
 type Server struct {
 	// set once
-	cfg      *config.Config
 	opt      Options
 	log      *logrus.Entry
 	started  time.Time
@@ -61,9 +60,10 @@ type Server struct {
 	web        *http.Server
 	webAddr    net.Addr
 
-	refusing atomic.Int32 // streams over the gate's bounds that are being told so
-	settled  atomic.Bool  // the settle time has passed since Start
-	up       atomic.Bool  // Start has succeeded
+	cfg      atomic.Pointer[config.Config] // replaced whole by a reload
+	refusing atomic.Int32                  // streams over the gate's bounds that are being told so
+	settled  atomic.Bool                   // the settle time has passed since Start
+	up       atomic.Bool                   // Start has succeeded
 	wg       sync.WaitGroup
 	readers  sync.WaitGroup // links that may still accept stanzas, or leave some in a queue
 	closing  chan struct{}  // closed when the links may close their streams
@@ -96,8 +96,9 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 		return nil, err
 	}
 	svc = service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
-	s := &Server{cfg: cfg, opt: opt, log: opt.Log, started: now, sessions: sessions, offline: offline, service: svc,
+	s := &Server{opt: opt, log: opt.Log, started: now, sessions: sessions, offline: offline, service: svc,
 		links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
+	s.cfg.Store(cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	rc := routerConfig(cfg, opt.Log)
 	rc.IQWait, rc.Offline = opt.IQWait, offline
@@ -109,12 +110,15 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 
 // secrets gives the secrets that are valid for a domain.
 func (s *Server) secrets(domain string) [][]byte {
-	n, ok := s.cfg.Node(domain)
+	n, ok := s.Config().Node(domain)
 	if !ok {
 		return nil
 	}
 	return n.Secrets(domain)
 }
+
+// Config is the configuration that acts now. It is not changed: a reload puts another in its place.
+func (s *Server) Config() *config.Config { return s.cfg.Load() }
 
 // Router is the server's router.
 func (s *Server) Router() *routing.Router { return s.router }
@@ -176,7 +180,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.router.Returning()
-	settle := time.AfterFunc(s.cfg.Timers.Settle, func() { s.settled.Store(true) })
+	settle := time.AfterFunc(s.Config().Timers.Settle, func() { s.settled.Store(true) })
 	context.AfterFunc(s.ctx, func() { settle.Stop() })
 	for _, ln := range []net.Listener{s.plain, s.tls} {
 		if ln != nil {
@@ -212,7 +216,7 @@ func (s *Server) Stop() error {
 	}
 	s.readers.Wait()
 	s.service.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timers.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), s.Config().Timers.Drain)
 	s.router.Drain(ctx)
 	cancel()
 	close(s.closing)

@@ -1,0 +1,43 @@
+package api
+
+// The paths. Reads are GET, changes are POST; nothing changes by a GET.
+const (
+	Prefix = "/api/v1"
+
+	PathStatus   = Prefix + "/status"
+	PathNodes    = Prefix + "/nodes"    // ?domain=
+	PathLinks    = Prefix + "/links"    // ?closed=true
+	PathSessions = Prefix + "/sessions" // ?node= &user= &limit= &count=true
+	PathWhere    = Prefix + "/where"    // ?jid=
+	PathOutcomes = Prefix + "/outcomes" // ?since= &node= &reason=
+	PathExplain  = Prefix + "/explain"  // ?from= &to= &kind= &type=
+	PathDoctor   = Prefix + "/doctor"
+	PathConfig   = Prefix + "/config"
+	PathTap      = Prefix + "/tap" // ?match= &for= &count= &body=true; NDJSON of Tapped; asks for the token
+	PathOpenAPI  = Prefix + "/openapi.json"
+
+	PathDrain   = Prefix + "/drain"   // Target
+	PathUndrain = Prefix + "/undrain" // Target
+	PathKick    = Prefix + "/kick"    // Kick
+	PathReload  = Prefix + "/reload"  // nothing
+	PathSecret  = Prefix + "/secret"  // SecretOf
+)
+
+// HeaderWho names, for the log, who asks for a change, as the client says it: "root@host". It is not proved.
+const HeaderWho = "X-Patchbay-Who"
+
+// Error is the body of each answer that is not a success.
+type Error struct {
+	Code    string  `json:"code"`             // for machines: not-found, bad-request, unauthorized, forbidden, busy, conflict, failed
+	Message string  `json:"message"`          // what is wrong
+	Mend    string  `json:"mend,omitempty"`   // what to do
+	Faults  []Fault `json:"faults,omitempty"` // of a configuration that was not applied
+}
+
+// Error makes it a Go error.
+func (e *Error) Error() string {
+	if e.Mend == "" {
+		return e.Message
+	}
+	return e.Message + " (" + e.Mend + ")"
+}
