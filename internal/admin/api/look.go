@@ -34,6 +34,8 @@ type Status struct {
 	Memory Memory    `json:"memory"`
 	Disk   *Disk     `json:"disk,omitempty"` // absent with data ":memory:"
 	Wrong  []Finding `json:"wrong"`          // what is wrong now, the worst first
+
+	TokenFile string `json:"token_file,omitempty"` // where the token of changes lies: the path only, and only told on loopback
 }
 
 // Listen is where the server listens; "" is off.

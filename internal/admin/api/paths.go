@@ -16,12 +16,17 @@ const (
 	PathTap      = Prefix + "/tap" // ?match= &for= &count= &body=true; NDJSON of Tapped; asks for the token
 	PathOpenAPI  = Prefix + "/openapi.json"
 
-	PathDrain   = Prefix + "/drain"   // Target
+	PathDrain   = Prefix + "/drain"   // Target; gives Drained. By GET how far it is: ?node= or ?server=true
 	PathUndrain = Prefix + "/undrain" // Target
 	PathKick    = Prefix + "/kick"    // Kick
 	PathReload  = Prefix + "/reload"  // nothing
 	PathSecret  = Prefix + "/secret"  // SecretOf
 )
+
+// TokenPrefix begins each token that a server makes; the token goes as "Authorization: Bearer TOKEN". ctl sends the
+// content of the file that Status.TokenFile names only if it begins so: another program on that port, perhaps of
+// another user, would else be handed any file that the operator can read.
+const TokenPrefix = "patchbay-admin-"
 
 // HeaderWho names, for the log, who asks for a change, as the client says it: "root@host". It is not proved.
 const HeaderWho = "X-Patchbay-Who"
