@@ -5,8 +5,10 @@
 //	                         env ${X}   page: the text, with      | Set (--set KEY=VALUE)
 //	                                    secrets veiled            | Development (no file)
 //
+//	Config --Values--> each key and its text --Diff--> what a reload would change
+//
 // The table of keys (keys.go) is the only place that knows a key: its path, kind of value, range, default, whether a
-// reload applies it, and the field it fills. What concerns several keys stands in the table of rules (rules.go).
+// reload applies it, and the field it fills and is written from. What concerns several keys stands in the table of rules (rules.go).
 //
 // Config is plain data and has no owner: it is made once, then only read. Secrets print as bullets, and a fault never
 // shows one, not even in the source line.

@@ -160,8 +160,10 @@ var (
 
 // secrets is the value of nodes[].secret: one, or a list of two.
 func secrets() value {
-	v := many(secretKind, ofNode(func(n *Node) *[]Secret { return &n.Secret }))
-	v.name, v.either, v.most, v.secret = "a secret, or a list of two", true, 2, true
+	at := ofNode(func(n *Node) *[]Secret { return &n.Secret })
+	v := many(secretKind, at)
+	v.name, v.either, v.most = "a secret, or a list of two", true, 2
+	v.secrets = func(c *Config, in scope) []Secret { return *at(c, in) }
 	return v
 }
 

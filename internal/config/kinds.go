@@ -24,22 +24,24 @@ type scope struct {
 	domain string // the key under offline.domains
 }
 
-// kind is one kind of value: what it is called, its range in words, and how it is read.
+// kind is one kind of value: what it is called, its range in words, how it is read, and how a file would hold it.
 type kind[T any] struct {
 	name, plural string
 	span         string
 	read         func(text string, in scope) (T, *problem)
+	write        func(v T) string
 }
 
 // value couples a kind with the field that it fills.
 type value struct {
 	name, span string
-	list       bool // many values
-	either     bool // a single value stands for a list of one
-	most       int  // of a list; 0 is no bound
-	secret     bool
-	clear      func(c *Config, in scope)
-	put        func(c *Config, in scope, text string) *problem
+	list       bool                               // many values
+	either     bool                               // a single value stands for a list of one
+	most       int                                // of a list; 0 is no bound
+	secrets    func(c *Config, in scope) []Secret // what the bullets stand for; nil if the value is no secret
+	clear      func(c *Config, in scope)          // a list begins anew
+	put        func(c *Config, in scope, t string) *problem
+	get        func(c *Config, in scope) (t []string, said bool) // as the file would hold it; not said: the zero value
 }
 
 // field gives the address of a key's field.
@@ -51,7 +53,7 @@ func ofNode[T any](f func(n *Node) *T) field[T] {
 	return func(c *Config, in scope) *T { return f(&c.Nodes[in.node]) }
 }
 
-func one[T any](k kind[T], at field[T]) value {
+func one[T comparable](k kind[T], at field[T]) value {
 	return value{
 		name: k.name, span: k.span,
 		clear: func(*Config, scope) {},
@@ -61,6 +63,11 @@ func one[T any](k kind[T], at field[T]) value {
 				*at(c, in) = v
 			}
 			return bad
+		},
+		get: func(c *Config, in scope) ([]string, bool) {
+			var zero T
+			v := *at(c, in)
+			return []string{k.write(v)}, v != zero
 		},
 	}
 }
@@ -77,10 +84,16 @@ func many[T any](k kind[T], at field[[]T]) value {
 			}
 			return bad
 		},
+		get: func(c *Config, in scope) (texts []string, said bool) {
+			for _, v := range *at(c, in) {
+				texts = append(texts, k.write(v))
+			}
+			return texts, texts != nil
+		},
 	}
 }
 
-var domainKind = kind[string]{name: "a domain", plural: "domains", read: readDomain}
+var domainKind = kind[string]{name: "a domain", plural: "domains", read: readDomain, write: quoteText}
 
 // readDomain takes a domain in its canonical form only (RFC 7622 3.2), so that the file says what the wire says.
 func readDomain(text string, _ scope) (string, *problem) {
@@ -97,7 +110,7 @@ func readDomain(text string, _ scope) (string, *problem) {
 	return text, nil
 }
 
-var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", read: func(text string, in scope) (string, *problem) {
+var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", write: quoteText, read: func(text string, in scope) (string, *problem) {
 	base, wild := strings.CutPrefix(text, "*.")
 	d, bad := readDomain(base, in)
 	if bad != nil && wild && bad.code == codeDomain && strings.Contains(base, "*") {
@@ -109,14 +122,14 @@ var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", read: func(text strin
 	return d, bad
 }}
 
-var forwardKind = kind[string]{name: `a node's domain, or ""`, read: func(text string, in scope) (string, *problem) {
+var forwardKind = kind[string]{name: `a node's domain, or ""`, write: quoteText, read: func(text string, in scope) (string, *problem) {
 	if text == "" {
 		return "", nil
 	}
 	return readDomain(text, in)
 }}
 
-var addressKind = kind[string]{name: `an address host:port, or ""`, read: readAddress}
+var addressKind = kind[string]{name: `an address host:port, or ""`, read: readAddress, write: quoteText}
 
 func readAddress(text string, _ scope) (string, *problem) {
 	if text == "" {
@@ -145,7 +158,7 @@ func mendAddress(text string) string {
 	return "127.0.0.1:5347, [::1]:5347 or :5347 for all interfaces"
 }
 
-var flagKind = kind[bool]{name: "true or false", read: func(text string, _ scope) (bool, *problem) {
+var flagKind = kind[bool]{name: "true or false", write: strconv.FormatBool, read: func(text string, _ scope) (bool, *problem) {
 	if text != "true" && text != "false" {
 		return false, &problem{codeChoice, "is neither true nor false", ""}
 	}
@@ -153,7 +166,7 @@ var flagKind = kind[bool]{name: "true or false", read: func(text string, _ scope
 }}
 
 // hostKind is what a Host header may say before its port (RFC 9110 7.2).
-var hostKind = kind[string]{name: "a host name", plural: "host names", read: func(text string, _ scope) (string, *problem) {
+var hostKind = kind[string]{name: "a host name", plural: "host names", write: quoteText, read: func(text string, _ scope) (string, *problem) {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return text, nil
 	}
@@ -163,14 +176,15 @@ var hostKind = kind[string]{name: "a host name", plural: "host names", read: fun
 	return readDomain(text, scope{})
 }}
 
-var contactKind = kind[string]{name: "an address to write to", plural: "addresses to write to", read: func(text string, _ scope) (string, *problem) {
+var contactKind = kind[string]{name: "an address to write to", plural: "addresses to write to", write: quoteText, read: func(text string, _ scope) (string, *problem) {
 	if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {
 		return "", &problem{codeContact, "is not a URI", "such as mailto:ops@im.example or xmpp:ops@im.example"}
 	}
 	return text, nil
 }}
 
-var networkKind = kind[netip.Prefix]{name: "a network", plural: "networks", read: readNetwork}
+var networkKind = kind[netip.Prefix]{name: "a network", plural: "networks", read: readNetwork,
+	write: func(p netip.Prefix) string { return quoteText(p.String()) }}
 
 func readNetwork(text string, _ scope) (netip.Prefix, *problem) {
 	p, err := netip.ParsePrefix(text)
@@ -187,13 +201,13 @@ func readNetwork(text string, _ scope) (netip.Prefix, *problem) {
 }
 
 var (
-	pathKind = kind[string]{name: "a path", read: func(text string, in scope) (string, *problem) {
+	pathKind = kind[string]{name: "a path", write: writePath, read: func(text string, in scope) (string, *problem) {
 		if text == "" || filepath.IsAbs(text) {
 			return text, nil
 		}
 		return filepath.Join(in.dir, text), nil
 	}}
-	dataKind = kind[string]{name: `a directory, or ":memory:"`, read: func(text string, in scope) (string, *problem) {
+	dataKind = kind[string]{name: `a directory, or ":memory:"`, write: writePath, read: func(text string, in scope) (string, *problem) {
 		if text == "" {
 			return "", &problem{codePath, "is not a directory", `./patchbay-data; ":memory:" keeps nothing`}
 		}
@@ -203,7 +217,7 @@ var (
 		return pathKind.read(text, in)
 	}}
 	secretKind = kind[Secret]{
-		name: "a secret", plural: "secrets", span: fmt.Sprintf("%d bytes or more", MinSecret),
+		name: "a secret", plural: "secrets", span: fmt.Sprintf("%d bytes or more", MinSecret), write: Secret.String,
 		read: func(text string, _ scope) (Secret, *problem) {
 			if len(text) < MinSecret {
 				return "", &problem{codeSecret, fmt.Sprintf("has %s; %d is the least", count(len(text), "byte"), MinSecret), mendSecret}
@@ -218,7 +232,7 @@ const mendSecret = "openssl rand -hex 16"
 // choice is a kind with a closed list of words.
 func choice(words ...string) kind[string] {
 	list := strings.Join(words, ", ")
-	return kind[string]{name: "one of " + list, span: list, read: func(text string, _ scope) (string, *problem) {
+	return kind[string]{name: "one of " + list, span: list, write: quoteText, read: func(text string, _ scope) (string, *problem) {
 		for _, w := range words {
 			if w == text {
 				return text, nil

@@ -11,7 +11,7 @@ import (
 // numberKind is a whole number from lo to hi.
 func numberKind(lo, hi int) kind[int] {
 	span := fmt.Sprintf("%d to %d", lo, hi)
-	return kind[int]{name: "a number", span: span, read: func(text string, _ scope) (int, *problem) {
+	return kind[int]{name: "a number", span: span, write: strconv.Itoa, read: func(text string, _ scope) (int, *problem) {
 		n, err := strconv.Atoi(text)
 		if err != nil || strings.HasPrefix(text, "+") {
 			return 0, &problem{codeNumber, "is not a whole number", span}
@@ -23,7 +23,7 @@ func numberKind(lo, hi int) kind[int] {
 // sizeKind is a number of bytes from lo to hi.
 func sizeKind[T int | int64](lo, hi int) kind[T] {
 	span := formatSize(lo) + " to " + formatSize(hi)
-	return kind[T]{name: "a size", span: span, read: func(text string, _ scope) (T, *problem) {
+	return kind[T]{name: "a size", span: span, write: writeSize[T], read: func(text string, _ scope) (T, *problem) {
 		n, ok := parseSize(text)
 		if !ok {
 			return 0, &problem{codeSize, "is not a size", mendSize(text)}
@@ -35,7 +35,7 @@ func sizeKind[T int | int64](lo, hi int) kind[T] {
 // timeKind is a duration from lo to hi.
 func timeKind(lo, hi time.Duration) kind[time.Duration] {
 	span := formatTime(lo) + " to " + formatTime(hi)
-	return kind[time.Duration]{name: "a duration", span: span, read: func(text string, _ scope) (time.Duration, *problem) {
+	return kind[time.Duration]{name: "a duration", span: span, write: writeTime, read: func(text string, _ scope) (time.Duration, *problem) {
 		d, err := time.ParseDuration(text)
 		if err != nil || !duration.MatchString(text) {
 			return 0, &problem{codeTime, "is not a duration", mendTime(text)}
@@ -72,13 +72,24 @@ func parseSize(text string) (int, bool) {
 	return int(n) * factor, err == nil
 }
 
-func formatSize(n int) string {
+// writeSize gives a size as the file holds it.
+func writeSize[T int | int64](size T) string {
+	n := int(size)
 	for _, s := range sizes {
 		if n >= s.bytes && n%s.bytes == 0 {
 			return strconv.Itoa(n/s.bytes) + s.unit
 		}
 	}
-	return strconv.Itoa(n) + " bytes"
+	return strconv.Itoa(n)
+}
+
+// formatSize is writeSize for people.
+func formatSize(n int) string {
+	text := writeSize(n)
+	if strings.HasSuffix(text, "B") {
+		return text
+	}
+	return text + " bytes"
 }
 
 var (
@@ -134,4 +145,12 @@ func formatTime(d time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
+}
+
+// writeTime gives a duration as the file holds it: it has no unit below ms.
+func writeTime(d time.Duration) string {
+	if 0 < d && d < time.Millisecond {
+		return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', -1, 64) + "ms"
+	}
+	return formatTime(d)
 }

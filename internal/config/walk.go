@@ -172,7 +172,7 @@ func (w *walk) leaf(n *yaml.Node, k *key, path string, in scope) {
 func (w *walk) example(n *yaml.Node, k *key, path string) string {
 	last := path[strings.LastIndexByte(path, '.')+1:]
 	switch {
-	case k.secret:
+	case k.secrets != nil:
 		return mendSecret
 	case k.list && n.Kind == yaml.ScalarNode && n.Tag != "!!null" && !w.hidden(n):
 		return last + ": [" + brief(n.Value) + "]"
@@ -197,7 +197,7 @@ func (w *walk) put(n *yaml.Node, k *key, path string, in scope) {
 	}
 	switch {
 	case bad == nil:
-	case k.secret:
+	case k.secrets != nil:
 		w.fault(n, problem{bad.code, label(path, in) + " " + bad.says, bad.mend})
 	case bad.code == codeRange:
 		w.told(n, problem{bad.code, label(path, in) + " " + brief(n.Value) + " " + bad.says, bad.mend})
