@@ -29,13 +29,15 @@ var floors = []floor{
 	{"internal/stream", []string{"stanza"}},
 	{"internal/config", []string{"stanza"}},
 	{"internal/admin/api", nil}, // words between the server and its client
+	{"internal/ctl", []string{"internal/admin/api"}},
 	{"component", []string{"stanza", "internal/stream"}},
 	{"internal/service", []string{"stanza", "storage", "routing"}},
 	{"internal/server", []string{"stanza", "storage", "routing", "internal/stream", "internal/config", "component", "internal/service"}},
 	{"internal/demo", []string{"stanza", "component"}},
 	{"internal/interop", []string{"stanza", "storage", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
-	{"cmd/patchbay", []string{"stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench"}},
+	{"cmd/patchbay", []string{"stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
+		"internal/admin/api", "internal/ctl"}},
 	{"examples/...", []string{"stanza", "component"}}, // what any user of the module can import
 }
 
@@ -62,7 +64,7 @@ var bans = []ban{
 	{"github.com/sirupsen/logrus", nil, []string{"stanza", "internal/config"}, true, "what is pure says what it found; its caller logs, once"},
 	{"log", []string{}, nil, true, "one logger: logrus, with fields"},
 	{"log/slog", []string{}, nil, true, "one logger: logrus, with fields"},
-	{"github.com/charmbracelet/", []string{"internal/demo"}, nil, true, "only the demo draws"},
+	{"github.com/charmbracelet/", []string{"internal/demo", "internal/ctl"}, nil, true, "only the demo and the live views of ctl draw"},
 	{"github.com/spf13/", []string{"cmd/patchbay"}, nil, true, "only the command has verbs and flags"},
 	{"go.yaml.in/", []string{"internal/config"}, nil, true, "one package reads the file"},
 	{"github.com/antithesishq/", []string{}, nil, true, "a dependency of a dependency"},

@@ -31,9 +31,20 @@ const TokenPrefix = "patchbay-admin-"
 // HeaderWho names, for the log, who asks for a change, as the client says it: "root@host". It is not proved.
 const HeaderWho = "X-Patchbay-Who"
 
+// The words of Error.Code.
+const (
+	CodeBadRequest   = "bad-request"
+	CodeUnauthorized = "unauthorized" // it asks for the token, or the token is another
+	CodeForbidden    = "forbidden"
+	CodeNotFound     = "not-found"
+	CodeConflict     = "conflict"
+	CodeBusy         = "busy"
+	CodeFailed       = "failed"
+)
+
 // Error is the body of each answer that is not a success.
 type Error struct {
-	Code    string  `json:"code"`             // for machines: not-found, bad-request, unauthorized, forbidden, busy, conflict, failed
+	Code    string  `json:"code"`             // for machines
 	Message string  `json:"message"`          // what is wrong
 	Mend    string  `json:"mend,omitempty"`   // what to do
 	Faults  []Fault `json:"faults,omitempty"` // of a configuration that was not applied
