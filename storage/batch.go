@@ -13,6 +13,7 @@ type Batch struct {
 	log  changes
 	ends []ended // of the shard that prune is at
 	late bool    // done waits for the load: it finds the rest of what WithdrawBelow ended
+	did  batchCount
 }
 
 // Begin starts a batch of a node's incarnation. Announces touch their sessions with the mark.
@@ -40,11 +41,16 @@ func (b *Batch) Announce(bare, res []byte, prio int8, p Policy) (c Change, prev 
 	w := b.s.index.lock(k.shard())
 	c, old, err := b.announce(w, k, announcement{prio, p, now})
 	w.unlock()
-	if c == Held && err == nil {
-		b.s.recent.add(k.h, b.node, now) // see Excuse
-	}
-	if err != nil || c == Held || c == Confirmed {
+	if err != nil {
 		return c, old.node, err
+	}
+	b.did.announces[c]++
+	switch c {
+	case Held:
+		b.s.recent.add(k.h, b.node, now) // see Excuse
+		return c, old.node, nil
+	case Confirmed:
+		return c, old.node, nil
 	}
 	b.log.add(k)
 	switch {
@@ -216,6 +222,7 @@ func (b *Batch) prune(p prune, drop func(*binding, Mark) bool) int {
 // end notes one ended session.
 func (b *Batch) end(k key, was holder, why Why) {
 	now := b.s.seconds()
+	b.did.ended[why]++
 	b.s.recent.add(k.h, was.node, now)
 	b.s.history.add(k, ended{was, now, why})
 }
@@ -225,6 +232,7 @@ func (b *Batch) tell(from int) {
 	now, i := b.s.seconds(), 0
 	for k := range b.log.from(from) {
 		b.ends[i].at = now
+		b.did.ended[b.ends[i].why]++
 		b.s.recent.add(k.h, b.node, now)
 		b.s.history.add(k, b.ends[i])
 		if b.ends[i].why != NodeLeft { // else it ended with its node, and this is the sweep
@@ -243,6 +251,7 @@ func (b *Batch) Commit(done func(error)) {
 		b.bind.users.Add(-1)
 		b.bind = nil
 	}
+	b.s.tally.add(&b.did)
 	if !b.late || done == nil {
 		b.s.commits.send(request{changes: b.log, done: done})
 		return

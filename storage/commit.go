@@ -75,6 +75,7 @@ type committer struct {
 	closed bool // guarded by gate
 
 	failed atomic.Pointer[error] // the first failure, which is final
+	tally  commitTally
 
 	// owned by run
 	group group

@@ -132,6 +132,7 @@ func (s *Sessions) write(g *group, nodes []dirtyRecord) error {
 	if err := room(s.opt.Dir); err != nil {
 		return err
 	}
+	begin := time.Now()
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
 	for _, r := range nodes {
@@ -162,7 +163,11 @@ func (s *Sessions) write(g *group, nodes []dirtyRecord) error {
 			return fmt.Errorf("write session: %w", err)
 		}
 	}
-	return txn.Commit()
+	if err := txn.Commit(); err != nil {
+		return err
+	}
+	s.commits.tally.add(len(nodes)+len(g.puts), begin)
+	return nil
 }
 
 // room refuses a write that would find the file system full: Badger writes through memory maps of

@@ -83,6 +83,7 @@ type Offline struct {
 	gate  gate
 	boxes [shardCount]mailboxes
 
+	tally                  commitTally
 	users, messages, bytes atomic.Int64 // of all mailboxes
 	free                   atomic.Int64 // bytes of the file system above the reserve, when last looked at
 }
@@ -175,6 +176,11 @@ func (f *Offline) Stats() OfflineStats {
 	st := f.loaded
 	st.Users, st.Messages, st.Bytes = int(f.users.Load()), int(f.messages.Load()), f.bytes.Load()
 	return st
+}
+
+// Database tells of the store's database.
+func (f *Offline) Database() DatabaseStats {
+	return DatabaseStats{Commits: f.tally.stats(), Tables: tableBytes(f.db)}
 }
 
 // Has tells whether something is stored for a bare JID. It does not allocate, nor wait for the disk; while

@@ -1,6 +1,9 @@
 package storage
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // offlineCommitter is the one goroutine that writes the database of the offline store. What is queued while it
 // syncs one group is in the next.
@@ -158,6 +161,7 @@ func (f *Offline) commit(writes []write) error {
 	if err := room(f.opt.Dir); err != nil {
 		return err
 	}
+	begin := time.Now()
 	txn := f.db.NewTransaction(true)
 	defer txn.Discard()
 	for _, w := range writes {
@@ -174,7 +178,11 @@ func (f *Offline) commit(writes []write) error {
 	if err := txn.Set([]byte(groupKey), []byte{1}); err != nil {
 		return fmt.Errorf("write message: %w", err)
 	}
-	return txn.Commit()
+	if err := txn.Commit(); err != nil {
+		return err
+	}
+	f.tally.add(len(writes), begin)
+	return nil
 }
 
 // settle takes what is on disk now out of the work of its mailboxes.

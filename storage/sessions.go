@@ -51,6 +51,7 @@ type Sessions struct {
 	recent  *recent
 	mark    atomic.Uint32 // the last Mark given
 	version atomic.Uint64 // of the last change of a session
+	tally   sessionTally
 }
 
 // OpenSessions opens the table. The sessions of before come into memory in the background, and those of a user

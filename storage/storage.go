@@ -113,10 +113,15 @@ const (
 	NodeLeft               // the node's grace passed
 )
 
+var whyWords = [...]string{"withdrawn", "replaced", "unconfirmed", "node-left"}
+
 // String gives the word for people: "withdrawn", "replaced", "unconfirmed" or "node-left".
-func (w Why) String() string {
-	return [...]string{"withdrawn", "replaced", "unconfirmed", "node-left"}[w]
-}
+func (w Why) String() string { return whyWords[w] }
+
+var changeWords = [...]string{"created", "confirmed", "updated", "taken", "held"}
+
+// String gives the word for people: "created", "confirmed", "updated", "taken" or "held".
+func (c Change) String() string { return changeWords[c] }
 
 // String gives the word of protocol 5: "up", "draining", "away" or "gone".
 func (s NodeState) String() string { return [...]string{"up", "draining", "away", "gone"}[s] }
