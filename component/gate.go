@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/patchbay-im/patchbay/internal/stream"
 )
 
 // Bounds of a Gate.
@@ -27,16 +29,6 @@ type Gate struct {
 	mu    sync.Mutex
 	addrs map[netip.Addr]*visitor // by the address, or by the /64 of an IPv6 one
 	swept time.Time               // when old ones were last forgotten
-}
-
-// keyOf is what an address counts under: one IPv6 host commonly has a whole /64 to choose from.
-func keyOf(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() && !addr.IsLoopback() {
-		p, _ := addr.Prefix(64) // 64 is a valid length
-		return p.Addr()
-	}
-	return addr
 }
 
 type visitor struct {
@@ -96,7 +88,7 @@ func (g *Gate) giveUp(v *visitor, turn chan struct{}) bool {
 func (g *Gate) Leave(addr netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := g.addrs[keyOf(addr)]
+	v := g.addrs[stream.HostOf(addr)]
 	if len(v.waiting) > 0 {
 		turn := v.waiting[0]
 		v.waiting = v.waiting[1:]
@@ -105,7 +97,7 @@ func (g *Gate) Leave(addr netip.Addr) {
 	}
 	v.inside--
 	if v.inside == 0 && v.failures == 0 {
-		delete(g.addrs, keyOf(addr))
+		delete(g.addrs, stream.HostOf(addr))
 	}
 }
 
@@ -128,7 +120,7 @@ func (g *Gate) Failed(addr netip.Addr) {
 func (g *Gate) Penalty(addr netip.Addr) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := g.addrs[keyOf(addr)]
+	v := g.addrs[stream.HostOf(addr)]
 	if v == nil || v.failures <= freeFailures || g.now().Sub(v.since) > failWindow {
 		return 0
 	}
@@ -137,7 +129,7 @@ func (g *Gate) Penalty(addr netip.Addr) time.Duration {
 
 // visitor gives the record of an address, nil when too many are remembered. Called with mu held.
 func (g *Gate) visitor(addr netip.Addr) *visitor {
-	addr = keyOf(addr)
+	addr = stream.HostOf(addr)
 	v := g.addrs[addr]
 	if v != nil {
 		return v
