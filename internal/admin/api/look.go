@@ -172,11 +172,13 @@ type Link struct {
 	TLS     bool       `json:"tls"`
 	State   string     `json:"state"` // handshake, attached, ended or refused
 	Grade   string     `json:"grade,omitempty"`
-	Since   time.Time  `json:"since"` // accepted
-	EndedAt *time.Time `json:"ended_at,omitempty"`
-	In      uint64     `json:"in"`               // stanzas read
-	Reason  string     `json:"reason,omitempty"` // of the end: a condition of RFC 6120 4.9.3, closed, dropped or stopped
-	Text    string     `json:"text,omitempty"`   // cause and mend, as the peer was told
+	Since   time.Time  `json:"since"`              // accepted; with a count over 1: the first
+	EndedAt *time.Time `json:"ended_at,omitempty"` // with a count over 1: of the last
+	In      uint64     `json:"in"`                 // stanzas read
+	Reason  string     `json:"reason,omitempty"`   // of the end: a condition of RFC 6120 4.9.3, closed, dropped, stopped or tls
+	Text    string     `json:"text,omitempty"`     // cause and mend, as the peer was told
+	Mend    string     `json:"mend,omitempty"`     // what who runs the server can do; the peer is not told
+	Count   uint64     `json:"count"`              // 1; over 1: so many connections from one address were refused alike
 }
 
 // Sessions is a list of sessions, or only their number.
