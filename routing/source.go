@@ -77,6 +77,9 @@ func (s *Source) Prefixes() []stanza.Prefix { return s.sc.StreamHeader().Prefixe
 // Reads counts how often bytes arrived; it tells a living link from a dead one.
 func (s *Source) Reads() uint64 { return s.reads.Load() }
 
+// Stanzas counts the stanzas that were read from the link.
+func (s *Source) Stanzas() uint64 { return s.accepted.Load() }
+
 // Feed takes bytes that the node sent, routes each whole stanza in them, and returns how many bytes it has
 // used. It writes to every link that got something before it returns. An error ends the link: a
 // *stanza.StreamError is to be told to the peer, ErrClosed is the peer's own orderly end.

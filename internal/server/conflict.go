@@ -85,13 +85,7 @@ func (s *Server) dismiss(old *routing.Source) bool {
 
 // linkOf finds the link of a source.
 func (s *Server) linkOf(src *routing.Source) *link {
-	s.mu.Lock()
-	links := make([]*link, 0, len(s.links))
-	for l := range s.links {
-		links = append(links, l)
-	}
-	s.mu.Unlock()
-	for _, l := range links {
+	for _, l := range s.openLinks() {
 		if l.source() == src {
 			return l
 		}

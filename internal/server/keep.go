@@ -36,15 +36,10 @@ func (s *Server) keep() {
 }
 
 func (s *Server) keepAll(now time.Time) {
-	s.mu.Lock()
-	links := make([]*link, 0, len(s.links))
-	for l := range s.links {
-		links = append(links, l)
-	}
-	s.mu.Unlock()
-	for _, l := range links {
+	for _, l := range s.openLinks() {
 		l.keep(now)
 	}
+	s.refusals.summarise(now, refusalSpan)
 }
 
 func (l *link) keep(now time.Time) {

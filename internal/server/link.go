@@ -22,6 +22,12 @@ import (
 // sending is read for longer, but not for ever: the drain time if it was attached.
 const farewell = 2 * time.Second
 
+// gradeWritten is what is known of delivery on a link: handed to the connection, no more.
+const gradeWritten = "written"
+
+var errTooMany = &stanza.StreamError{Condition: "resource-constraint",
+	Text: "too many unauthenticated streams from this address; try again later"}
+
 // link is one connection of a peer, from accept to close. Its goroutine is the reader.
 type link struct {
 	// set once
@@ -29,6 +35,7 @@ type link struct {
 	conn  *stream.Conn
 	addr  netip.AddrPort
 	plain bool
+	since time.Time // accepted
 	once  sync.Once
 
 	// owned by the reader
@@ -41,23 +48,26 @@ type link struct {
 
 	// guarded by mu
 	mu     sync.Mutex
+	asked  string              // the domain that the peer asked for, once it did
 	why    *stanza.StreamError // set when the server ends the link
 	ending bool                // the reader has ended: the connection is being closed as it should
+	over   bool                // its end is written down
 }
 
 // serve runs one link.
 func (s *Server) serve(nc net.Conn, overTLS bool) {
-	l := &link{s: s, plain: !overTLS, addr: peerOf(nc)}
+	l := &link{s: s, plain: !overTLS, addr: peerOf(nc), since: time.Now()}
 	ctx, cancel := context.WithTimeout(s.ctx, s.Config().Timers.Handshake)
 	defer cancel()
 	l.entered = s.acceptor.Gate.Enter(ctx, l.addr.Addr())
 	if !l.entered && !s.mayRefuse(overTLS) {
+		l.turnAway()
 		_ = nc.Close()
 		return
 	}
 	if tc, ok := nc.(*tls.Conn); ok {
 		if err := tc.HandshakeContext(ctx); err != nil {
-			s.log.WithError(err).WithField("from", l.addr).Info("TLS handshake of a node")
+			l.note(LinkRefused, EndTLS, "TLS handshake: "+err.Error())
 			l.leave()
 			_ = nc.Close()
 			return
@@ -66,6 +76,7 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 	l.conn = stream.NewConn(nc)
 	l.hs = component.NewHandshake(s.acceptor, l.addr.Addr(), s.Config().Listen.Plaintext(l.addr.Addr()), l.say)
 	if !s.enter(l) {
+		l.note(LinkEnded, EndStopped, "the server stopped")
 		l.leave()
 		_ = nc.Close()
 		return
@@ -77,6 +88,15 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 	if overflow {
 		s.refusing.Add(-1)
 	}
+}
+
+// turnAway writes down that the gate did not let the connection in, and that it is closed without a word.
+func (l *link) turnAway() {
+	if l.s.ctx.Err() != nil {
+		l.note(LinkEnded, EndStopped, "the server stopped")
+		return
+	}
+	l.note(LinkRefused, errTooMany.Condition, errTooMany.Text)
 }
 
 // maxRefusing bounds the streams over the gate's bounds that are told so at one time; more are closed without a word.
@@ -136,7 +156,7 @@ func (l *link) ended() { l.once.Do(l.s.readers.Done) }
 func (l *link) run() error {
 	switch {
 	case !l.entered:
-		return &stanza.StreamError{Condition: "resource-constraint", Text: "too many unauthenticated streams from this address; try again later"}
+		return errTooMany
 	case l.plain && !l.s.Config().Listen.Plaintext(l.addr.Addr()):
 		return &stanza.StreamError{Condition: "policy-violation", Text: "this address may attach over TLS only (listen.plaintext_from); use the TLS port"}
 	}
@@ -150,6 +170,7 @@ func (l *link) feed(b []byte) (n int, err error) {
 		return l.src.Feed(b)
 	}
 	n, done, err := l.hs.Feed(b)
+	l.ask(l.hs.Domain())
 	if err != nil || !done {
 		return n, err
 	}
@@ -188,8 +209,16 @@ func (l *link) attach() error {
 	}
 	_ = l.conn.SetWriteDeadline(time.Time{})
 	l.setSource(src)
-	src.Log.WithFields(logrus.Fields{"from": l.addr, "grade": "written"}).Info("node attached")
+	l.s.closed.ok.Add(1)
+	src.Log.WithFields(logrus.Fields{"from": l.addr, "grade": gradeWritten}).Info("node attached")
 	return nil
+}
+
+// ask publishes the domain that the peer asks for.
+func (l *link) ask(domain string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = domain
 }
 
 // setSource publishes the source to the keeper.
@@ -264,14 +293,22 @@ func (l *link) end(err error) {
 	clean := l.src.Detach()
 	l.ended()
 	switch {
-	case isError && clean:
-		l.src.Log.WithField("reason", se.Condition).Warn("link ended: " + se.Text)
+	case isError:
+		l.note(LinkEnded, se.Condition, se.Text)
+		l.s.closed.told(se)
+		l.src.Log.WithFields(logrus.Fields{"from": l.addr, "reason": se.Condition}).Warn("link ended: " + se.Text)
+		if !clean {
+			_ = l.conn.Close() // a stanza was cut in the middle: nothing can follow it
+			return
+		}
 		l.conn.Finish(se.AppendTo(nil), farewell, l.s.Config().Timers.Drain)
 	case errors.Is(err, routing.ErrClosed) && clean:
+		l.note(LinkEnded, EndClosed, "the peer closed its stream")
 		l.src.Log.Info("node closed its stream")
 		l.conn.Finish([]byte(stream.CloseTag), farewell, l.s.Config().Timers.Drain)
 	default:
-		l.src.Log.WithField("reason", cause(err)).Warn("link dropped")
+		l.note(LinkEnded, EndDropped, cause(err))
+		l.src.Log.WithFields(logrus.Fields{"from": l.addr, "reason": cause(err)}).Warn("link dropped")
 		_ = l.conn.Close()
 	}
 }
@@ -292,15 +329,13 @@ func (l *link) refuse(err error) {
 	case isTimeout(err):
 		se = &stanza.StreamError{Condition: "connection-timeout", Text: "no complete handshake within " + l.s.Config().Timers.Handshake.String()}
 	default:
+		l.note(LinkEnded, EndDropped, cause(err))
 		l.leave()
 		_ = l.conn.Close() // the peer left: nobody to tell
 		return
 	}
-	log := l.s.log.WithFields(logrus.Fields{"from": l.addr, "reason": se.Condition})
-	if d := l.hs.Domain(); d != "" {
-		log = log.WithField("node", d)
-	}
-	log.Warn("node refused: " + se.Text)
+	l.note(LinkRefused, se.Condition, se.Text)
+	l.s.closed.told(se)
 	if wait := l.hs.Penalty(); wait > 0 {
 		select {
 		case <-time.After(wait):

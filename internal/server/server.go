@@ -52,6 +52,7 @@ type Server struct {
 	service  *service.Service
 	router   *routing.Router
 	acceptor *component.Acceptor
+	refusals *refusals
 	ctx      context.Context // ends when Stop begins
 	cancel   context.CancelFunc
 
@@ -60,6 +61,7 @@ type Server struct {
 	web        *http.Server
 	webAddr    net.Addr
 
+	closed   closedLinks
 	cfg      atomic.Pointer[config.Config] // replaced whole by a reload
 	refusing atomic.Int32                  // streams over the gate's bounds that are being told so
 	settled  atomic.Bool                   // the settle time has passed since Start
@@ -97,7 +99,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	}
 	svc = service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
 	s := &Server{opt: opt, log: opt.Log, started: now, sessions: sessions, offline: offline, service: svc,
-		links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
+		refusals: newRefusals(opt.Log), links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.cfg.Store(cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	rc := routerConfig(cfg, opt.Log)
@@ -221,6 +223,7 @@ func (s *Server) Stop() error {
 	cancel()
 	close(s.closing)
 	s.wg.Wait()
+	s.refusals.summarise(time.Now(), 0)
 	s.router.Close()
 	if s.up.Load() {
 		s.logLedger()
