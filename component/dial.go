@@ -54,7 +54,7 @@ type Config struct {
 	// OnAttach: a handler can use the Node that it was given, which Dial may not have returned yet.
 	OnAttach   func(*Node)                  // attached and, after a reconnect, all sessions restated; watches follow
 	OnDetach   func(error)                  // the link ended; the node attaches again by itself
-	OnReplaced func(j jid.JID, by string)   // another node (its domain) took the session of j
+	OnReplaced func(j jid.JID, by string)   // another node (its domain) took the session of j; by is empty if an operator ended it
 	OnRefused  func(j jid.JID, cause error) // a session held until now, or the watch of a bare JID, was refused when restated
 	OnSession  func(Located)                // of a watched user, see Watch
 

@@ -51,10 +51,14 @@ func (n *Node) askSessions(ctx context.Context, l *link, domain string, payload 
 	})
 }
 
-// takeReplaced reports whether a presence tells that another node took a session held here, and notes it.
+// takeReplaced reports whether a presence tells that another node took a session held here, or that an operator ended it,
+// and notes it.
 func (n *Node) takeReplaced(in inbound) bool {
-	r, ok := topChild(in.rest, sessionsName("replaced"))
-	return ok && n.replaced(attr(in.start, "from"), attr(r, "node"))
+	if r, ok := topChild(in.rest, sessionsName("replaced")); ok {
+		return n.replaced(attr(in.start, "from"), attr(r, "node"))
+	}
+	_, ok := topChild(in.rest, sessionsName("kicked"))
+	return ok && n.replaced(attr(in.start, "from"), "")
 }
 
 // replaced takes a session out, in stream order, and tells the application in its turn.

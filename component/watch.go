@@ -17,7 +17,7 @@ const watchWindow = 64
 type Located struct {
 	Location
 	Ended bool
-	Why   string // of one that ended: withdrawn, replaced, unconfirmed or node-left
+	Why   string // of one that ended: withdrawn, replaced, unconfirmed, node-left or kicked
 }
 
 // Watch has Config.OnSession called for the sessions of a user (a bare JID): for those that there are, then for each

@@ -45,8 +45,8 @@ func benchmarkFeed(b *testing.B, sessions int, announce bool, size int) {
 		b.Fatal(err)
 	}
 	defer table.Close()
-	r := New(Config{Server: "hub1.im.example", Users: []UserDomain{{Name: "im.example"}}, Limits: stanza.DefaultLimits,
-		Queue: 1 << 20, Grace: testGrace, Settle: testSettle, Log: quiet()}, table, nobodyServes{})
+	r := New(Config{Server: "hub1.im.example", Settings: Settings{Users: []UserDomain{{Name: "im.example"}}, Limits: stanza.DefaultLimits,
+		Queue: 1 << 20, Grace: testGrace, Settle: testSettle}, Log: quiet()}, table, nobodyServes{})
 	defer r.Close()
 	r.Returning()
 	attach := func(name string) *Source {

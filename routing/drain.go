@@ -100,7 +100,7 @@ func (d *redo) storeHeld(h held) bool {
 	if !ok {
 		return false
 	}
-	src.since = h.until.Add(-d.r.cfg.Settle)
+	src.since = h.until.Add(-d.r.set().Settle)
 	v := d.decideLate(it)
 	if v.Action != Store {
 		return false

@@ -137,7 +137,9 @@ func TestIQTableIsShared(t *testing.T) {
 func TestNoGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tb := newTestbed(t, nil)
-		tb.r.cfg.Grace = 0
+		set := *tb.r.set()
+		set.Grace = 0
+		tb.r.settings.Store(&set)
 		for i := range 50 {
 			_, _, _ = tb.sessions.AttachNode(fmt.Sprintf("n%d", i))
 		}

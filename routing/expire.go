@@ -83,7 +83,7 @@ func (left *remains) take(again *redo, n *Node, o leftover) {
 	}
 	origin := r.table.node(rc.origin)
 	to, ok := addressee(raw)
-	if d := r.table.find(to.Domain()); !ok || origin == nil || d == nil || d.kind != PlaceUsers || len(to.Local()) == 0 {
+	if d := r.table.find(to.Domain()); !ok || origin == nil || d == nil || d.kind() != PlaceUsers || len(to.Local()) == 0 {
 		left.stanzas = append(left.stanzas, leftover{raw: append([]byte(nil), raw...), rec: rc})
 		return
 	}
@@ -93,7 +93,7 @@ func (left *remains) take(again *redo, n *Node, o leftover) {
 			return
 		}
 	}
-	h := held{raw: append([]byte(nil), raw...), origin: origin, until: r.now().Add(r.cfg.Settle)}
+	h := held{raw: append([]byte(nil), raw...), origin: origin, until: r.now().Add(r.set().Settle)}
 	bare := string(to.Bare())
 	r.holds.park(bare, h)
 	left.stanzas = append(left.stanzas, leftover{user: bare})

@@ -39,7 +39,7 @@ const largeFan = 64 << 10
 
 // fanOut sends a message to each of its addresses.
 func (s *Source) fanOut(w *work, it *item) Reason {
-	f := &fanning{s: s, w: w, fan: fan{full: s.r.cfg.Fan}}
+	f := &fanning{s: s, w: w, fan: fan{full: s.r.set().Fan}}
 	if why := f.base(it); why != None {
 		return why
 	}
@@ -83,10 +83,8 @@ func (f *fanning) one(i int) Reason {
 	a := &f.list[i]
 	s, it := f.s, &f.it
 	it.h, it.to, it.again = *f.h, a.who, false
-	it.toDomain, it.place, it.toHash = s.domain(a.who.Domain()), PlaceOther, 0
-	if it.toDomain != nil {
-		it.place = it.toDomain.kind
-	}
+	it.toHash = 0
+	it.locate(s.domain(a.who.Domain()))
 	if it.place == PlaceUsers && len(a.who.Local()) > 0 {
 		it.toHash = s.r.sessions.Hash(a.who.Bare())
 	}

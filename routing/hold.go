@@ -32,13 +32,13 @@ type holdList struct {
 // holds keeps what is addressed to users of whom the view cannot say yet whether they are online. Per user it
 // is a list with one owner: while it is not empty, new stanzas for that user join its tail.
 type holds struct {
-	limit int
 	idle  *Node        // stands for a replay that sends nothing
 	len   atomic.Int64 // stanzas in all lists
 	lists atomic.Int64 // users who have a list: while there are none, nobody looks
 
 	// guarded by mu
 	mu       sync.Mutex
+	limit    int
 	byUser   map[string]*holdList // by bare JID
 	bytes    int                  // what all cost
 	byOrigin map[*Node]int        // and those of one node: an eighth is left to others
@@ -219,7 +219,7 @@ func (hs *holds) due(now time.Time) []string {
 // has been sent.
 func (s *Source) hold(w *work, it *item) Reason {
 	raw := s.copyOf(w, it)
-	if !s.r.holds.add(it.to.Bare(), held{raw: raw, origin: s.node, until: s.r.now().Add(s.r.cfg.Settle), request: request(&it.h)}) {
+	if !s.r.holds.add(it.to.Bare(), held{raw: raw, origin: s.node, until: s.r.now().Add(s.r.set().Settle), request: request(&it.h)}) {
 		return HoldFull
 	}
 	// The user may have appeared since the look-up, and those who let go what is held may have been here before.

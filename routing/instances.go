@@ -3,8 +3,6 @@ package routing
 import (
 	"hash/maphash"
 	"time"
-
-	"github.com/patchbay-im/patchbay/storage"
 )
 
 // A domain whose links may be several (nodes[].instances) has a Node for each. The first of them is home, which the
@@ -198,7 +196,7 @@ func (r *Router) gather(n *Node) {
 // relieve brings what waits for a node whose link has gone to the others of its domain, which have links.
 func (r *Router) relieve(n *Node) {
 	rec, _ := r.sessions.Node(n.ID())
-	r.sessions.SetNodeState(n.ID(), rec.Inc, storage.Up, time.Time{}) // the last link may have left it away
+	r.sessions.SetNodeState(n.ID(), rec.Inc, n.standing(), time.Time{}) // the last link may have left it away
 	n.mu.Lock()
 	free := n.src == nil && n.expiring == nil
 	if free {

@@ -27,6 +27,9 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 	}
 	n.id.Store(uint32(rec.ID))
 	src.inc, src.mark = rec.Inc, mark
+	if n.Draining() {
+		r.sessions.SetNodeState(rec.ID, rec.Inc, storage.Draining, time.Time{})
+	}
 	n.mu.Lock()
 	n.rec = rec
 	n.mu.Unlock()
@@ -46,7 +49,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 	s.out = out
 	n.opened()
 	n.multicast.Store(false) // another program may be behind the link now
-	if s.grant.Instances > 1 {
+	if s.Grant().Instances > 1 {
 		b := s.r.sessions.Begin(n.ID(), s.inc, s.mark) // it can hold no users; it may have, under an older configuration
 		b.WithdrawBelow(s.mark, storage.Unconfirmed)
 		b.Commit(nil)
@@ -59,7 +62,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 	s.attached = n.since
 	n.confirms.Store(known || n.returning)
 	if known || n.returning {
-		n.timer = time.AfterFunc(s.r.cfg.Grace, func() { s.r.unconfirmed(s) })
+		n.timer = time.AfterFunc(s.r.set().Grace, func() { s.r.unconfirmed(s) })
 	}
 	n.mu.Unlock()
 	err := n.queue.begin(out, hello)
@@ -91,13 +94,13 @@ func (s *Source) Detach() (clean bool) {
 	if shared {
 		r.handOver(n)
 	} else {
-		r.sessions.SetNodeState(n.ID(), s.current(), storage.Away, now.Add(r.cfg.Grace))
+		r.sessions.SetNodeState(n.ID(), s.current(), storage.Away, now.Add(r.set().Grace))
 	}
 
 	n.mu.Lock()
 	n.stopTimer()
 	if inc, ends := s.inc, s.current(); !shared {
-		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc, ends) })
+		n.timer = time.AfterFunc(r.set().Grace, func() { r.expire(n, inc, ends) })
 	}
 	n.src = nil
 	close(n.left)
@@ -133,9 +136,9 @@ func (r *Router) Returning() {
 	for _, n := range away {
 		n.mu.Lock()
 		inc := n.rec.Inc
-		n.timer = time.AfterFunc(r.cfg.Grace, func() { r.expire(n, inc, inc) })
+		n.timer = time.AfterFunc(r.set().Grace, func() { r.expire(n, inc, inc) })
 		n.mu.Unlock()
-		r.sessions.SetNodeState(n.ID(), inc, storage.Away, r.now().Add(r.cfg.Grace))
+		r.sessions.SetNodeState(n.ID(), inc, storage.Away, r.now().Add(r.set().Grace))
 	}
 	r.settled(0)
 }
@@ -161,8 +164,8 @@ func (s *Source) Accepted() {
 	if n.timer == nil || n.src != s {
 		return
 	}
-	latest := s.attached.Add(10 * s.r.cfg.Grace)
-	if d := min(s.r.cfg.Grace, latest.Sub(s.r.now())); d > 0 {
+	latest := s.attached.Add(10 * s.r.set().Grace)
+	if d := min(s.r.set().Grace, latest.Sub(s.r.now())); d > 0 {
 		n.timer.Reset(d)
 	}
 }

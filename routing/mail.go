@@ -86,7 +86,11 @@ func (m *mail) onTheWay(bare []byte) bool {
 // Stores reports whether messages for users of a domain without a session are kept (XEP-0160).
 func (r *Router) Stores(domain string) bool {
 	d := r.table.find([]byte(domain))
-	return d != nil && d.user != nil && d.user.Offline == PolicyStore
+	if d == nil {
+		return false
+	}
+	user := d.user.Load()
+	return user != nil && user.Offline == PolicyStore
 }
 
 // store keeps a message until its user logs in.
@@ -94,7 +98,7 @@ func (s *Source) store(w *work, it *item) Reason {
 	if s.mustWait(it) {
 		return s.hold(w, it)
 	}
-	m, user := &s.r.mail, it.toDomain.user
+	m, user := &s.r.mail, it.user
 	raw := appendDelayed(nil, s.copyOf(w, it), delay{user.Name, s.came()})
 	switch _, err := m.store.Put(it.to.Bare(), s.node.ID(), raw, user.Keep); {
 	case err == nil:

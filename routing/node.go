@@ -37,6 +37,7 @@ type Node struct {
 	// of home: all nodes of the domain, replaced whole under its mu; nil where there is one
 	instances atomic.Pointer[[]*Node]
 
+	draining  atomic.Bool // of home: it takes no new sessions
 	ending    atomic.Bool // its grace is being ended
 	confirms  atomic.Bool // it has come back, and has not said yet who is still there
 	multicast atomic.Bool // it takes one stanza for several of its users (XEP-0033), and has said so

@@ -15,8 +15,8 @@ import (
 
 // mailConfig is a router for users whose messages are stored.
 func mailConfig(f *storage.Offline, keep storage.Keep) Config {
-	return Config{Server: "hub", Users: []UserDomain{{Name: "im", Offline: PolicyStore, Keep: keep}}, Offline: f,
-		Limits: stanza.DefaultLimits, Queue: 1 << 20, Grace: testGrace, Settle: testSettle, Log: quiet()}
+	return Config{Server: "hub", Offline: f, Log: quiet(), Settings: Settings{Users: []UserDomain{{Name: "im", Offline: PolicyStore, Keep: keep}},
+		Limits: stanza.DefaultLimits, Queue: 1 << 20, Grace: testGrace, Settle: testSettle}}
 }
 
 // mailbed is a testbed that stores messages.

@@ -46,12 +46,12 @@ type rec struct {
 //	n: last queued   w: last written   p: last proved      p <= w <= n; (w,n] is in the queue
 type Queue struct {
 	// set once
-	limit   int // bytes that may wait
 	wg      *sync.WaitGroup
 	arrived func(tokens []uint32) // is told of letters that were written; no lock is held
 
 	// guarded by mu
 	mu        sync.Mutex
+	limit     int           // bytes that may wait
 	idle      sync.Cond     // signalled when writing becomes false
 	out       Output        // nil: the node is away
 	writing   bool          // somebody holds the writing flag

@@ -76,10 +76,20 @@ func newRedo(r *Router) *redo {
 	return d
 }
 
-// open begins a stream for stored stanzas. They were within the limits when they came; what was put into them
-// since (a from, a language, declarations of prefixes) must not make them unreadable.
+// trusted is the grant of stanzas that were authorised when they came.
+var trusted = &Grant{SpeakDomain: true}
+
+// The largest limits that a server can have had when a stanza came.
+const (
+	mostBytes = 16 << 20
+	mostDepth = 1024
+)
+
+// open begins a stream for stored stanzas. They were within the limits when they came, which may have been others; what
+// was put into them since (a from, a language, declarations of prefixes) must not make them unreadable.
 func (d *redo) open() {
-	lim := d.r.cfg.Limits
+	lim := d.r.set().Limits
+	lim.Stanza, lim.Depth = max(lim.Stanza, mostBytes), max(lim.Depth, mostDepth)
 	lim.Stanza += 64 << 10
 	lim.Tag += 64 << 10
 	lim.Attrs += 64
@@ -112,7 +122,8 @@ func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
 	if origin == nil {
 		origin = d.r.nobody
 	}
-	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not, grant: &Grant{SpeakDomain: true}}
+	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not}
+	src.grant.Store(trusted)
 	d.w.src, d.w.version = src, uint32(d.r.sessions.Version())
 	it := &d.w.items[0]
 	tok, _, err := d.sc.Next(raw, &it.h)
@@ -132,7 +143,7 @@ func (d *redo) held(h held, mail bool) bool {
 		d.w.end(Unreadable)
 		return true
 	}
-	src.since = h.until.Add(-d.r.cfg.Settle)
+	src.since = h.until.Add(-d.r.set().Settle)
 	v := Decide(&it.h, &d.w.view)
 	if mail && v.Action == Store {
 		return false // what is stored would go behind what follows here

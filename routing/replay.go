@@ -162,7 +162,7 @@ func (m *mail) queue(again *redo, it *item, targets []Target, r rec) bool {
 // lookBare fills the view for the bare address: what is stored was for the user, whatever resource it named.
 func (m *mail) lookBare(again *redo, src *Source, it *item) {
 	to, _, _ := stanza.ParseAddress(it.to.Bare(), false, nil) // canonical already
-	m.r.look(&again.w.view, &again.w.matches, place{kind: it.place, domain: it.toDomain, to: to, hash: it.toHash, by: src.node})
+	m.r.look(&again.w.view, &again.w.matches, place{kind: it.place, domain: it.toDomain, user: it.user, to: to, hash: it.toHash, by: src.node})
 }
 
 // originOf gives the node that a message came from, or one that stands for a node long forgotten.
@@ -209,10 +209,10 @@ func (m *mail) pause(rd *round) bool {
 
 // old reports whether a message has been kept for as long as its domain keeps any.
 func (m *mail) old(it *item, accepted time.Time) bool {
-	if it.toDomain == nil || it.toDomain.user == nil {
+	if it.user == nil {
 		return false
 	}
-	age := it.toDomain.user.Keep.Age
+	age := it.user.Keep.Age
 	return age > 0 && m.r.now().Sub(accepted) >= age
 }
 
@@ -255,10 +255,14 @@ func (m *mail) expireAged() {
 // agedBefore gives the time before which messages for a domain are too old.
 func (m *mail) agedBefore(domain []byte) time.Time {
 	d := m.r.table.find(domain)
-	if d == nil || d.user == nil || d.user.Keep.Age <= 0 {
+	if d == nil {
 		return time.Time{}
 	}
-	return m.r.now().Add(-d.user.Keep.Age)
+	user := d.user.Load()
+	if user == nil || user.Keep.Age <= 0 {
+		return time.Time{}
+	}
+	return m.r.now().Add(-user.Keep.Age)
 }
 
 func (m *mail) expireUser(again *redo, bare string) {

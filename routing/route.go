@@ -42,7 +42,7 @@ func (s *Source) address(w *work, it *item) {
 			it.fromHash = s.hash(w, it.from)
 		}
 	}
-	it.place = PlaceNone
+	it.place, it.user = PlaceNone, nil
 	if !h.To.Set() {
 		return
 	}
@@ -50,19 +50,26 @@ func (s *Source) address(w *work, it *item) {
 		it.place = PlaceMalformed
 		return
 	}
-	it.toDomain = s.domain(it.to.Domain())
-	if it.toDomain == nil {
-		it.place = PlaceOther
-		return
-	}
-	it.place = it.toDomain.kind
+	it.locate(s.domain(it.to.Domain()))
 	if it.place == PlaceUsers && len(it.to.Local()) > 0 {
 		it.toHash = s.hash(w, it.to)
 	}
 }
 
+// locate notes the domain that the stanza goes to, and whose it is at this moment: it may change before its turn.
+func (it *item) locate(d *domain) {
+	it.toDomain, it.place, it.user = d, PlaceOther, nil
+	if d == nil {
+		return
+	}
+	it.place = d.kind()
+	if it.user = d.user.Load(); it.user == nil && it.place == PlaceUsers {
+		it.place = PlaceOther // taken from the users this moment
+	}
+}
+
 func (s *Source) users(d *domain) bool {
-	return d != nil && d.kind == PlaceUsers && !s.grant.SpeakDomain
+	return d != nil && d.kind() == PlaceUsers && !s.Grant().SpeakDomain
 }
 
 // hash gives the key of a user's sessions, and notes it to be touched.
@@ -84,7 +91,7 @@ func (s *Source) domain(name []byte) *domain {
 	d := s.r.table.find(name)
 	switch {
 	case d == nil:
-	case d.node == s.node.home:
+	case d.node.Load() == s.node.home:
 		s.own = d
 	default:
 		s.last = d
@@ -118,22 +125,23 @@ func reply(h *stanza.Header) bool {
 // authorise holds from against the names that are granted to the link (RFC 6120 8.1.2.1, XEP-0114 3). Presence
 // to a user domain announces: there the grant of the domain is enough, and the service looks at it.
 func (s *Source) authorise(it *item) error {
+	grant := s.Grant()
 	switch {
 	case !it.h.From.Set():
 		return nil
 	case it.fromErr:
 		return invalidFrom("from is not a valid address (RFC 7622)")
-	case it.fromDomain != nil && it.fromDomain.node == s.node.home:
+	case it.fromDomain != nil && it.fromDomain.node.Load() == s.node.home:
 		return nil
-	case it.fromDomain == nil || it.fromDomain.kind != PlaceUsers:
+	case it.fromDomain == nil || it.fromDomain.kind() != PlaceUsers:
 		return invalidFrom("a link may use only its own domain, and users of the domains granted to it (nodes[].users)")
 	case it.h.Kind == stanza.Presence && it.place == PlaceUsers && len(it.to.Local()) == 0:
 		return nil
-	case !s.grant.MayAnnounce(it.from.Domain()):
+	case !grant.MayAnnounce(it.from.Domain()):
 		return invalidFrom("the domain of from is not granted to this link; list it under nodes[].users")
 	case len(it.from.Local()) == 0:
 		return invalidFrom("a user domain itself speaks through the router only")
-	case s.grant.SpeakDomain || s.r.sessions.Holds(it.fromHash, it.from.Bare(), s.node.ID()):
+	case grant.SpeakDomain || s.r.sessions.Holds(it.fromHash, it.from.Bare(), s.node.ID()):
 		return nil
 	}
 	return invalidFrom("the user in from has no session on this node; announce it first, or set speak: domain for a bridge")
@@ -153,7 +161,7 @@ func (s *Source) view(w *work, it *item) {
 
 // look looks up all but the hint.
 func (s *Source) look(w *work, it *item) {
-	s.r.look(&w.view, &w.matches, place{kind: it.place, domain: it.toDomain, to: it.to, hash: it.toHash,
+	s.r.look(&w.view, &w.matches, place{kind: it.place, domain: it.toDomain, user: it.user, to: it.to, hash: it.toHash,
 		by: s.node, from: it.from.Bytes(), not: s.not})
 }
 
@@ -176,6 +184,7 @@ func (v *View) someone() bool {
 type place struct {
 	kind   Place
 	domain *domain
+	user   *UserDomain // PlaceUsers
 	to     stanza.Address
 	hash   uint64
 	by     *Node  // whose stanza it is
@@ -191,12 +200,12 @@ func (r *Router) look(v *View, m *[]storage.Match, p place) {
 	v.Sessions = v.Sessions[:0]
 	switch {
 	case p.kind == PlaceNode:
-		v.Node = p.domain.node.pick(p)
+		v.Node = p.domain.node.Load().pick(p)
 		v.State = v.Node.State()
 	case p.kind == PlaceUsers && v.Local:
-		v.Complete, v.Offline = r.complete.Load(), p.domain.user.Offline
+		v.Complete, v.Offline = r.complete.Load(), p.user.Offline
 		if v.Offline == PolicyForward {
-			n := p.domain.user.forward.pick(p)
+			n := p.user.forward.pick(p)
 			v.Forward = Forward{Node: n, State: n.State(), Loop: p.by.home == n.home}
 		}
 		if v.Resource {

@@ -11,17 +11,11 @@ import (
 	"github.com/patchbay-im/patchbay/storage"
 )
 
-// Config is what a Router needs to know. All of it is set once.
+// Config is what a Router needs to know. All but the Settings is set once.
 type Config struct {
-	Server  string // this server's own domain
-	Users   []UserDomain
-	Known   []string         // domains of nodes that the configuration names exactly
-	Limits  stanza.Limits    // of one stanza
-	Fan     int              // addresses of one message (XEP-0033); 0 is 2000
+	Settings
+	Server  string           // this server's own domain
 	Offline *storage.Offline // for PolicyStore; nil: nothing is stored
-	Queue   int              // bytes that may wait for one node, and for all unknown users together
-	Grace   time.Duration    // a dropped node keeps its sessions this long
-	Settle  time.Duration    // how long a stanza to a user not yet known is held
 	IQWait  time.Duration    // how long an iq may go unanswered; 0 is 60 s
 	Log     *logrus.Entry
 	Now     func() time.Time // nil is time.Now
@@ -56,10 +50,14 @@ type Router struct {
 	tally tally
 	mail  mail
 
+	settings atomic.Pointer[Settings] // replaced by Apply
+	applying sync.Mutex               // held by Apply, one at a time
+
 	// judging has room for one: who judges whether one of several copies of a stanza is one too many. Two who did so at
 	// the same time could each rely on the other's copy.
 	judging chan struct{}
 
+	draining atomic.Bool // the server takes no new sessions
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
 	away     atomic.Int32 // nodes that are away
@@ -74,32 +72,19 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 	if cfg.IQWait == 0 {
 		cfg.IQWait = 60 * time.Second
 	}
-	if cfg.Fan == 0 {
-		cfg.Fan = 2000
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	r := &Router{cfg: cfg, now: cfg.Now, sessions: sessions, service: service, table: newTable(),
 		stop: make(chan struct{}), stopped: make(chan struct{}), judging: make(chan struct{}, 1)}
 	r.work.New = func() any { return newWork() }
+	r.settings.Store(cfg.Settings.clone())
 	r.iqs.init()
 	r.nobody = r.newNode(cfg.Server)
-	r.holds.init(cfg.Queue, r.nobody)
+	r.holds.init(r.set().Queue, r.nobody)
 	r.mail.init(r, cfg.Offline)
-	r.table.add(&domain{name: []byte(cfg.Server), kind: PlaceServer})
-	for i := range cfg.Users {
-		u := &r.cfg.Users[i]
-		r.table.add(&domain{name: []byte(u.Name), kind: PlaceUsers, user: u})
-	}
-	for _, name := range cfg.Known {
-		r.nodeOf(name).setState(r, Past)
-	}
-	for i := range cfg.Users {
-		if u := &r.cfg.Users[i]; u.ForwardTo != "" {
-			u.forward = r.nodeOf(u.ForwardTo)
-		}
-	}
+	r.table.add(&domain{name: []byte(cfg.Server), server: true})
+	r.serve(r.set())
 	go r.housekeeping() // Close waits for it
 	return r
 }
@@ -130,8 +115,10 @@ func (r *Router) Complete() bool { return r.complete.Load() }
 // Nodes gives every node that is known here: several of one domain, where several links may share it.
 func (r *Router) Nodes() []*Node {
 	var nodes []*Node
-	for _, d := range r.table.all(PlaceNode) {
-		nodes = append(nodes, d.node.all()...)
+	for _, d := range r.table.all() {
+		if home := d.node.Load(); home != nil {
+			nodes = append(nodes, home.all()...)
+		}
 	}
 	return nodes
 }
@@ -139,7 +126,7 @@ func (r *Router) Nodes() []*Node {
 // Node gives the node with this domain, or nil.
 func (r *Router) Node(name string) *Node {
 	if d := r.table.find([]byte(name)); d != nil {
-		return d.node
+		return d.node.Load()
 	}
 	return nil
 }
@@ -147,19 +134,21 @@ func (r *Router) Node(name string) *Node {
 // IsOurs reports whether a domain is the server's own or a user domain, which no node may take.
 func (r *Router) IsOurs(name string) bool {
 	d := r.table.find([]byte(name))
-	return d != nil && d.kind != PlaceNode
+	return d != nil && (d.kind() == PlaceServer || d.kind() == PlaceUsers)
 }
 
 // nodeOf gives the node with this domain, made if it was never seen.
 func (r *Router) nodeOf(name string) *Node {
-	if d := r.table.find([]byte(name)); d != nil {
-		return d.node
+	d := r.table.entry(name)
+	if n := d.node.Load(); n != nil {
+		return n
 	}
-	return r.table.add(&domain{name: []byte(name), kind: PlaceNode, node: r.newNode(name)}).node
+	d.node.CompareAndSwap(nil, r.newNode(name)) // somebody may have been faster
+	return d.node.Load()
 }
 
 func (r *Router) newNode(name string) *Node {
-	n := &Node{Domain: name, since: r.now(), queue: newQueue(r.cfg.Queue, &r.writers, r.mail.written)}
+	n := &Node{Domain: name, since: r.now(), queue: newQueue(r.set().Queue, &r.writers, r.mail.written)}
 	n.home = n
 	return n
 }

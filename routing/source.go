@@ -24,7 +24,6 @@ type Source struct {
 	inc  uint64
 	mark storage.Mark
 
-	grant    *Grant
 	redo     bool      // not a link: stanzas that waited are decided again as if their node sent them now
 	not      *Node     // redo: what waited for this node goes to another of its domain
 	since    time.Time // redo: when the stanza came
@@ -36,7 +35,11 @@ type Source struct {
 	own   *domain // the node's own domain, once it was looked up
 	last  *domain // the last other domain looked up: mostly the user domain
 	sync  SyncState
-	asked string // the id under which the node was asked what it can do
+	asked string    // the id under which the node was asked what it can do
+	acts  *Settings // those whose limits sc has
+
+	// replaced when the configuration changes
+	grant atomic.Pointer[Grant]
 
 	// written by the reader, read by all
 	accepted atomic.Uint64 // stanzas read
@@ -51,9 +54,17 @@ type SyncState struct {
 
 func (r *Router) newSource(n *Node, g *Grant, sc *stanza.Scanner) *Source {
 	id := r.links.Add(1)
-	sc.SetLimits(r.cfg.Limits)
-	return &Source{ID: id, r: r, node: n, grant: g, sc: sc,
+	s := &Source{ID: id, r: r, node: n, sc: sc,
 		Log: r.cfg.Log.WithField("node", n.Domain).WithField("link", id)}
+	s.grant.Store(g)
+	s.limit()
+	return s
+}
+
+// limit gives the scanner the limits that count now.
+func (s *Source) limit() {
+	s.acts = s.r.set()
+	s.sc.SetLimits(s.acts.Limits)
 }
 
 // Router is the router that the link belongs to.
@@ -63,7 +74,7 @@ func (s *Source) Router() *Router { return s.r }
 func (s *Source) Node() *Node { return s.node }
 
 // Grant is what the node may do.
-func (s *Source) Grant() *Grant { return s.grant }
+func (s *Source) Grant() *Grant { return s.grant.Load() }
 
 // Sync is the state of the node's statement of sessions; only for the reader.
 func (s *Source) Sync() *SyncState { return &s.sync }
@@ -85,6 +96,9 @@ func (s *Source) Stanzas() uint64 { return s.accepted.Load() }
 // *stanza.StreamError is to be told to the peer, ErrClosed is the peer's own orderly end.
 func (s *Source) Feed(b []byte) (n int, err error) {
 	s.reads.Add(1)
+	if s.acts != s.r.set() {
+		s.limit()
+	}
 	w := s.r.work.Get().(*work)
 	w.src = s
 	for err == nil {

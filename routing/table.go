@@ -9,15 +9,31 @@ import (
 	"github.com/patchbay-im/patchbay/storage"
 )
 
-// domain is an entry of the table: what this server knows under a name. Set once.
+// domain is an entry of the table: what this server knows under a name.
 type domain struct {
-	name []byte
-	kind Place // PlaceServer, PlaceUsers or PlaceNode
-	node *Node // PlaceNode
-	user *UserDomain
+	// set once
+	name   []byte
+	server bool // this server's own
+
+	// changed by Apply and by the first link of a node, read by anybody
+	node atomic.Pointer[Node]       // set once there is one; it stays
+	user atomic.Pointer[UserDomain] // nil: its users are none of ours
 }
 
-// UserDomain is a domain whose users live on nodes.
+// kind tells whose domain it is now.
+func (d *domain) kind() Place {
+	switch {
+	case d.server:
+		return PlaceServer
+	case d.user.Load() != nil:
+		return PlaceUsers
+	case d.node.Load() != nil:
+		return PlaceNode
+	}
+	return PlaceOther
+}
+
+// UserDomain is a domain whose users live on nodes. It is data, and is not changed once in use.
 type UserDomain struct {
 	Name      string
 	Offline   OfflinePolicy
@@ -80,16 +96,24 @@ func (t *Table) node(id storage.NodeID) *Node {
 	return nil
 }
 
-// all gives every entry of one kind.
-func (t *Table) all(kind Place) []*domain {
+// all gives every entry.
+func (t *Table) all() []*domain {
 	var found []*domain
 	slots := *t.slots.Load()
 	for i := range slots {
-		if d := slots[i].entry.Load(); d != nil && d.kind == kind {
+		if d := slots[i].entry.Load(); d != nil {
 			found = append(found, d)
 		}
 	}
 	return found
+}
+
+// entry gives the entry of a canonical domain, made if there is none.
+func (t *Table) entry(name string) *domain {
+	if d := t.find([]byte(name)); d != nil {
+		return d
+	}
+	return t.add(&domain{name: []byte(name)})
 }
 
 // add inserts an entry unless the name is there already, and returns the one that is.

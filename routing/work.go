@@ -18,6 +18,7 @@ type item struct {
 	fromHash   uint64
 	toHash     uint64
 	place      Place
+	user       *UserDomain // PlaceUsers: what counts for it, as toDomain said when place was read
 	fromErr    bool
 	put        putResult // what came of it in a run
 	again      bool      // decided anew already, because its node's grace ended meanwhile

@@ -134,7 +134,12 @@ func (b *Batch) judge(r record, old *binding, a announcement) Change {
 
 // Withdraw states that the node does not hold a session any more; it tells whether it did. A session
 // of another node stays: the late goodbye of the loser of a take-over (protocol 1, rule 3).
-func (b *Batch) Withdraw(bare, res []byte) bool {
+func (b *Batch) Withdraw(bare, res []byte) bool { return b.leave(bare, res, Withdrawn) }
+
+// Kick ends a session of the node as Withdraw does, and has it remembered that an operator did it.
+func (b *Batch) Kick(bare, res []byte) bool { return b.leave(bare, res, Kicked) }
+
+func (b *Batch) leave(bare, res []byte, why Why) bool {
 	if b.stale() || len(bare) == 0 || len(res) == 0 {
 		return false
 	}
@@ -145,7 +150,7 @@ func (b *Batch) Withdraw(bare, res []byte) bool {
 	w.unlock()
 	if ok {
 		b.log.add(k)
-		b.end(k, was, Withdrawn)
+		b.end(k, was, why)
 		b.s.changed(bare)
 	}
 	return ok

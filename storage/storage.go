@@ -111,11 +111,12 @@ const (
 	Replaced               // another node took it
 	Unconfirmed            // the node came back and did not name it again
 	NodeLeft               // the node's grace passed
+	Kicked                 // an operator ended it
 )
 
-var whyWords = [...]string{"withdrawn", "replaced", "unconfirmed", "node-left"}
+var whyWords = [...]string{"withdrawn", "replaced", "unconfirmed", "node-left", "kicked"}
 
-// String gives the word for people: "withdrawn", "replaced", "unconfirmed" or "node-left".
+// String gives the word for people: "withdrawn", "replaced", "unconfirmed", "node-left" or "kicked".
 func (w Why) String() string { return whyWords[w] }
 
 var changeWords = [...]string{"created", "confirmed", "updated", "taken", "held"}

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/sirupsen/logrus"
-
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
@@ -53,11 +51,11 @@ var policies = map[string]routing.OfflinePolicy{
 	config.PolicyStore: routing.PolicyStore, config.PolicyForward: routing.PolicyForward,
 }
 
-// routerConfig is what routing has to know of the configuration.
-func routerConfig(cfg *config.Config, log *logrus.Entry) routing.Config {
-	rc := routing.Config{Server: cfg.Server, Queue: cfg.Limits.Queue, Grace: cfg.Timers.Grace,
-		Settle: cfg.Timers.Settle, Log: log, Limits: stanza.DefaultLimits, Fan: cfg.Limits.Addresses}
-	rc.Limits.Stanza, rc.Limits.Depth = cfg.Limits.Stanza, cfg.Limits.Depth
+// settingsOf is what routing has to know of the configuration.
+func settingsOf(cfg *config.Config) routing.Settings {
+	set := routing.Settings{Queue: cfg.Limits.Queue, Grace: cfg.Timers.Grace, Settle: cfg.Timers.Settle,
+		Limits: stanza.DefaultLimits, Fan: cfg.Limits.Addresses}
+	set.Limits.Stanza, set.Limits.Depth = cfg.Limits.Stanza, cfg.Limits.Depth
 	for _, u := range cfg.Users {
 		off := cfg.Offline.Of(u)
 		d := routing.UserDomain{Name: u, Offline: policies[off.Policy],
@@ -65,12 +63,12 @@ func routerConfig(cfg *config.Config, log *logrus.Entry) routing.Config {
 		if d.Offline == routing.PolicyForward {
 			d.ForwardTo = off.ForwardTo
 		}
-		rc.Users = append(rc.Users, d)
+		set.Users = append(set.Users, d)
 	}
 	for i := range cfg.Nodes {
 		if !cfg.Nodes[i].Wildcard() {
-			rc.Known = append(rc.Known, cfg.Nodes[i].Domain)
+			set.Known = append(set.Known, cfg.Nodes[i].Domain)
 		}
 	}
-	return rc
+	return set
 }

@@ -102,9 +102,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 		refusals: newRefusals(opt.Log), links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.cfg.Store(cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	rc := routerConfig(cfg, opt.Log)
-	rc.IQWait, rc.Offline = opt.IQWait, offline
-	s.router = routing.New(rc, sessions, svc)
+	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, IQWait: opt.IQWait, Log: opt.Log}, sessions, svc)
 	svc.Bind(s.router)
 	s.acceptor = &component.Acceptor{Secrets: s.secrets, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
 	return s, nil

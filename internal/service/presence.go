@@ -27,7 +27,7 @@ func (s *Service) presence(src *routing.Source, h *stanza.Header, from, to stanz
 		return routing.ManyInstances
 	}
 	leaves := h.Type == stanza.TypeUnavailable
-	if !leaves && s.draining(src) {
+	if !leaves && !src.TakesSessions() && !s.holds(src, from) {
 		return routing.Drained
 	}
 	b := s.begin(src)
@@ -95,9 +95,11 @@ func (s *Service) begin(src *routing.Source) *storage.Batch {
 	return s.sessions.Begin(src.Node().ID(), inc, mark)
 }
 
-func (s *Service) draining(src *routing.Source) bool {
-	rec, ok := s.sessions.Node(src.Node().ID())
-	return ok && rec.State == storage.Draining
+// holds reports whether a session is one of the link's node already: a drained node may confirm it, and change its
+// priority.
+func (s *Service) holds(src *routing.Source, who stanza.Address) bool {
+	m := s.sessions.Find(s.sessions.Hash(who.Bare()), who.Bare(), who.Resource(), nil)
+	return len(m) > 0 && m[0].Node == src.Node().ID()
 }
 
 // policy says what an announce by this link does with a session that another node holds.

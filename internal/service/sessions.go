@@ -144,7 +144,7 @@ func (r *request) check() *itemError {
 		return refuse(0, "cancel", "not-allowed", "several links share this node's domain (nodes[].instances), so it can hold no users")
 	}
 	granted := r.src.Grant().MayAnnounce(r.to.Domain())
-	draining := r.s.draining(r.src)
+	draining := !r.src.TakesSessions()
 	never := !r.src.Grant().TakeOver && r.step == syncNone && !r.src.Sync().Running
 	room := r.s.room()
 	for n, it := range r.items {
@@ -152,8 +152,8 @@ func (r *request) check() *itemError {
 		case !granted || string(it.who.Domain()) != string(r.to.Domain()):
 			return refuse(n, "auth", "forbidden", "the jid is in a domain that is not granted to this node, or not the one addressed (nodes[].users)")
 		case it.withdraw:
-		case draining:
-			return refuse(n, "cancel", "not-allowed", "the node is drained and takes no new sessions")
+		case draining && !r.s.holds(r.src, it.who):
+			return refuse(n, "cancel", "not-allowed", "the node or its server is drained and takes no new sessions; log the user in on another")
 		case never && r.s.heldElsewhere(it.who, r.src.Node().ID()):
 			r.s.sessions.Excuse(it.who.Bare(), r.src.Node().ID())
 			return refuse(n, "cancel", "conflict", "another node holds the session, and takeover is never for this node")

@@ -1,0 +1,71 @@
+package service
+
+import (
+	"testing"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+func (tb *testbed) kick(jid, reason string) int {
+	tb.t.Helper()
+	who, _, err := stanza.ParseAddress([]byte(jid), false, nil)
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	return tb.service.Kick(who, reason)
+}
+
+// A kicked session ends, its node is told why, and it is remembered who did it.
+func TestKick(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.state("n1", "", "<announce jid='alice@im/a'/><announce jid='alice@im/b'/><announce jid='bob@im/a'/>")
+		tb.state("n2", "", "<announce jid='alice@im/c'/>")
+		tb.expect("n1", "result s")
+		tb.expect("n2", "result s")
+		if n := tb.kick("alice@im/none", ""); n != 0 {
+			t.Errorf("%d sessions ended that are none", n)
+		}
+		if n := tb.kick("alice@im/a", "stolen & sold"); n != 1 {
+			t.Errorf("%d sessions ended, want 1", n)
+		}
+		tb.each("n1", func(h *stanza.Header) {
+			const want = "<presence type='unavailable' from='alice@im/a' to='n1'><kicked xmlns='urn:patchbay:sessions:1'/><status>stolen &amp; sold</status></presence>"
+			if string(h.Raw) != want {
+				t.Errorf("got  %s\nwant %s", h.Raw, want)
+			}
+		})
+		if n := tb.kick("alice@im", ""); n != 2 {
+			t.Errorf("%d sessions ended, want 2", n)
+		}
+		tb.expectHeld("alice@im/b", "")
+		tb.expectHeld("bob@im/a", "n1")
+		for _, e := range tb.sessions.Ended([]byte("alice@im")) {
+			if e.Why != storage.Kicked {
+				t.Errorf("%s ended as %s", e.JID, e.Why)
+			}
+		}
+	})
+}
+
+// A drained node keeps what it has, may say so again, and gets nothing new.
+func TestDrained(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.state("n1", "", "<announce jid='alice@im/a'/>")
+		tb.expect("n1", "result s")
+		tb.router.Node("n1").SetDraining(tb.router, true)
+		tb.state("n1", "", "<announce jid='alice@im/a' priority='3'/>")
+		tb.expect("n1", "result s")
+		tb.presence("n1", "alice@im/a", "4", false)
+		tb.expect("n1", "")
+		tb.state("n1", "", "<announce jid='alice@im/a'/><announce jid='bob@im/a'/>")
+		tb.expect("n1", "error s not-allowed item=1")
+		tb.presence("n1", "bob@im/a", "0", false)
+		tb.expect("n1", "error not-allowed")
+		tb.presence("n1", "alice@im/a", "0", true)
+		tb.expectHeld("alice@im/a", "")
+		tb.router.Node("n1").SetDraining(tb.router, false)
+		tb.presence("n1", "bob@im/a", "0", false)
+		tb.expectHeld("bob@im/a", "n1")
+	})
+}
