@@ -5,15 +5,32 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Clean shows what would act on a terminal (control characters, escapes, changes of direction) as \x1b and \u202e.
+// Clean shows what would act on a terminal (control characters, escapes, changes of direction) as \x1b and \u202e. A
+// backslash stays one: addresses have them (XEP-0106), and are copied from the screen.
 func Clean(s string) string {
-	q := strconv.Quote(s)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+	if !strings.ContainsFunc(s, notPrinted) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError || notPrinted(r) {
+			q := strconv.Quote(s[:n])
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteString(s[:n])
+		}
+		s = s[n:]
+	}
+	return b.String()
 }
+
+func notPrinted(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
 
 // width counts the columns that a text takes on a terminal.
 func width(s string) int { return ansi.StringWidth(s) }
@@ -61,13 +78,13 @@ func size(n uint64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	f, unit := float64(n)/1024, 0
-	for f >= 1023.95 && unit < 4 {
+	for f >= 1023.95 && unit < 5 {
 		f, unit = f/1024, unit+1
 	}
 	if f >= 99.95 {
-		return fmt.Sprintf("%.0f %ciB", f, "KMGTP"[unit])
+		return fmt.Sprintf("%.0f %ciB", f, "KMGTPE"[unit])
 	}
-	return fmt.Sprintf("%.1f %ciB", f, "KMGTP"[unit])
+	return fmt.Sprintf("%.1f %ciB", f, "KMGTPE"[unit])
 }
 
 // span writes how long something takes or has taken: 0.4 s, 22 s, 4 min 02 s, 3 h 20 min, 3d 04h.
@@ -86,10 +103,21 @@ func span(seconds float64) string {
 		return fmt.Sprintf("%d min", s/60)
 	case s < 3600:
 		return fmt.Sprintf("%d min %02d s", s/60, s%60)
+	case s < 24*3600 && s%3600 == 0:
+		return fmt.Sprintf("%d h", s/3600)
 	case s < 24*3600:
 		return fmt.Sprintf("%d h %02d min", s/3600, s%3600/60)
 	}
 	return fmt.Sprintf("%dd %02dh", s/86400, s%86400/3600)
+}
+
+// when writes a moment as part of a sentence: like since, and beyond a day 3d 04h ago.
+func when(at, now time.Time, zone *time.Location) string {
+	said := since(at, now, zone)
+	if now.Sub(at) >= 24*time.Hour && !at.IsZero() {
+		said += " ago"
+	}
+	return said
 }
 
 // since writes a moment as seen from now: the time of day with seconds within the last hour, without them within the

@@ -1,0 +1,142 @@
+package ctl
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/patchbay-im/patchbay/internal/admin/api"
+)
+
+// Subject names what a drain is about.
+func Subject(node string) string {
+	if node == "" {
+		return "the server"
+	}
+	return node
+}
+
+// Drained says in one line how far a drain is.
+func (s Screen) Drained(v api.Drained) string {
+	p := s.page(time.Time{})
+	name := text{Subject(v.Node) + " ", bold}
+	switch {
+	case !v.Draining:
+		p.wrap(name, "takes new sessions")
+	case v.Safe:
+		p.groups(name, "   ", []string{"is drained: safe to stop", waits(v)}, plain)
+	default:
+		p.groups(name, "   ", []string{"is draining", waits(v)}, plain)
+	}
+	return p.String()
+}
+
+func waits(v api.Drained) string {
+	words := plural(v.Sessions, "session")
+	if v.Queue == 0 {
+		return words + ", nothing waits"
+	}
+	words += ", " + plural(v.Queue, "stanza")
+	if v.QueueBytes > 0 {
+		words += " (" + size(v.QueueBytes) + ")"
+	}
+	words += " waiting"
+	if v.OldestSecs > 0 {
+		words += ", the oldest for " + span(v.OldestSecs)
+	}
+	return words
+}
+
+// Kicked says what a kick ended.
+func (s Screen) Kicked(target string, v api.Kicked) string {
+	var words []string
+	if v.Sessions > 0 {
+		words = append(words, plural(v.Sessions, "session"))
+	}
+	if v.Links > 0 {
+		words = append(words, plural(v.Links, "link"))
+	}
+	if len(words) == 0 {
+		words = []string{"nothing: there was no more of it"}
+	}
+	return Clean(target) + ": ended " + strings.Join(words, " and ") + "\n"
+}
+
+// Reloaded says what a reload has changed, and what waits for a restart.
+func (s Screen) Reloaded(v api.Reloaded) string {
+	p := s.page(v.File.LoadedAt)
+	applied, later := 0, 0
+	for _, c := range v.Changes {
+		if c.Applied {
+			applied++
+		} else {
+			later++
+		}
+	}
+	head := v.File.File + ": "
+	switch {
+	case len(v.Changes) == 0:
+		head += "nothing has changed"
+	default:
+		head += plural(applied, "change") + " applied"
+		if later > 0 {
+			head += ", " + count(later) + " after a restart"
+		}
+	}
+	p.say(head)
+	for _, c := range v.Changes {
+		mark := text{"  applied  ", good}
+		if !c.Applied {
+			mark = text{"  restart  ", warn}
+		}
+		p.wrap(mark, change(c))
+	}
+	for _, f := range v.Warnings {
+		p.wrap(text{"  warning  ", warn}, oneFault(f))
+	}
+	return p.String()
+}
+
+// change writes one key: listen.http: "a" -> "b" (note).
+func change(c api.Change) string {
+	said := c.Path + ": "
+	switch {
+	case c.Old == "":
+		said += "new: " + c.New
+	case c.New == "":
+		said += "taken out, it was " + c.Old
+	default:
+		said += c.Old + " -> " + c.New
+	}
+	if c.Note != "" {
+		said += " (" + c.Note + ")"
+	}
+	return said
+}
+
+func oneFault(f api.Fault) string {
+	said := f.Message
+	if f.File != "" && f.Line > 0 {
+		said = fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, said)
+	}
+	if f.Mend != "" {
+		said += "; mend: " + f.Mend
+	}
+	return said
+}
+
+// Refused draws the faults of a configuration that was not applied, as the check prints them.
+func (s Screen) Refused(err *api.Error) string {
+	p := s.page(time.Time{})
+	p.wrap(text{"not applied: ", bad}, err.Error()+"; the configuration of before acts on")
+	for _, f := range err.Faults {
+		if f.Text == "" {
+			p.wrap(tell("  "), oneFault(f))
+			continue
+		}
+		for _, l := range strings.Split(strings.TrimRight(f.Text, "\n"), "\n") {
+			p.say("  " + strings.TrimPrefix(l, "  "))
+		}
+	}
+	return p.String()
+}

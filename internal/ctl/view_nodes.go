@@ -1,0 +1,228 @@
+package ctl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/patchbay-im/patchbay/internal/admin/api"
+)
+
+// gradeWritten is the grade on which nothing proves that a node has read.
+const gradeWritten = "written"
+
+var nodeColumns = []column{
+	{head: "NODE", cut: 12},
+	{head: "STATE"},
+	{head: "LINKS", drop: 3},
+	{head: "SESSIONS", right: true},
+	{head: "GRADE", drop: 4},
+	{head: "IN/s", right: true, drop: 1},
+	{head: "OUT/s", right: true, drop: 2},
+	{head: "QUEUE", right: true},
+	{head: "OLDEST"},
+	{head: "STANZAS", right: true, wide: true, drop: 6},
+	{head: "IN", right: true, wide: true, drop: 7},
+	{head: "OUT", right: true, wide: true, drop: 8},
+	{head: "TAKES", wide: true, drop: 9},
+	{head: "SINCE"},
+}
+
+// Nodes draws every node, and what is wrong with them below.
+func (s Screen) Nodes(v api.Nodes) string {
+	p := s.page(v.Time)
+	if len(v.Nodes) == 0 {
+		p.wrap(text{}, "no node is known: one attaches with patchbay node DOMAIN, or as patchbay help node shows")
+		p.findings(v.Wrong)
+		return p.String()
+	}
+	p.nodes(v.Nodes, v.Wrong)
+	p.say("")
+	sessions := 0
+	for _, n := range v.Nodes {
+		sessions += n.Sessions
+	}
+	p.say(plural(len(v.Nodes), "node") + ", " + plural(sessions, "session") + ".")
+	p.findings(v.Wrong)
+	if slices.ContainsFunc(v.Nodes, func(n api.Node) bool { return n.Grade == gradeWritten }) {
+		p.wrap(text{gradeWritten + ": ", dim}, "handed to the node's connection; nothing proves that it was read (patchbay help ops#grades)")
+	}
+	return p.String()
+}
+
+func (p *page) nodes(nodes []api.Node, wrong []api.Finding) {
+	t := table{columns: nodeColumns}
+	for _, n := range nodes {
+		worst := plain
+		for _, f := range wrong {
+			if f.Node == n.Domain {
+				worst = max(worst, toneOf(f.State))
+			}
+		}
+		state, oldest := text{n.State, stateTone(n.State)}, tell("-")
+		if n.OldestSecs > 0 {
+			oldest.s = span(n.OldestSecs)
+		}
+		if worst > good { // the mark stands where the cause is seen first
+			at := &state
+			if n.OldestSecs > 0 {
+				at = &oldest
+			}
+			at.s, at.t = at.s+" !", worst
+		}
+		t.add(tell(n.Domain), state, tell(fmt.Sprintf("%d/%d", n.Links, n.LinksMax)), tell(count(n.Sessions)), tell(orDash(n.Grade)),
+			tell(rate(n.InPerSec)), tell(rate(n.OutPerSec)), tell(size(n.QueueBytes)), oldest, tell(count(n.Queue)),
+			tell(count(n.In)), tell(count(n.Out)), tell(orDash(strings.Join(n.Takes, ","))), tell(p.since(n.Since)))
+	}
+	p.table(t, 0)
+}
+
+func stateTone(state string) tone {
+	switch state {
+	case api.StateAttached:
+		return good
+	case api.StateDraining:
+		return warn
+	case api.StateNever:
+		return dim
+	}
+	return bad
+}
+
+// Node draws one node.
+func (s Screen) Node(v api.Nodes) string {
+	p := s.page(v.Time)
+	for i, n := range v.Nodes {
+		if i > 0 {
+			p.say("")
+		}
+		head := "   " + n.State
+		if !n.Since.IsZero() {
+			head += " since " + p.since(n.Since) + " (" + span(v.Time.Sub(n.Since).Seconds()) + ")"
+		}
+		p.line(text{n.Domain, bold}, text{head, stateTone(n.State)})
+		p.fact("links", fmt.Sprintf("%d of %d", n.Links, n.LinksMax))
+		p.fact("sessions", sessionsOf(n, p)...)
+		p.fact("grade", orDash(n.Grade))
+		p.fact("from it", rate(n.InPerSec)+"/s", count(n.In)+" since the start")
+		p.fact("to it", rate(n.OutPerSec)+"/s", count(n.Out)+" since the start")
+		queue := []string{plural(n.Queue, "stanza"), size(n.QueueBytes) + " of " + size(n.QueueMax)}
+		if n.OldestSecs > 0 {
+			queue = append(queue, "the oldest waits for "+span(n.OldestSecs))
+		}
+		p.fact("queue", queue...)
+		p.fact("takes", orDash(strings.Join(n.Takes, ", ")))
+	}
+	p.say("")
+	p.wrong(v.Wrong)
+	return p.String()
+}
+
+func sessionsOf(n api.Node, p *page) []string {
+	words := []string{count(n.Sessions)}
+	if n.Confirming {
+		words = append(words, "it is back, and has not confirmed them yet")
+	}
+	if n.GraceEndsAt != nil {
+		words = append(words, "they end in "+span(n.GraceEndsAt.Sub(p.now).Seconds())+", with its grace")
+	}
+	return words
+}
+
+var linkColumns = []column{
+	{head: "LINK", right: true},
+	{head: "NODE", cut: 12},
+	{head: "PEER", cut: 12},
+	{head: "TLS", drop: 1},
+	{head: "STATE"},
+	{head: "GRADE", drop: 2},
+	{head: "IN", right: true, drop: 3},
+	{head: "SINCE"},
+}
+
+var closedColumns = []column{
+	{head: "ENDED"},
+	{head: "LINK", right: true, drop: 2},
+	{head: "NODE", cut: 12},
+	{head: "PEER", cut: 12},
+	{head: "TLS", drop: 1},
+	{head: "STATE"},
+	{head: "REASON"},
+	{head: "IN", right: true, wide: true},
+	{head: "LASTED", drop: 3},
+}
+
+// Links draws each stream, or those that ended and why.
+func (s Screen) Links(v api.Links) string {
+	if v.Closed {
+		return s.closed(v)
+	}
+	p := s.page(v.Time)
+	if len(v.Links) == 0 {
+		p.say("no stream is open; those that ended or were refused: patchbay ctl links --closed")
+		return p.String()
+	}
+	t := table{columns: linkColumns}
+	for _, l := range v.Links {
+		t.add(tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(yesNo(l.TLS)), tell(l.State), tell(orDash(l.Grade)),
+			tell(count(l.In)), tell(p.since(l.Since)))
+	}
+	p.table(t, 0)
+	p.say("")
+	p.say(plural(len(v.Links), "stream") + ".")
+	return p.String()
+}
+
+// closed draws streams that ended. The text of each, which tells cause and mend, is below its row.
+func (s Screen) closed(v api.Links) string {
+	p := s.page(v.Time)
+	if len(v.Links) == 0 {
+		p.say("no stream has ended or was refused since the server's start")
+		return p.String()
+	}
+	t := table{columns: closedColumns}
+	for _, l := range v.Links {
+		ended, lasted := "-", "-"
+		if l.EndedAt != nil {
+			ended, lasted = p.when(*l.EndedAt), span(l.EndedAt.Sub(l.Since).Seconds())
+		}
+		state := text{l.State, plain}
+		if l.State == "refused" {
+			state.t = bad
+		}
+		t.add(tell(ended), tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(yesNo(l.TLS)), state, tell(orDash(l.Reason)),
+			tell(count(l.In)), tell(lasted))
+	}
+	drawn := s.page(v.Time)
+	drawn.table(t, 0)
+	lines := strings.Split(strings.TrimSuffix(drawn.String(), "\n"), "\n")
+	p.b.WriteString(lines[0] + "\n")
+	for i, l := range v.Links {
+		p.b.WriteString(lines[i+1] + "\n")
+		said := l.Text
+		if l.Count > 1 {
+			said = strings.TrimSuffix(count(l.Count)+" times since "+p.stamp(l.Since)+"; "+said, "; ")
+		}
+		if said != "" {
+			p.wrap(tell("          "), said)
+		}
+		if l.Mend != "" {
+			p.wrap(text{"          mend: ", dim}, l.Mend)
+		}
+	}
+	return p.String()
+}
+
+func linkID(l api.Link) string {
+	if l.ID == 0 {
+		return "-"
+	}
+	return fmt.Sprint(l.ID)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
