@@ -24,25 +24,25 @@ func (s Screen) Drained(v api.Drained) string {
 	case !v.Draining:
 		p.wrap(name, "takes new sessions")
 	case v.Safe:
-		p.groups(name, "   ", []string{"is drained: safe to stop", waits(v)}, plain)
+		p.groups(name, "   ", append([]string{"is drained: safe to stop"}, waits(v)...), plain)
 	default:
-		p.groups(name, "   ", []string{"is draining", waits(v)}, plain)
+		p.groups(name, "   ", append([]string{"is draining"}, waits(v)...), plain)
 	}
 	return p.String()
 }
 
-func waits(v api.Drained) string {
-	words := plural(v.Sessions, "session")
+func waits(v api.Drained) []string {
+	words := []string{plural(v.Sessions, "session")}
 	if v.Queue == 0 {
-		return words + ", nothing waits"
+		return append(words, "nothing waits")
 	}
-	words += ", " + plural(v.Queue, "stanza")
+	queue := plural(v.Queue, "stanza") + " in its queue"
 	if v.QueueBytes > 0 {
-		words += " (" + size(v.QueueBytes) + ")"
+		queue += " (" + size(v.QueueBytes) + ")"
 	}
-	words += " waiting"
+	words = append(words, queue)
 	if v.OldestSecs > 0 {
-		words += ", the oldest for " + span(v.OldestSecs)
+		words = append(words, "the oldest for "+span(v.OldestSecs))
 	}
 	return words
 }
