@@ -28,7 +28,8 @@ type Gate struct {
 	// guarded by mu
 	mu    sync.Mutex
 	addrs map[netip.Addr]*visitor // by the address, or by the /64 of an IPv6 one
-	swept time.Time               // when old ones were last forgotten
+	stats GateStats
+	swept time.Time // when old ones were last forgotten
 }
 
 type visitor struct {
@@ -36,6 +37,21 @@ type visitor struct {
 	waiting  []chan struct{}
 	failures int
 	since    time.Time // start of the window in which failures are counted
+}
+
+// GateStats is what a Gate lets happen now, and has since it was made.
+type GateStats struct {
+	Inside  int    // unauthenticated streams
+	Waiting int    // that wait for their turn
+	Refused uint64 // too many waited, or the turn did not come in time
+	Failed  uint64 // handshakes
+}
+
+// Stats gives what the gate has counted.
+func (g *Gate) Stats() GateStats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stats
 }
 
 // NewGate makes a Gate; now nil is time.Now.
@@ -52,16 +68,19 @@ func (g *Gate) Enter(ctx context.Context, addr netip.Addr) bool {
 	g.mu.Lock()
 	v := g.visitor(addr)
 	if v == nil || len(v.waiting) >= maxWaiting {
+		g.stats.Refused++
 		g.mu.Unlock()
 		return false
 	}
 	if v.inside < perAddress {
 		v.inside++
+		g.stats.Inside++
 		g.mu.Unlock()
 		return true
 	}
 	turn := make(chan struct{})
 	v.waiting = append(v.waiting, turn)
+	g.stats.Waiting++
 	g.mu.Unlock()
 	select {
 	case <-turn:
@@ -78,6 +97,8 @@ func (g *Gate) giveUp(v *visitor, turn chan struct{}) bool {
 	for i, c := range v.waiting {
 		if c == turn {
 			v.waiting = append(v.waiting[:i], v.waiting[i+1:]...)
+			g.stats.Waiting--
+			g.stats.Refused++
 			return false
 		}
 	}
@@ -92,10 +113,12 @@ func (g *Gate) Leave(addr netip.Addr) {
 	if len(v.waiting) > 0 {
 		turn := v.waiting[0]
 		v.waiting = v.waiting[1:]
+		g.stats.Waiting--
 		close(turn) // its place is handed on
 		return
 	}
 	v.inside--
+	g.stats.Inside--
 	if v.inside == 0 && v.failures == 0 {
 		delete(g.addrs, stream.HostOf(addr))
 	}
@@ -105,6 +128,7 @@ func (g *Gate) Leave(addr netip.Addr) {
 func (g *Gate) Failed(addr netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.stats.Failed++
 	v := g.visitor(addr)
 	if v == nil {
 		return

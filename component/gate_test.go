@@ -50,6 +50,10 @@ func TestGateTurns(t *testing.T) {
 		first := enter(t.Context(), g, peer)
 		synctest.Wait()
 		second := enter(t.Context(), g, peer)
+		synctest.Wait()
+		if got := g.Stats(); got.Inside != perAddress || got.Waiting != 2 {
+			t.Errorf("counted %+v", got)
+		}
 		if result(first) != "waits" || result(second) != "waits" || result(enter(t.Context(), g, elsewhere)) != "in" {
 			t.Fatal("one address must wait, the other must not")
 		}
@@ -67,6 +71,9 @@ func TestGateTurns(t *testing.T) {
 		g.Leave(elsewhere)
 		if len(g.addrs) != 0 {
 			t.Errorf("%d addresses are remembered for nothing", len(g.addrs))
+		}
+		if got := g.Stats(); got != (GateStats{}) {
+			t.Errorf("counted %+v, and nobody is there", got)
 		}
 	})
 }
@@ -107,6 +114,9 @@ func TestGateGivesUp(t *testing.T) {
 		}
 		if v := g.addrs[peer]; v.inside != perAddress || len(v.waiting) != 0 {
 			t.Errorf("inside %d, waiting %d", v.inside, len(v.waiting))
+		}
+		if got, want := g.Stats(), (GateStats{Inside: perAddress, Refused: maxWaiting + 2}); got != want {
+			t.Errorf("counted %+v, want %+v", got, want)
 		}
 	})
 }

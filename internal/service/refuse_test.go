@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -189,4 +190,37 @@ func TestSpeaksBehindRefusal(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is refused is counted by its condition, by presence as by iq; what is asked of users is not.
+func TestRefusals(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.fill("n1", "eve@im")
+		before := tb.service.Refusals()
+		for _, c := range []struct{ node, items, want string }{
+			{"n1", "<announce jid='eve@im/more'/>", "resource-constraint"},
+			{"n1", "<announce jid='bob@im'/>", "jid-malformed"},
+			{"n1", "<announce jid='bob@elsewhere/1'/>", "forbidden"},
+			{"n1", "<shout jid='bob@im/1'/>", "bad-request"},
+			{"shy", "<announce jid='eve@im/1'/>", "conflict"},
+		} {
+			tb.state(c.node, "", c.items)
+			before[c.want]++
+		}
+		tb.state("n1", " sync='end'", "")
+		before["unexpected-request"]++
+		tb.presence("n1", "eve@im/more", "0", false)
+		before["resource-constraint"]++
+		tb.presence("shy", "eve@im/1", "0", false)
+		before["conflict"]++
+		tb.presence("n1", "carol@im/1", "0", false) // is taken
+		tb.ask("n1", "where", "not a jid@@")        // is no announce
+		if got := tb.service.Refusals(); !maps.Equal(got, before) {
+			t.Errorf("counted %v, want %v", got, before)
+		}
+		tb.service.refusals.add("no-such-condition")
+		if got := tb.service.Refusals()["undefined-condition"]; got != 1 {
+			t.Errorf("a condition of no list is counted %d times", got)
+		}
+	})
 }

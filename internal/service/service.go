@@ -40,6 +40,8 @@ type Service struct {
 	account  *mux.ServeMux // bare addresses of users
 	router   *routing.Router
 	watches  *watches
+
+	refusals refusals
 }
 
 // question is an iq get or set, and the address it came from.
@@ -77,7 +79,11 @@ func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.A
 	switch h.Kind {
 	case stanza.Presence:
 		if users {
-			return s.presence(src, h, from, to)
+			why := s.presence(src, h, from, to)
+			if why != routing.None && why.Outcome() == routing.Bounced {
+				s.refusals.add(why.StanzaError().Condition)
+			}
+			return why
 		}
 		return routing.NoRoster
 	case stanza.Message:

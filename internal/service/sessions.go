@@ -65,7 +65,7 @@ func (r *request) statement() {
 		bad = r.check()
 	}
 	if bad != nil {
-		r.refused(bad)
+		r.deny(bad)
 		return
 	}
 	r.apply()
@@ -200,7 +200,7 @@ func (r *request) apply() {
 		*r.src.Sync() = before
 		b.Commit(nil)
 		r.announced()
-		r.refused(bad)
+		r.deny(bad)
 		return
 	}
 	if r.step == syncEnd || r.step == syncAll {
@@ -297,6 +297,12 @@ func (r *request) appendResult(dst []byte) []byte {
 	dst = append(append(dst, "' from='"...), r.to.Bytes()...)
 	dst = stanza.AppendEscaped(append(dst, "' to='"...), r.from.Bytes())
 	return append(dst, "'>"...)
+}
+
+// deny refuses a statement.
+func (r *request) deny(bad *itemError) {
+	r.s.refusals.add(bad.err.Condition)
+	r.refused(bad)
 }
 
 // refused answers with an error that names the item.
