@@ -11,7 +11,7 @@ import (
 var secretName = regexp.MustCompile(`(?i)^(secret|digest|sum|want|proof|token|password)s?$`)
 
 // secretPackages are those that compare what a peer sent with what only we should know.
-var secretPackages = regexp.MustCompile(`^(component|internal/stream|internal/server)/`)
+var secretPackages = regexp.MustCompile(`^(component|internal/stream|internal/server|internal/admin)/`)
 
 // leaksTime finds comparisons of secrets that take longer the more of them is right (Prosody CVE-2021-32921): only
 // subtle.ConstantTimeCompare may compare them.

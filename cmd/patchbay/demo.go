@@ -16,6 +16,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/patchbay-im/patchbay/internal/admin"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/demo"
 	"github.com/patchbay-im/patchbay/internal/server"
@@ -52,11 +53,14 @@ func newDemoCommand() *cobra.Command {
 // playDemo runs the server and the three nodes until ctx ends or the viewer quits.
 func playDemo(ctx context.Context, opt demo.Options, stderr io.Writer) error {
 	secret := demoSecret()
-	s, err := demoServer(secret, stderr)
+	s, a, err := demoServer(secret, stderr)
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
-	stage := demo.Stage{Addr: s.ComponentAddr(), Secret: string(secret), Fill: func(shot *demo.Snapshot) { fill(shot, s, secret) }}
+	stage := demo.Stage{Addr: s.ComponentAddr(), Secret: string(secret), Fill: func(shot *demo.Snapshot) {
+		shot.HTTP = "http://" + a.HTTPAddr()
+		fill(shot, s, secret)
+	}}
 	play, err := stage.Start(ctx)
 	if err == nil {
 		err = demo.Run(ctx, play, opt)
@@ -65,6 +69,7 @@ func playDemo(ctx context.Context, opt demo.Options, stderr io.Writer) error {
 	if stopErr := s.Stop(); err == nil {
 		err = stopErr
 	}
+	a.Stop()
 	if err != nil && ctx.Err() == nil {
 		return &exitError{exitFailed, err}
 	}
@@ -78,10 +83,10 @@ func demoSecret() config.Secret {
 }
 
 // demoServer starts the server on its usual ports, or on free ones where those are taken.
-func demoServer(secret config.Secret, stderr io.Writer) (*server.Server, error) {
+func demoServer(secret config.Secret, stderr io.Writer) (*server.Server, *admin.Admin, error) {
 	cfg, err := config.Development(config.Memory)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg.Nodes[0].Secret = []config.Secret{secret}
 	cfg.Timers.Drain = 2 * time.Second
@@ -90,15 +95,16 @@ func demoServer(secret config.Secret, stderr io.Writer) (*server.Server, error) 
 	for {
 		s, err := server.New(cfg, server.Options{Version: version, Log: logrus.NewEntry(log)})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if err = s.Start(); err == nil {
-			return s, nil
+		a, err := operate(s, admin.Options{Version: version, Log: logrus.NewEntry(log)})
+		if err == nil {
+			return s, a, nil
 		}
 		_ = s.Stop()
 		var used *server.InUseError
 		if !errors.As(err, &used) || !freePort(cfg, used) {
-			return nil, err
+			return nil, nil, err
 		}
 		fmt.Fprintf(stderr, "patchbay: %s is in use; the demo takes a free port instead\n", used.Addr)
 	}
@@ -120,7 +126,7 @@ func freePort(cfg *config.Config, used *server.InUseError) bool {
 
 // fill adds to a snapshot what the server knows.
 func fill(shot *demo.Snapshot, s *server.Server, secret config.Secret) {
-	shot.Server, shot.Component, shot.HTTP = s.Router().Server(), s.ComponentAddr(), "http://"+s.HTTPAddr()
+	shot.Server, shot.Component = s.Router().Server(), s.ComponentAddr()
 	shot.Sessions = s.Sessions().Total()
 	for i := range shot.Nodes {
 		shot.Nodes[i].Grade = demo.Away

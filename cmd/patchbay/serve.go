@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/patchbay-im/patchbay/internal/admin"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
 )
@@ -33,7 +34,7 @@ func newServeCommand() *cobra.Command {
 		Use:   "serve [--config FILE] [--set KEY=VALUE]",
 		Short: "run a server; no file: development, loopback",
 		Long: "serve runs a server until a signal ends it. Without a file it is a development server: loopback only, nodes attach at\n" +
-			"127.0.0.1:5347 under any domain of *.im.example with the secret in ./patchbay-data/dev-secret, health is at 127.0.0.1:5280.\n" +
+			"127.0.0.1:5347 under any domain of *.im.example with the secret in ./patchbay-data/dev-secret, operations are at 127.0.0.1:5280.\n" +
 			"One key of the configuration can be set by hand, for example --set timers.grace=10s or --set listen.component=127.0.0.1:5348.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,7 +66,8 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
-	if err := s.Start(); err != nil {
+	a, err := operate(s, admin.Options{Version: version, Log: logrus.NewEntry(log), File: file})
+	if err != nil {
 		_ = s.Stop()
 		return &exitError{exitFailed, inUse(err)}
 	}
@@ -73,20 +75,37 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 	switch {
 	case file != "":
 		log.WithFields(logrus.Fields{"server": cfg.Server, "nodes": len(cfg.Nodes), "component": s.ComponentAddr(), "component_tls": s.ComponentTLSAddr(),
-			"http": s.HTTPAddr(), "data": cfg.Data, "sessions": cmp.Or(known(s), "still being read")}).Info("config " + file + " sha256=" + digest(file))
+			"http": a.HTTPAddr(), "data": cfg.Data, "sessions": cmp.Or(known(s), "still being read")}).Info("config " + file + " sha256=" + digest(file))
 	case tty:
-		writeBanner(stderr, cfg, s)
+		writeBanner(stderr, cfg, s, a)
 	default:
-		log.WithFields(logrus.Fields{"server": cfg.Server, "component": s.ComponentAddr(), "http": s.HTTPAddr(), "data": cfg.Data}).
+		log.WithFields(logrus.Fields{"server": cfg.Server, "component": s.ComponentAddr(), "http": a.HTTPAddr(), "data": cfg.Data}).
 			Info("development server: loopback only, no TLS, one secret for all nodes")
 	}
 	log.Infof("ready in %d ms", ready.Milliseconds())
-	return running{s, log, failed, stop}.wait(ctx)
+	return running{s, a, log, failed, stop}.wait(ctx)
+}
+
+// operate starts a server and its operations. On an error the operations have stopped, and the server wants to be.
+func operate(s *server.Server, opt admin.Options) (*admin.Admin, error) {
+	a, err := admin.New(s, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.Start(); err == nil {
+		err = a.Start()
+	}
+	if err != nil {
+		a.Stop()
+		return nil, err
+	}
+	return a, nil
 }
 
 // running is a server that serves, and what ends it.
 type running struct {
 	s      *server.Server
+	admin  *admin.Admin // stops after the server, so that /readyz tells of the drain
 	log    *logrus.Logger
 	failed <-chan error
 	stop   func() // stops catching signals
@@ -101,7 +120,9 @@ func (r running) wait(ctx context.Context) error {
 	}
 	r.stop()
 	r.log.Info("stopping: queues are written, links are closed (again to end at once)")
-	if err := r.s.Stop(); err != nil {
+	err := r.s.Stop()
+	r.admin.Stop()
+	if err != nil {
 		return &exitError{exitFailed, err}
 	}
 	return nil
@@ -192,7 +213,7 @@ func known(s *server.Server) string {
 }
 
 // writeBanner tells a newcomer what runs and what to do next.
-func writeBanner(w io.Writer, cfg *config.Config, s *server.Server) {
+func writeBanner(w io.Writer, cfg *config.Config, s *server.Server, a *admin.Admin) {
 	var state string
 	switch n := known(s); n {
 	case "0":
@@ -202,9 +223,9 @@ func writeBanner(w io.Writer, cfg *config.Config, s *server.Server) {
 	default:
 		state = n + " sessions from before"
 	}
-	health := "off"
-	if addr := s.HTTPAddr(); addr != "" {
-		health = "http://" + addr + "/healthz and /readyz"
+	operations := "off"
+	if addr := a.HTTPAddr(); addr != "" {
+		operations = "http://" + addr + "/api/v1/status, /healthz and /readyz"
 	}
 	node := cfg.Nodes[0]
 	fmt.Fprintf(w, `patchbay %s   development server: loopback only, no TLS, one secret for all nodes
@@ -213,12 +234,12 @@ func writeBanner(w io.Writer, cfg *config.Config, s *server.Server) {
   User domain      %s
   Nodes attach at  %-24s any domain under %s
   Secret           export PATCHBAY_SECRET=%s      (the same next time)
-  Health           %s
+  Operations       %s
   Data             %-24s %s
 
   Try it           patchbay node a.%[3]s --user alice@%[3]s/phone
                    patchbay node b.%[3]s --user bob@%[3]s/web       (another terminal)
   For production   patchbay serve --config patchbay.yaml
 
-`, version, cfg.Server, cfg.Users[0], s.ComponentAddr(), node.Domain, string(node.Secret[0]), health, cfg.Data, state)
+`, version, cfg.Server, cfg.Users[0], s.ComponentAddr(), node.Domain, string(node.Secret[0]), operations, cfg.Data, state)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/patchbay-im/patchbay/internal/admin"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
 )
@@ -81,12 +82,14 @@ func TestBanner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Stop() }()
-	if err := s.Start(); err != nil {
+	a, err := operate(s, admin.Options{Version: version, Log: logrus.NewEntry(logrus.New())})
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer a.Stop()
 	cfg.Data = "./patchbay-data"
 	var out bytes.Buffer
-	writeBanner(&out, cfg, s)
+	writeBanner(&out, cfg, s, a)
 	got := strings.ReplaceAll(out.String(), s.ComponentAddr()+strings.Repeat(" ", 24-len(s.ComponentAddr())), "127.0.0.1:5347          ")
 	golden(t, "banner.txt", got)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -123,28 +122,6 @@ func TestGateSlowsDown(t *testing.T) {
 		}
 		st.actor("c").attach("node1.im.example", house)
 		slow.expectEnd("not-authorized", "900ms", "")
-	})
-}
-
-// TestHealth asks /healthz and /readyz over HTTP.
-func TestHealth(t *testing.T) {
-	t.Parallel()
-	onStage(t, func(st *stage) {
-		st.set("listen.http=127.0.0.1:0")
-		s := st.running()
-		get := func(path string, want int) {
-			resp, err := (&http.Client{Timeout: patience}).Get("http://" + s.HTTPAddr() + path)
-			if err != nil {
-				breakf("%v", err)
-			}
-			_ = resp.Body.Close()
-			if resp.StatusCode != want {
-				breakf("%s: %s", path, resp.Status)
-			}
-		}
-		get("/healthz", http.StatusOK)
-		get("/readyz", http.StatusOK)
-		get("/nothing", http.StatusNotFound)
 	})
 }
 

@@ -4,8 +4,8 @@
 //	                    │
 //	                    └─ Stop: readers end, queues are flushed, the rest is answered, streams are closed
 //
-// Goroutines: one acceptor a listener, one reader a link, one keeper for idle links, one HTTP server. Stop
-// waits for all of them.
+// Goroutines: one acceptor a listener, one reader a link, one keeper for idle links. Stop waits for all of
+// them.
 package server
 
 import (
@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -58,8 +57,6 @@ type Server struct {
 
 	// set by Start
 	plain, tls net.Listener
-	web        *http.Server
-	webAddr    net.Addr
 
 	closed   closedLinks
 	cfg      atomic.Pointer[config.Config] // replaced whole by a reload
@@ -131,14 +128,6 @@ func (s *Server) ComponentAddr() string { return addrOf(s.plain) }
 
 // ComponentTLSAddr is where nodes attach with TLS, empty if nowhere.
 func (s *Server) ComponentTLSAddr() string { return addrOf(s.tls) }
-
-// HTTPAddr is where /healthz and /readyz are served, empty if nowhere.
-func (s *Server) HTTPAddr() string {
-	if s.webAddr == nil {
-		return ""
-	}
-	return s.webAddr.String()
-}
 
 func addrOf(ln net.Listener) string {
 	if ln == nil {
@@ -259,9 +248,6 @@ func (s *Server) closeListeners() {
 		if ln != nil {
 			_ = ln.Close()
 		}
-	}
-	if s.web != nil {
-		_ = s.web.Close()
 	}
 }
 

@@ -96,8 +96,9 @@ type Memory struct {
 
 // Disk is where the data lie.
 type Disk struct {
-	Path      string `json:"path"`
-	FreeBytes uint64 `json:"free_bytes"`
+	Path       string `json:"path"`
+	FreeBytes  uint64 `json:"free_bytes"` // for this process
+	TotalBytes uint64 `json:"total_bytes"`
 }
 
 // Finding is one thing that is wrong, or that was looked at and is right.

@@ -31,20 +31,25 @@ const TokenPrefix = "patchbay-admin-"
 // HeaderWho names, for the log, who asks for a change, as the client says it: "root@host". It is not proved.
 const HeaderWho = "X-Patchbay-Who"
 
-// The words of Error.Code.
+// The words of Error.Code, with the status that each comes with.
 const (
-	CodeBadRequest   = "bad-request"
-	CodeUnauthorized = "unauthorized" // it asks for the token, or the token is another
-	CodeForbidden    = "forbidden"
-	CodeNotFound     = "not-found"
-	CodeConflict     = "conflict"
-	CodeBusy         = "busy"
-	CodeFailed       = "failed"
+	CodeBadRequest   = "bad-request"  // 400: a parameter or the body
+	CodeUnauthorized = "unauthorized" // 401: no token, or a wrong one
+	CodeForbidden    = "forbidden"    // 403: a page of another origin; or the configuration does not allow it
+	CodeNotFound     = "not-found"    // 404
+	CodeMethod       = "method"       // 405: see Allow
+	CodeConflict     = "conflict"     // 409: not in this state
+	CodeTooLarge     = "too-large"    // 413
+	CodeMediaType    = "media-type"   // 415: a change is asked for as application/json
+	CodeMisdirected  = "misdirected"  // 421: the Host is none of this server's
+	CodeBusy         = "busy"         // 429: see Retry-After
+	CodeFailed       = "failed"       // 500
+	CodeStopping     = "stopping"     // 503: the server is about to end
 )
 
 // Error is the body of each answer that is not a success.
 type Error struct {
-	Code    string  `json:"code"`             // for machines
+	Code    string  `json:"code"`             // for machines: one of the words below
 	Message string  `json:"message"`          // what is wrong
 	Mend    string  `json:"mend,omitempty"`   // what to do
 	Faults  []Fault `json:"faults,omitempty"` // of a configuration that was not applied
