@@ -84,6 +84,7 @@ type Offline struct {
 	boxes [shardCount]mailboxes
 
 	tally                  commitTally
+	total                  atomic.Int64 // the most bytes
 	users, messages, bytes atomic.Int64 // of all mailboxes
 	free                   atomic.Int64 // bytes of the file system above the reserve, when last looked at
 }
@@ -136,6 +137,7 @@ func openOffline(o OfflineOptions, space func(string) (free, size uint64, ok boo
 		o.Now = time.Now
 	}
 	f := &Offline{opt: o, log: &badgerLog{to: o.Log}, seed: maphash.MakeSeed(), space: space}
+	f.SetTotal(o.Total)
 	f.gate.moved.L = &f.gate.mu
 	for i := range f.boxes {
 		f.boxes[i].users = map[string]*mailbox{}
@@ -170,6 +172,9 @@ func (f *Offline) Close() error {
 	}
 	return err
 }
+
+// SetTotal changes how many bytes all stored stanzas may have together, 0: no bound. What is stored beyond it stays.
+func (f *Offline) SetTotal(bytes int64) { f.total.Store(bytes) }
 
 // Stats says what the store holds now, and what its open found.
 func (f *Offline) Stats() OfflineStats {

@@ -85,7 +85,7 @@ func (f *Offline) now() uint64 { return uint64(max(f.opt.Now().UnixMicro(), 0)) 
 func (f *Offline) book(n int64) bool {
 	for {
 		old := f.bytes.Load()
-		if f.opt.Total > 0 && old+n > f.opt.Total {
+		if most := f.total.Load(); most > 0 && old+n > most {
 			return false
 		}
 		if f.bytes.CompareAndSwap(old, old+n) {

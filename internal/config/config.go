@@ -48,6 +48,7 @@ type Config struct {
 	marks  map[string]Fault // where each key was given, for the faults of Validate
 	broken map[string]bool  // keys that have a fault of their own, of which Validate is silent
 	file   string           // the name of the file; "" without one
+	digest string           // the SHA-256 of the file, in hex
 }
 
 // Listen says where connections are taken. An empty address is off.

@@ -42,6 +42,7 @@ type value struct {
 	clear      func(c *Config, in scope)          // a list begins anew
 	put        func(c *Config, in scope, t string) *problem
 	get        func(c *Config, in scope) (t []string, said bool) // as the file would hold it; not said: the zero value
+	carry      func(from, to *Config)                            // of a key that stands once
 }
 
 // field gives the address of a key's field.
@@ -69,6 +70,7 @@ func one[T comparable](k kind[T], at field[T]) value {
 			v := *at(c, in)
 			return []string{k.write(v)}, v != zero
 		},
+		carry: func(from, to *Config) { *at(to, scope{}) = *at(from, scope{}) },
 	}
 }
 
@@ -90,6 +92,7 @@ func many[T any](k kind[T], at field[[]T]) value {
 			}
 			return texts, texts != nil
 		},
+		carry: func(from, to *Config) { *at(to, scope{}) = *at(from, scope{}) },
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ func Load(path string, sets ...string) (*Config, Faults) {
 	if c == nil {
 		return nil, faults
 	}
+	c.digest = fmt.Sprintf("%x", sha256.Sum256(data))
 	for _, s := range sets {
 		name, value, _ := strings.Cut(s, "=")
 		if bad := c.Set(name, value); bad != nil {

@@ -22,8 +22,7 @@ var errAllTaken = &stanza.StreamError{Condition: "conflict",
 // <conflict/>; replace pings the old link and lets it go if nothing is read from it for a second. The loser is
 // told <conflict/> in any case (RFC 6120 4.9.3.3).
 func (l *link) take(domain string, entry *config.Node) (*routing.Source, error) {
-	grant := &routing.Grant{Users: entry.Users, SpeakDomain: entry.Speak == config.SpeakDomain,
-		TakeOver: entry.Takeover != config.TakeoverNever, Instances: entry.Instances}
+	grant := grantOf(entry)
 	for {
 		src, err := l.s.router.Attach(domain, grant, l.hs.Scanner())
 		if !errors.Is(err, routing.ErrAttached) {

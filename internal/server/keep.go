@@ -23,7 +23,8 @@ type pinger struct {
 // keep pings idle links and ends dead ones (RFC 6120 4.6.3). It never sends bare white space, which one
 // library cannot bear.
 func (s *Server) keep() {
-	tick := time.NewTicker(min(time.Second, s.Config().Timers.Ping/2))
+	each := min(time.Second, s.Config().Timers.Ping/2)
+	tick := time.NewTicker(each)
 	defer tick.Stop()
 	for {
 		select {
@@ -31,6 +32,10 @@ func (s *Server) keep() {
 			return
 		case now := <-tick.C:
 			s.keepAll(now)
+			if d := min(time.Second, s.Config().Timers.Ping/2); d != each {
+				each = d
+				tick.Reset(d)
+			}
 		}
 	}
 }

@@ -164,10 +164,16 @@ func (l *link) run() error {
 	return l.conn.Receive(l.s.Config().Limits.Stanza, l.feed)
 }
 
+// fed gives bytes to the router. The limit of the buffer follows the configuration, which the router does by itself.
+func (l *link) fed(b []byte) (n int, err error) {
+	l.conn.SetLimit(l.s.Config().Limits.Stanza)
+	return l.src.Feed(b)
+}
+
 // feed takes bytes from the connection: the handshake first, then stanzas.
 func (l *link) feed(b []byte) (n int, err error) {
 	if l.src != nil {
-		return l.src.Feed(b)
+		return l.fed(b)
 	}
 	n, done, err := l.hs.Feed(b)
 	l.ask(l.hs.Domain())
@@ -180,7 +186,7 @@ func (l *link) feed(b []byte) (n int, err error) {
 	if n == len(b) {
 		return n, nil
 	}
-	m, err := l.src.Feed(b[n:])
+	m, err := l.fed(b[n:])
 	return n + m, err
 }
 
@@ -190,6 +196,9 @@ func (l *link) attach() error {
 	entry, ok := l.s.Config().Node(domain)
 	if !ok {
 		return &stanza.StreamError{Condition: "host-unknown", Text: "the domain may not attach here"}
+	}
+	if err := l.s.admits(domain); err != nil {
+		return err
 	}
 	l.leave()
 	src, err := l.take(domain, entry)
@@ -211,6 +220,7 @@ func (l *link) attach() error {
 	l.setSource(src)
 	l.s.closed.ok.Add(1)
 	src.Log.WithFields(logrus.Fields{"from": l.addr, "grade": gradeWritten}).Info("node attached")
+	l.reconcile() // the configuration may have changed while it attached
 	return nil
 }
 
@@ -281,7 +291,7 @@ func (l *link) end(err error) {
 	}
 	var se *stanza.StreamError
 	isError := errors.As(err, &se)
-	if isError && se.Condition == "system-shutdown" {
+	if isError && se.Condition == "system-shutdown" { // of Stop: a drained server says it to strangers only
 		l.ended()
 		<-l.s.closing // all queues are written, or answered
 	}

@@ -18,15 +18,14 @@ func (s *Server) listen() error {
 		}
 	}
 	if addr := s.Config().Listen.ComponentTLS; addr != "" {
-		cert, err := tls.LoadX509KeyPair(s.Config().TLS.Cert, s.Config().TLS.Key)
-		if err != nil {
-			return fmt.Errorf("read tls.cert and tls.key: %w", err)
+		if err := s.keys.load(s.Config().TLS); err != nil {
+			return err
 		}
 		ln, err := Listen("listen.component_tls", addr)
 		if err != nil {
 			return err
 		}
-		s.tls = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+		s.tls = tls.NewListener(ln, &tls.Config{GetCertificate: s.keys.get, MinVersion: tls.VersionTLS12})
 	}
 	return nil
 }

@@ -38,6 +38,10 @@ type Options struct {
 	Log     *logrus.Entry
 	OnFail  func(error)   // called once when the disk refuses what must be kept: the process has to end
 	IQWait  time.Duration // how long an iq may go unanswered; 0 is 60 s
+
+	// Load reads the configuration again, for Reload; nil: there is none to read. The Config is nil if a fault is no mere
+	// warning.
+	Load func() (*config.Config, config.Faults)
 }
 
 // Server is one patchbay.
@@ -52,6 +56,7 @@ type Server struct {
 	router   *routing.Router
 	acceptor *component.Acceptor
 	refusals *refusals
+	keys     *keyPair
 	ctx      context.Context // ends when Stop begins
 	cancel   context.CancelFunc
 
@@ -68,10 +73,13 @@ type Server struct {
 	closing  chan struct{}  // closed when the links may close their streams
 	stopped  chan struct{}  // closed when Stop is done
 
+	reloading sync.Mutex // held by Reload: one at a time
+
 	// guarded by mu
 	mu       sync.Mutex
 	links    map[*link]struct{}
 	stopping bool
+	reloads  Reloads
 }
 
 // New opens the session table and makes a server that does not listen yet.
@@ -96,7 +104,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	}
 	svc = service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
 	s := &Server{opt: opt, log: opt.Log, started: now, sessions: sessions, offline: offline, service: svc,
-		refusals: newRefusals(opt.Log), links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
+		refusals: newRefusals(opt.Log), keys: &keyPair{log: opt.Log, now: time.Now}, reloads: Reloads{Last: now}, links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.cfg.Store(cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, IQWait: opt.IQWait, Log: opt.Log}, sessions, svc)
@@ -140,7 +148,7 @@ func addrOf(ln net.Listener) string {
 func (s *Server) Ready() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.stopping && (s.router.Complete() || s.settled.Load())
+	return !s.stopping && !s.router.Draining() && (s.router.Complete() || s.settled.Load())
 }
 
 // Attached reports whether a node has a link.

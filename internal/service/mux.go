@@ -146,8 +146,8 @@ func (s *Service) discoInfo(iq mstanza.IQ, t xmlstream.TokenReadEncoder, start *
 	for _, f := range s.features(iq.To.Domain().String()) {
 		inner = append(inner, info.Feature{Var: f}.TokenReader())
 	}
-	if len(s.cfg.Contacts) > 0 {
-		inner = append(inner, contacts(s.cfg.Contacts))
+	if uris := *s.contacts.Load(); len(uris) > 0 {
+		inner = append(inner, contacts(uris))
 	}
 	return reply(t, iq, start.Name, nil, inner...)
 }

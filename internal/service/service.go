@@ -14,6 +14,7 @@
 package service
 
 import (
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmpp/mux"
@@ -42,7 +43,11 @@ type Service struct {
 	watches  *watches
 
 	refusals refusals
+	contacts atomic.Pointer[[]string] // replaced by SetContacts
 }
+
+// SetContacts changes whom those who ask are told to write to (XEP-0157), as URIs.
+func (s *Service) SetContacts(uris []string) { s.contacts.Store(&uris) }
 
 // question is an iq get or set, and the address it came from.
 type question struct {
@@ -65,6 +70,7 @@ func New(cfg Config, sessions *storage.Sessions) *Service {
 		cfg.Now = time.Now
 	}
 	s := &Service{cfg: cfg, sessions: sessions}
+	s.SetContacts(cfg.Contacts)
 	s.server, s.account = s.serverMux(), accountMux()
 	s.watches = newWatches(s)
 	return s

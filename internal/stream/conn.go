@@ -80,6 +80,9 @@ func (c *Conn) Receive(limit int, feed Feed) error {
 	return c.rx.err
 }
 
+// SetLimit changes the limit of Receive. Only feed may call it.
+func (c *Conn) SetLimit(limit int) { c.rx.limit = limit }
+
 // receiveGeneric reads through net.Conn. The buffer stays borrowed while the reader waits, so it starts small.
 func (c *Conn) receiveGeneric() error {
 	c.rx.generic = true

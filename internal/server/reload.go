@@ -1,0 +1,226 @@
+package server
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/stanza"
+)
+
+// ErrNoFile is returned by Reload of a server that was started without a file.
+var ErrNoFile = errors.New("reload: this server was started without a file; start it with --config FILE")
+
+// ErrStopping is returned by what is asked of a server that stops.
+var ErrStopping = errors.New("the server is stopping")
+
+// Reloaded is what a reload did.
+type Reloaded struct {
+	Changes  []Change
+	Warnings config.Faults
+}
+
+// Change is one key that differs from what acted before.
+type Change struct {
+	config.Change
+	Applied bool   // false: it needs a restart
+	Note    string // what follows from it, "" if nothing that is not said already
+}
+
+// Reloads counts reloads since the start.
+type Reloads struct {
+	OK, Failed uint64
+	Last       time.Time // when the configuration that acts was loaded
+}
+
+// Reload loads the configuration again and puts it in the place of the one that acts. Links stay, but for those of nodes
+// that the new one does not name. The error is config.Faults if the file has any: then nothing has changed. It is called
+// for one reload at a time; others wait.
+func (s *Server) Reload() (Reloaded, error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	done, err := s.reload()
+	s.mu.Lock()
+	if err != nil {
+		s.reloads.Failed++
+	} else {
+		s.reloads.OK++
+		s.reloads.Last = time.Now()
+	}
+	s.mu.Unlock()
+	s.tellReload(done, err)
+	return done, err
+}
+
+// Reloads tells how often the configuration was loaded again.
+func (s *Server) Reloads() Reloads {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reloads
+}
+
+func (s *Server) reload() (Reloaded, error) {
+	if s.opt.Load == nil {
+		return Reloaded{}, ErrNoFile
+	}
+	if s.ctx.Err() != nil {
+		return Reloaded{}, ErrStopping
+	}
+	next, faults := s.opt.Load()
+	if next == nil || faults.Fatal() {
+		return Reloaded{}, faults
+	}
+	was := s.Config()
+	acting := was.Reloaded(next)
+	noStore := s.offline == nil && stores(acting)
+	if noStore {
+		acting = was.KeepOffline(acting)
+	}
+	if s.tls != nil {
+		if err := s.keys.load(acting.TLS); err != nil {
+			return Reloaded{}, err
+		}
+	}
+	if err := s.router.Apply(settingsOf(acting)); err != nil {
+		return Reloaded{}, err
+	}
+	s.cfg.Store(acting)
+	if s.offline != nil {
+		s.offline.SetTotal(acting.Offline.Total)
+	}
+	s.service.SetContacts(acting.Contacts)
+	s.setLevel(acting.Log.Level)
+	ended := s.reconcile()
+	return Reloaded{Changes: changes(was, next, ended, noStore), Warnings: faults}, nil
+}
+
+// setLevel changes what is logged.
+func (s *Server) setLevel(word string) {
+	if level, err := logrus.ParseLevel(word); err == nil {
+		s.log.Logger.SetLevel(level)
+	}
+}
+
+// changes lists what differs, and what follows from it.
+func changes(was, next *config.Config, ended map[string]string, noStore bool) []Change {
+	var all []Change
+	for _, c := range config.Diff(was, next) {
+		change := Change{Change: c, Applied: c.Live}
+		switch {
+		case noStore && strings.HasPrefix(c.Path, "offline."):
+			change.Applied, change.Note = false, "the offline store is opened at the start only"
+		case strings.HasPrefix(c.Path, "nodes["):
+			domain, key, _ := strings.Cut(strings.TrimPrefix(c.Path, "nodes["), "]")
+			change.Note = ended[domain]
+			if change.Note == "" && key == ".secret" {
+				change.Note = "links that are attached stay"
+			}
+		}
+		all = append(all, change)
+	}
+	return all
+}
+
+// tellReload logs a reload, with each change.
+func (s *Server) tellReload(done Reloaded, err error) {
+	if err != nil {
+		s.log.WithError(err).Error("reload: nothing was changed")
+		return
+	}
+	for _, c := range done.Changes {
+		log := s.log.WithFields(logrus.Fields{"key": c.Path, "old": c.Old, "new": c.New})
+		if c.Note != "" {
+			log = log.WithField("note", c.Note)
+		}
+		if c.Applied {
+			log.Info("reload: changed")
+		} else {
+			log.Warn("reload: needs a restart")
+		}
+	}
+	file, digest := s.Config().Source()
+	s.log.WithFields(logrus.Fields{"config": file, "sha256": digest, "changes": len(done.Changes)}).Info("configuration reloaded")
+}
+
+// grantOf is what an entry of the configuration lets a node do.
+func grantOf(entry *config.Node) *routing.Grant {
+	return &routing.Grant{Users: entry.Users, SpeakDomain: entry.Speak == config.SpeakDomain,
+		TakeOver: entry.Takeover != config.TakeoverNever, Instances: entry.Instances}
+}
+
+var (
+	errNodeGone = &stanza.StreamError{Condition: "host-gone", Text: "this domain was taken out of the router's configuration; ask its operator"}
+	errFewer    = &stanza.StreamError{Condition: "conflict", Text: "fewer links may share this domain now (nodes[].instances); attach with another domain, or allow more"}
+)
+
+// reconcile brings every link in line with the configuration that acts, and tells by the entry's domain what followed.
+func (s *Server) reconcile() map[string]string {
+	notes := map[string]string{}
+	links := map[string]int{}
+	for _, l := range s.openLinks() {
+		src := l.source()
+		if src == nil {
+			continue // it will look by itself once it is attached
+		}
+		domain := src.Node().Domain
+		if note := l.reconcile(); note != "" {
+			notes[domain] = note
+		}
+		l.conn.LimitSilence(deadAfter * s.Config().Timers.Ping)
+		links[domain]++
+	}
+	for domain, n := range links {
+		if entry, ok := s.Config().Node(domain); ok && n > max(1, entry.Instances) {
+			notes[domain] = s.trim(domain, max(1, entry.Instances))
+		}
+	}
+	return notes
+}
+
+// trim ends the links of a domain that are over the number that may share it.
+func (s *Server) trim(domain string, keep int) string {
+	sources := s.router.Node(domain).Sources()
+	if len(sources) <= keep {
+		return ""
+	}
+	for _, src := range sources[keep:] {
+		if l := s.linkOf(src); l != nil {
+			l.stop(errFewer)
+		}
+	}
+	return countOf(len(sources)-keep, "link") + " ended"
+}
+
+// reconcile brings the link in line with the configuration that acts. It is called after the source is published and
+// after each change of the configuration, so that none is missed. It tells what followed.
+func (l *link) reconcile() (note string) {
+	src := l.source()
+	entry, ok := l.s.Config().Node(src.Node().Domain)
+	if !ok || l.s.router.IsOurs(src.Node().Domain) {
+		l.stop(errNodeGone)
+		return "its link was ended"
+	}
+	grant := grantOf(entry)
+	if same(src.Grant(), grant) {
+		return ""
+	}
+	if ended := src.Regrant(grant); ended > 0 {
+		return countOf(ended, "session") + " ended"
+	}
+	return ""
+}
+
+func same(a, b *routing.Grant) bool {
+	sorted := func(g *routing.Grant) routing.Grant {
+		own := *g
+		own.Users, own.Instances = slices.Sorted(slices.Values(g.Users)), max(1, g.Instances)
+		return own
+	}
+	return reflect.DeepEqual(sorted(a), sorted(b))
+}
