@@ -96,7 +96,7 @@ func TestSingle(t *testing.T) {
 		{"contacts: [ops]", "contact", "ops is not a URI", "mailto:"},
 		{"listen: {plaintext_from: [ten]}", "network", "ten is not a network", ""},
 		{"listen: {s2s: ':5269'}", "later", "listen.s2s is not in this version", "take it out"},
-		{"listen: {http: ':1', https: ':2'}", "unknown", "unknown key listen.https", "did you mean http?"},
+		{"listen: {http: '127.0.0.1:1', https: ':2'}", "unknown", "unknown key listen.https", "did you mean http?"},
 		{"component: ':5347'", "unknown", "unknown key component", "did you mean listen.component?"},
 		{"zebra: 1", "unknown", "unknown key zebra", "known here: admin, contacts, data, limits"},
 		{"listen: 5347", "type", "listen must hold keys", "KEY: VALUE, of component"},

@@ -44,6 +44,7 @@ type Fault struct {
 	Line    int    // from 1; 0 if there is none
 	Column  int    // in runes from 1
 	Width   int    // runes that the caret line marks
+	Path    string // the key, a node by its domain; "" if it is about no key
 	Code    string // for machines
 	Message string // what is wrong
 	Mend    string // what to do, "" if the message says it
@@ -103,7 +104,7 @@ func (fs Faults) sort() {
 func (fs Faults) scrub(secrets []Secret) {
 	for i := range fs {
 		for _, s := range secrets {
-			for _, text := range []*string{&fs[i].Message, &fs[i].Mend, &fs[i].Source} {
+			for _, text := range []*string{&fs[i].Message, &fs[i].Mend, &fs[i].Source, &fs[i].Path} {
 				if s != "" && strings.Contains(*text, string(s)) {
 					*text = strings.ReplaceAll(*text, string(s), bullets)
 				}

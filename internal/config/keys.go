@@ -23,6 +23,7 @@ const (
 	keyComponentTLS = "listen.component_tls"
 	keyPlaintext    = "listen.plaintext_from"
 	keyHTTP         = "listen.http"
+	keyMetrics      = "listen.metrics"
 	keyCert         = "tls.cert"
 	keyKey          = "tls.key"
 	keyQueue        = "limits.queue"
@@ -33,6 +34,8 @@ const (
 	keyForwardTo    = "offline.forward_to"
 	keyKept         = "offline.keep.bytes"
 	keyTotal        = "offline.total"
+	keyTokenFile    = "admin.token_file"
+	keyTapBodies    = "admin.tap_bodies"
 )
 
 const (
@@ -60,7 +63,7 @@ var keys = []key{
 		many(networkKind, of(func(c *Config) *[]netip.Prefix { return &c.Listen.PlaintextFrom }))},
 	{keyHTTP, "127.0.0.1:5280", false, "admin API, and all that listen.metrics has",
 		one(addressKind, of(func(c *Config) *string { return &c.Listen.HTTP }))},
-	{"listen.metrics", `""`, false, "only /metrics /healthz /readyz, no token, e.g. 0.0.0.0:9347 for Kubernetes",
+	{keyMetrics, `""`, false, "only /metrics /healthz /readyz, no token, e.g. 0.0.0.0:9347 for Kubernetes",
 		one(addressKind, of(func(c *Config) *string { return &c.Listen.Metrics }))},
 
 	{keyCert, `""`, true, "PEM file, read again when it changes",
@@ -77,7 +80,7 @@ var keys = []key{
 		many(domainKind, ofNode(func(n *Node) *[]string { return &n.Users }))},
 	{"nodes[].speak", SpeakAnnounced, true, "announced: from is its own domain or a user it holds; domain: any user of those domains (bridges)",
 		one(choice(SpeakAnnounced, SpeakDomain), ofNode(func(n *Node) *string { return &n.Speak }))},
-	{"nodes[].takeover", TakeoverAllow, true, "may its log-ins take a full JID that another node holds",
+	{"nodes[].takeover", TakeoverAllow, true, "may its log-ins take a full JID that another node holds: allow or never",
 		one(choice(TakeoverAllow, TakeoverNever), ofNode(func(n *Node) *string { return &n.Takeover }))},
 	{"nodes[].conflict", ConflictReplace, true, "a second link under its domain: replace a silent one, or reject the new one",
 		one(choice(ConflictReplace, ConflictReject), ofNode(func(n *Node) *string { return &n.Conflict }))},
@@ -128,11 +131,11 @@ var keys = []key{
 	{"timers.drain", "60s", true, "after SIGTERM, at most (and up to 5 s to close streams); readyz is 503 from the first moment",
 		one(timeKind(0, time.Hour), of(func(c *Config) *time.Duration { return &c.Timers.Drain }))},
 
-	{"admin.token_file", `""`, false, `"" is admin.token in the data directory, made at first start, mode 0600; needed for every change`,
+	{keyTokenFile, `""`, false, `"" is admin.token in the data directory, made at first start, mode 0600; needed for every change`,
 		one(pathKind, of(func(c *Config) *string { return &c.Admin.TokenFile }))},
 	{"admin.hosts", "[]", true, "names under which a proxy or Service reaches listen.http, e.g. [patchbay.internal]",
 		many(hostKind, of(func(c *Config) *[]string { return &c.Admin.Hosts }))},
-	{"admin.tap_bodies", "false", true, "allow ctl tap --body to show message text",
+	{keyTapBodies, "false", true, "allow ctl tap --body to show message text",
 		one(flagKind, of(func(c *Config) *bool { return &c.Admin.TapBodies }))},
 
 	{"log.level", "info", true, "debug, info, warning or error",

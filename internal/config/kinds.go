@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -168,16 +169,21 @@ var flagKind = kind[bool]{name: "true or false", write: strconv.FormatBool, read
 	return text == "true", nil
 }}
 
-// hostKind is what a Host header may say before its port (RFC 9110 7.2).
+// hostKind is what a Host header may say before its port (RFC 9110 7.2): a name of another script stands there in ASCII.
 var hostKind = kind[string]{name: "a host name", plural: "host names", write: quoteText, read: func(text string, _ scope) (string, *problem) {
-	if _, err := netip.ParseAddr(text); err == nil {
+	_, err := netip.ParseAddr(text)
+	switch {
+	case err == nil || hostName.MatchString(text):
 		return text, nil
-	}
-	if strings.Contains(text, ":") {
+	case hostName.MatchString(strings.ToLower(text)):
+		return "", &problem{codeDomain, "is not in canonical form", strings.ToLower(text)}
+	case strings.Contains(text, ":"):
 		return "", &problem{codeDomain, "has a port or a scheme", "the name alone, such as patchbay.internal"}
 	}
-	return readDomain(text, scope{})
+	return "", &problem{codeDomain, "is not a host name", "as the Host header has it, such as patchbay.internal"}
 }}
+
+var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
 var contactKind = kind[string]{name: "an address to write to", plural: "addresses to write to", write: quoteText, read: func(text string, _ scope) (string, *problem) {
 	if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,7 +36,9 @@ func Load(path string, sets ...string) (*Config, Faults) {
 	}
 	a := &audit{Config: c}
 	a.readSecrets()
+	a.readToken()
 	a.readCertificate(time.Now())
+	a.ownFile(path, data)
 	return c.judge(append(faults, a.faults...))
 }
 
@@ -72,10 +76,48 @@ func (a *audit) readSecrets() {
 			}
 			n.Secret = append(n.Secret, secret)
 		}
-		if info, err := os.Stat(n.SecretFile); err == nil && info.Mode().Perm()&0o007 != 0 {
-			a.warn(problem{codeSecret, "secret_file of " + n.Domain + " is open to every user of this machine", "chmod o= " + n.SecretFile}, at)
+		a.private("secret_file of "+n.Domain, n.SecretFile, at)
+	}
+}
+
+// private warns of a file that more people can read than should.
+func (a *audit) private(what, file, at string) {
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o007 != 0 {
+		a.warn(problem{codeSecret, what + " is open to every user of this machine", "chmod o= " + file}, at)
+	}
+}
+
+// ownFile warns of a configuration that others can read although secrets stand in it.
+func (a *audit) ownFile(path string, data []byte) {
+	for i, n := range a.Nodes {
+		if n.SecretFile == "" && slices.ContainsFunc(n.Secret, func(s Secret) bool { return bytes.Contains(data, []byte(s)) }) {
+			a.private("the secret of "+n.Domain+" stands in this file, which", path, nodePath(i, ".secret"))
+			return
 		}
 	}
+}
+
+// minToken is the least length of the admin token in bytes: below that it can be guessed.
+const minToken = 16
+
+// readToken sees that the server will be able to use the token that it is to read. One that is not named it makes itself.
+func (a *audit) readToken() {
+	file := a.Admin.TokenFile
+	if file == "" || !a.sound(keyTokenFile) {
+		return
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		a.fault(problem{codeUnreadable, "admin.token_file cannot be read: " + reason(err), "openssl rand -hex 32, in a file of mode 0600"}, keyTokenFile)
+		return
+	}
+	switch text := strings.TrimSpace(string(data)); {
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		a.fault(problem{codeSecret, "admin.token_file is not one line of printable ASCII", "openssl rand -hex 32"}, keyTokenFile)
+	case len(text) < minToken:
+		a.fault(problem{codeSecret, fmt.Sprintf("admin.token_file has %s; %d is the least", count(len(text), "byte"), minToken), "openssl rand -hex 32"}, keyTokenFile)
+	}
+	a.private("admin.token_file", file, keyTokenFile)
 }
 
 // readCertificate sees that the server will be able to use its certificate, and for how long.
@@ -99,6 +141,7 @@ func (a *audit) readCertificate(now time.Time) {
 		a.fault(problem{codeUnreadable, "tls.cert and tls.key are no pair: " + strings.TrimPrefix(err.Error(), "tls: "), ""}, keyCert)
 		return
 	}
+	a.private("tls.key", a.TLS.Key, keyKey)
 	end := pair.Leaf.NotAfter
 	left := end.Sub(now)
 	date := " (" + end.UTC().Format(time.DateOnly) + ")"

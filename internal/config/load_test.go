@@ -95,7 +95,11 @@ func TestLoad(t *testing.T) {
 		{"secret_file: good.secret", "{cert: none.pem, key: none.key}", "tls.cert cannot be read"},
 		{"secret_file: good.secret", "{cert: good.secret, key: none.key}", "tls.key cannot be read"},
 	} {
-		write("patchbay.yaml", "server: h.example\ntls: "+c.tls+"\nusers: []\nnodes: [{domain: n.example, "+c.nodes+"}]\n", 0o600)
+		port := "127.0.0.1:0"
+		if c.tls == "{}" {
+			port = ""
+		}
+		write("patchbay.yaml", "server: h.example\ntls: "+c.tls+"\nusers: []\nnodes: [{domain: n.example, "+c.nodes+"}]\nlisten: {component_tls: '"+port+"'}\n", 0o600)
 		conf, faults := Load(filepath.Join(dir, "patchbay.yaml"), "log.level=debug")
 		if c.want == "" && (len(faults) > 0 || conf.Log.Level != "debug" || len(conf.Nodes[0].Secret) != 2) {
 			t.Errorf("%s %s: %+v\n%s", c.nodes, c.tls, conf, screen(faults))

@@ -173,7 +173,7 @@ var words = func() (all []string) {
 // secretName reports whether the value of a key of this name is to be hidden: also that of a misspelt one, and of one
 // that is like no key at all, for what it holds cannot be known. A name with a dot is a domain.
 func secretName(name string) bool {
-	if name == "secret_file" || strings.Contains(name, ".") {
+	if name == "secret_file" || name == "token_file" || strings.Contains(name, ".") {
 		return false
 	}
 	return secretWord.MatchString(name) || distance(strings.ToLower(name), "secret") <= 2 || nearest(name, words) == ""

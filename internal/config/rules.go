@@ -3,11 +3,8 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net"
-	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // audit gathers the faults of several keys together.
@@ -19,8 +16,8 @@ type audit struct {
 // rules are what no single key can say. Each looks at plain data, so it holds for a file, for --set and for a Config
 // made by hand.
 var rules = []func(*audit){
-	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, plaintext,
-	nodeInstances, offlineDomains, offlineForward, offlineSizes, queueSize,
+	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, certificateUse, plaintext,
+	adminPort, adminToken, nodeInstances, offlineDomains, offlineForward, offlineSizes, queueSize,
 }
 
 // Validate gives the faults that concern several keys: what Parse and Load add to those of single keys. Call it after
@@ -41,6 +38,9 @@ func (a *audit) fault(bad problem, paths ...string) *Fault {
 	at := Fault{File: a.file}
 	if at.File == "" {
 		at.File = "configuration"
+	}
+	if len(paths) > 0 {
+		at.Path = paths[0]
 	}
 	for _, path := range slices.Backward(paths) {
 		if mark, ok := a.marks[path]; ok {
@@ -168,23 +168,6 @@ func nodeInstances(a *audit) {
 	}
 }
 
-func listeners(a *audit) {
-	first := map[string]string{}
-	for _, l := range []struct{ path, address string }{
-		{keyComponent, a.Listen.Component}, {keyComponentTLS, a.Listen.ComponentTLS}, {keyHTTP, a.Listen.HTTP},
-	} {
-		if other, taken := first[l.address]; taken && !strings.HasSuffix(l.address, ":0") {
-			a.fault(problem{codeClash, l.path + " is the address of " + other, "choose another port"}, l.path, other)
-		}
-		if l.address != "" {
-			first[l.address] = l.path
-		}
-	}
-	if a.Listen.Component == "" && a.Listen.ComponentTLS == "" {
-		a.warn(problem{codeMissing, "nodes have no address to attach at", "set " + keyComponent + " or " + keyComponentTLS}, keyComponent)
-	}
-}
-
 func certificatePair(a *audit) {
 	pair := a.TLS.Cert != "" && a.TLS.Key != ""
 	switch {
@@ -196,34 +179,6 @@ func certificatePair(a *audit) {
 	case a.Listen.ComponentTLS != "":
 		a.fault(problem{codeClash, "listen.component_tls needs tls.cert and tls.key", "tls: {cert: server.pem, key: server.key}"}, keyComponentTLS)
 	}
-}
-
-// plaintext refuses a plain port that cannot be used: whoever opens it beyond loopback meant to be reached from there.
-func plaintext(a *audit) {
-	if !a.sound(keyPlaintext) {
-		return
-	}
-	from := a.Listen.PlaintextFrom
-	if slices.ContainsFunc(from, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		a.warn(problem{codePlaintext, "plaintext_from lets everybody attach without TLS", "name your networks: 10.0.0.0/8"}, keyPlaintext)
-	}
-	host, _, err := net.SplitHostPort(a.Listen.Component)
-	beyond := slices.ContainsFunc(from, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
-	if err != nil || beyond || loopbackHost(host) || !a.sound(keyComponent) {
-		return
-	}
-	if host == "" {
-		host = "all interfaces"
-	}
-	a.fault(problem{codePlaintext, "plain component port on " + host + ", but plaintext_from names loopback only",
-		"name your networks there, or use component_tls"}, keyComponent, keyPlaintext)
-}
-
-// loopbackHost reports whether an address is reachable from this machine only. A name other than localhost is not
-// looked up: what it stands for may change.
-func loopbackHost(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 func offlineDomains(a *audit) {

@@ -16,6 +16,7 @@ func (c *Config) Set(path, value string) *Fault {
 		where.Code, where.Message, where.Mend = bad.code, bad.says, bad.mend
 		return &where
 	}
+	where.Path = path
 	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
 	if k.list {
 		var doc yaml.Node

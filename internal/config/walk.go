@@ -35,7 +35,7 @@ func (w *walk) told(n *yaml.Node, bad problem) {
 
 // visit takes the node of one branch.
 func (w *walk) visit(n *yaml.Node, b *branch, path string, in scope) {
-	w.conf.marks[path] = w.place(n)
+	w.mark(n, path, in)
 	before := len(w.faults)
 	switch {
 	case !w.plain(n):
@@ -47,9 +47,27 @@ func (w *walk) visit(n *yaml.Node, b *branch, path string, in scope) {
 	default:
 		w.mapping(n, b, path, in)
 	}
-	if len(w.faults) > before {
+	for i := range w.faults[before:] {
+		if f := &w.faults[before+i]; f.Path == "" { // else a key further in has said it
+			f.Path = shown(path, in)
+		}
 		w.conf.broken[path] = true
 	}
+}
+
+// mark notes where a key stands, for the faults of Validate.
+func (w *walk) mark(n *yaml.Node, path string, in scope) {
+	at := w.place(n)
+	at.Path = shown(path, in)
+	w.conf.marks[path] = at
+}
+
+// shown is a path with the node's domain in it, if it has one.
+func shown(path string, in scope) string {
+	if rest, ok := strings.CutPrefix(path, nodePath(in.node, "")); ok && in.name != "" {
+		return keyNodes + "[" + in.name + "]" + rest
+	}
+	return path
 }
 
 // plain refuses what makes one YAML node stand for another. A configuration is read by people, and an alias can make a
@@ -107,12 +125,16 @@ func (w *walk) pair(k, v *yaml.Node, b *branch, path string, in scope) {
 	switch {
 	case k.Value == eachEntry || k.Value == eachName || kid == nil:
 		w.fault(k, problem{codeUnknown, "unknown key " + w.name(k, path, in), b.mend(k.Value)})
+		if w.quote(k) == k.Value {
+			w.faults[len(w.faults)-1].Path = shown(path, in)
+		}
 	case kid.later:
 		w.fault(k, problem{codeLater, label(path, in) + " is not in this version", "take it out"})
+		w.faults[len(w.faults)-1].Path = shown(path, in)
 	default:
 		w.visit(v, kid, path, in)
 		if b.kids[eachName] != nil {
-			w.conf.marks[path] = w.place(k) // the name is what can be wrong, not what it holds
+			w.mark(k, path, in) // the name is what can be wrong, not what it holds
 		}
 	}
 }
@@ -127,7 +149,7 @@ func (w *walk) entries(n *yaml.Node, b *branch, path string, in scope) {
 		in.node, in.name = len(w.conf.Nodes), w.domainOf(entry)
 		w.conf.Nodes = append(w.conf.Nodes, newNode())
 		at := path + "[" + strconv.Itoa(in.node) + "]"
-		w.conf.marks[at] = w.place(entry)
+		w.mark(entry, at, in)
 		if w.plain(entry) {
 			w.mapping(entry, b, at, in)
 		}
