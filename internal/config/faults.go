@@ -51,7 +51,8 @@ type Fault struct {
 	Source  string // the line, secrets as bullets; "" if the message quotes the value
 	Warning bool   // the server starts nevertheless
 
-	caret int // the fault's first rune in Source, from 1; 0 if that is hidden
+	caret int  // the fault's first rune in Source, from 1; 0 if that is hidden
+	meant bool // the key has the value that was meant, so the rules of several keys still hold
 }
 
 // Error says the fault in one line.

@@ -29,8 +29,16 @@ type scope struct {
 type kind[T any] struct {
 	name, plural string
 	span         string
-	read         func(text string, in scope) (T, *problem)
+	read         func(text string, in scope) (T, *problem) // with a problem: what was meant, or the zero value if that is not sure
 	write        func(v T) string
+}
+
+// take reads a value; ok is false if there is none to go on with. With what was meant the rules of several keys can
+// speak in the same run.
+func take[T comparable](k kind[T], text string, in scope) (v T, ok bool, bad *problem) {
+	v, bad = k.read(text, in)
+	var zero T
+	return v, bad == nil || v != zero, bad
 }
 
 // value couples a kind with the field that it fills.
@@ -41,7 +49,7 @@ type value struct {
 	most       int                                // of a list; 0 is no bound
 	secrets    func(c *Config, in scope) []Secret // what the bullets stand for; nil if the value is no secret
 	clear      func(c *Config, in scope)          // a list begins anew
-	put        func(c *Config, in scope, t string) *problem
+	put        func(c *Config, in scope, t string) (taken bool, bad *problem)
 	get        func(c *Config, in scope) (t []string, said bool) // as the file would hold it; not said: the zero value
 	carry      func(from, to *Config)                            // of a key that stands once
 }
@@ -59,12 +67,12 @@ func one[T comparable](k kind[T], at field[T]) value {
 	return value{
 		name: k.name, span: k.span,
 		clear: func(*Config, scope) {},
-		put: func(c *Config, in scope, text string) *problem {
-			v, bad := k.read(text, in)
-			if bad == nil {
+		put: func(c *Config, in scope, text string) (bool, *problem) {
+			v, ok, bad := take(k, text, in)
+			if ok {
 				*at(c, in) = v
 			}
-			return bad
+			return ok, bad
 		},
 		get: func(c *Config, in scope) ([]string, bool) {
 			var zero T
@@ -75,17 +83,17 @@ func one[T comparable](k kind[T], at field[T]) value {
 	}
 }
 
-func many[T any](k kind[T], at field[[]T]) value {
+func many[T comparable](k kind[T], at field[[]T]) value {
 	return value{
 		name: "a list of " + k.plural, span: k.span, list: true,
 		clear: func(c *Config, in scope) { *at(c, in) = nil },
-		put: func(c *Config, in scope, text string) *problem {
-			v, bad := k.read(text, in)
-			if bad == nil {
+		put: func(c *Config, in scope, text string) (bool, *problem) {
+			v, ok, bad := take(k, text, in)
+			if ok {
 				to := at(c, in)
 				*to = append(*to, v)
 			}
-			return bad
+			return ok, bad
 		},
 		get: func(c *Config, in scope) (texts []string, said bool) {
 			for _, v := range *at(c, in) {
@@ -109,7 +117,7 @@ func readDomain(text string, _ scope) (string, *problem) {
 	case err != nil || strings.ContainsAny(text, " *:[]/@\"'<>&") || strings.HasPrefix(text, ".") || strings.Contains(text, ".."):
 		return "", &problem{codeDomain, "is not a domain (RFC 7622 section 3.2)", ""}
 	case canonical != text:
-		return "", &problem{codeDomain, "is not in canonical form", canonical}
+		return canonical, &problem{codeDomain, "is not in canonical form", canonical}
 	}
 	return text, nil
 }
@@ -120,7 +128,7 @@ var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", write: quoteText, rea
 	if bad != nil && wild && bad.code == codeDomain && strings.Contains(base, "*") {
 		bad = &problem{codeDomain, "has more than one *", "a wildcard is one label: *.im.example"}
 	}
-	if bad == nil && wild {
+	if wild && d != "" {
 		d = "*." + d
 	}
 	return d, bad
@@ -201,12 +209,13 @@ func readNetwork(text string, _ scope) (netip.Prefix, *problem) {
 		return p, nil
 	}
 	if err == nil {
-		return p, &problem{codeNetwork, "has bits set behind its length", p.Masked().String()}
+		return p.Masked(), &problem{codeNetwork, "has bits set behind its length", p.Masked().String()}
 	}
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		return p, &problem{codeNetwork, "is an address, not a network", netip.PrefixFrom(addr, addr.BitLen()).String()}
+		p = netip.PrefixFrom(addr, addr.BitLen())
+		return p, &problem{codeNetwork, "is an address, not a network", p.String()}
 	}
-	return p, &problem{codeNetwork, "is not a network", `such as 10.0.0.0/8 or "::1/128"`}
+	return netip.Prefix{}, &problem{codeNetwork, "is not a network", `such as 10.0.0.0/8 or "::1/128"`}
 }
 
 var (

@@ -21,7 +21,11 @@ const expirySoon = 14 * 24 * time.Hour
 func Load(path string, sets ...string) (*Config, Faults) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, Faults{{File: path, Code: codeUnreadable, Message: "cannot be read: " + reason(err)}}
+		bad := Fault{File: path, Code: codeUnreadable, Message: "cannot be read: " + reason(err)}
+		if errors.Is(err, fs.ErrNotExist) {
+			bad.Mend = "patchbay init " + path + " makes one"
+		}
+		return nil, Faults{bad}
 	}
 	c, faults := parse(path, data, os.LookupEnv)
 	if c == nil {

@@ -50,6 +50,32 @@ func TestListen(t *testing.T) {
 	wantOne(t, faults, "clash", "admin.token_file is also secret_file of n.example", "")
 }
 
+// TestMeant wants the rules of several keys to speak in the same run as the fault of one key whose value is plain all
+// the same, and to be silent where it is not.
+func TestMeant(t *testing.T) {
+	for in, want := range map[string]string{
+		"listen: {component: '0.0.0.0:1', plaintext_from: [127.0.0.1]}":      "plaintext network",
+		"listen: {component: '0.0.0.0:1', plaintext_from: ['127.0.0.1/8']}":  "plaintext network",
+		"listen: {component: '0.0.0.0:1', plaintext_from: [10.0.0.1/8]}":     "network",
+		"listen: {component: '0.0.0.0:1', plaintext_from: [127.0.0.1, ten]}": "network network",
+		"listen: {component: '0.0.0.0:1', plaintext_from: 10.0.0.0/8}":       "type",
+		"offline: {forward_to: Node1.im.example}":                            "domain",
+		"offline: {forward_to: Node2.im.example}":                            "domain missing",
+		"limits: {queue: 1}": "range",
+		"nodes: [{domain: Node1.example, secret: " + hidden + "}, {domain: node1.example, secret: " + hidden + "}]": "domain twice",
+	} {
+		name, _, _ := strings.Cut(in, ":")
+		conf, faults := Parse("patchbay.yaml", []byte(replaceKey(good, name)+in+"\n"), lookup)
+		var got []string
+		for _, f := range faults {
+			got = append(got, f.Code)
+		}
+		if strings.Join(got, " ") != want || conf != nil {
+			t.Errorf("%s: %v, want %s\n%s", in, got, want, screen(faults))
+		}
+	}
+}
+
 // TestPrivateFiles wants a word on each file that others can read and should not, and on a token that is none.
 func TestPrivateFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -16,7 +16,7 @@ func numberKind(lo, hi int) kind[int] {
 		if err != nil || strings.HasPrefix(text, "+") {
 			return 0, &problem{codeNumber, "is not a whole number", span}
 		}
-		return n, within(n, lo, hi, span)
+		return within(n, lo, hi, span)
 	}}
 }
 
@@ -28,7 +28,7 @@ func sizeKind[T int | int64](lo, hi int) kind[T] {
 		if !ok {
 			return 0, &problem{codeSize, "is not a size", mendSize(text)}
 		}
-		return T(n), within(n, lo, hi, span)
+		return within(T(n), T(lo), T(hi), span)
 	}}
 }
 
@@ -40,18 +40,18 @@ func timeKind(lo, hi time.Duration) kind[time.Duration] {
 		if err != nil || !duration.MatchString(text) {
 			return 0, &problem{codeTime, "is not a duration", mendTime(text)}
 		}
-		return d, within(d, lo, hi, span)
+		return within(d, lo, hi, span)
 	}}
 }
 
-func within[T int | time.Duration](v, lo, hi T, span string) *problem {
+func within[T int | int64 | time.Duration](v, lo, hi T, span string) (T, *problem) {
 	switch {
 	case v < lo:
-		return &problem{codeRange, "is too small", span}
+		return 0, &problem{codeRange, "is too small", span}
 	case v > hi:
-		return &problem{codeRange, "is too large", span}
+		return 0, &problem{codeRange, "is too large", span}
 	}
-	return nil
+	return v, nil
 }
 
 // sizes are the units of a size, the largest first.

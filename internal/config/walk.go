@@ -51,7 +51,7 @@ func (w *walk) visit(n *yaml.Node, b *branch, path string, in scope) {
 		if f := &w.faults[before+i]; f.Path == "" { // else a key further in has said it
 			f.Path = shown(path, in)
 		}
-		w.conf.broken[path] = true
+		w.conf.broken[path] = w.conf.broken[path] || !w.faults[before+i].meant
 	}
 }
 
@@ -60,6 +60,13 @@ func (w *walk) mark(n *yaml.Node, path string, in scope) {
 	at := w.place(n)
 	at.Path = shown(path, in)
 	w.conf.marks[path] = at
+}
+
+// named gives the last fault the path of a key that is not visited, unless its name may not be shown.
+func (w *walk) named(k *yaml.Node, path string, in scope) {
+	if w.quote(k) == k.Value {
+		w.faults[len(w.faults)-1].Path = shown(path, in)
+	}
 }
 
 // shown is a path with the node's domain in it, if it has one.
@@ -105,6 +112,7 @@ func (w *walk) mapping(n *yaml.Node, b *branch, path string, in scope) {
 		case !w.plain(k):
 		case twice:
 			w.fault(k, problem{codeTwice, w.quote(k) + " is given twice (first on line " + strconv.Itoa(line) + ")", "keep one"})
+			w.named(k, join(path, k.Value), in)
 		default:
 			first[k.Value] = k.Line
 			w.pair(k, v, b, join(path, k.Value), in)
@@ -125,12 +133,10 @@ func (w *walk) pair(k, v *yaml.Node, b *branch, path string, in scope) {
 	switch {
 	case k.Value == eachEntry || k.Value == eachName || kid == nil:
 		w.fault(k, problem{codeUnknown, "unknown key " + w.name(k, path, in), b.mend(k.Value)})
-		if w.quote(k) == k.Value {
-			w.faults[len(w.faults)-1].Path = shown(path, in)
-		}
+		w.named(k, path, in)
 	case kid.later:
 		w.fault(k, problem{codeLater, label(path, in) + " is not in this version", "take it out"})
-		w.faults[len(w.faults)-1].Path = shown(path, in)
+		w.named(k, path, in)
 	default:
 		w.visit(v, kid, path, in)
 		if b.kids[eachName] != nil {
@@ -206,13 +212,13 @@ func (w *walk) example(n *yaml.Node, k *key, path string) string {
 
 // put reads one value into its field.
 func (w *walk) put(n *yaml.Node, k *key, path string, in scope) {
-	text, used := n.Value, false
+	text, used, taken := n.Value, false, false
 	var bad *problem
 	if w.env != nil {
 		text, used, bad = expand(n.Value, w.env)
 	}
 	if bad == nil {
-		bad = k.put(w.conf, in, text)
+		taken, bad = k.put(w.conf, in, text)
 		if bad != nil && used {
 			bad.mend = "" // it may hold what the variable holds
 		}
@@ -225,6 +231,9 @@ func (w *walk) put(n *yaml.Node, k *key, path string, in scope) {
 		w.told(n, problem{bad.code, label(path, in) + " " + brief(n.Value) + " " + bad.says, bad.mend})
 	default:
 		w.told(n, problem{bad.code, w.quote(n) + " " + bad.says, bad.mend})
+	}
+	if bad != nil {
+		w.faults[len(w.faults)-1].meant = taken
 	}
 }
 
