@@ -27,6 +27,11 @@
 //	the server stops    the server has stopped       begins to stop; waits for the end
 //	the server restarts                              stops, and starts with the same configuration and data
 //	the server is ready    the server is not ready
+//	the server reloads limits.depth data!            loads what "server" and "nodes" have said since; the keys that are told,
+//	                                                 with ! those that need a restart
+//	the server refuses to reload saying WORDS        and nothing has changed
+//	node node1.im.example is drained                 also: undrained, the server is drained
+//	kick alice@im.example ends 1 sessions, 0 links for REASON
 //
 // A line that is indented goes on with the one before. Elements are compared as trees: quotes, prefixes and the order
 // of attributes do not matter. In what is expected an attribute or a text * is anything not empty, {name} is

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -71,7 +72,7 @@ func newStage(t *testing.T) *stage {
 func (st *stage) set(pair string) {
 	key, value, _ := strings.Cut(pair, "=")
 	switch {
-	case st.server != nil:
+	case st.server != nil && (key == "iq-wait" || value == "disk"):
 		breakf("the server runs already")
 	case key == "iq-wait":
 		d, err := time.ParseDuration(value)
@@ -96,17 +97,9 @@ func (st *stage) set(pair string) {
 // running gives the server, started when it is first needed.
 func (st *stage) running() *server.Server {
 	if st.server == nil {
-		cfg, faults := config.Parse("play.yaml", []byte(scenery+st.nodes+st.extra+"\n"), nil)
-		if cfg == nil {
+		cfg, faults := st.load()
+		if faults.Fatal() {
 			breakf("the configuration: %v", faults)
-		}
-		for _, s := range st.sets {
-			if bad := cfg.Set(s[0], s[1]); bad != nil {
-				breakf("the configuration: %v", bad)
-			}
-		}
-		if bad := cfg.Validate(); bad.Fatal() {
-			breakf("the configuration: %v", bad)
 		}
 		st.cfg = cfg
 		st.start()
@@ -114,8 +107,71 @@ func (st *stage) running() *server.Server {
 	return st.server
 }
 
+// load makes a configuration of what the scene has said so far, as reading a file would.
+func (st *stage) load() (*config.Config, config.Faults) {
+	cfg, faults := config.Parse("play.yaml", []byte(scenery+st.nodes+st.extra+"\n"), nil)
+	if cfg == nil {
+		return nil, faults
+	}
+	for _, s := range st.sets {
+		if bad := cfg.Set(s[0], s[1]); bad != nil {
+			faults = append(faults, *bad)
+		}
+	}
+	return cfg, append(faults, cfg.Validate()...)
+}
+
+// reload loads what was set since, and holds what is told of it: "KEY" was applied, "KEY!" needs a restart.
+func (st *stage) reload(want string) {
+	done, err := st.running().Reload()
+	if err != nil {
+		breakf("reload: %v", err)
+	}
+	var got []string
+	for _, c := range done.Changes {
+		word := c.Path
+		if !c.Applied {
+			word += "!"
+		}
+		got = append(got, word)
+	}
+	if told := strings.Join(got, " "); told != want {
+		breakf("the reload tells %q", told)
+	}
+}
+
+// refuse sees that a reload fails and says why.
+func (st *stage) refuse(saying string) {
+	before := st.running().Config()
+	if _, err := st.server.Reload(); err == nil || !strings.Contains(err.Error(), saying) {
+		breakf("reload: %v", err)
+	}
+	if st.server.Config() != before {
+		breakf("a reload that failed changed the configuration")
+	}
+}
+
+// kick ends what a target names.
+func (st *stage) kick(target, reason, want string) {
+	done, err := st.running().Kick(target, reason)
+	if got := fmt.Sprintf("%d sessions, %d links", done.Sessions, done.Links); err != nil || got != want {
+		breakf("kick: %s, %v", got, err)
+	}
+}
+
+// drain drains a node, or the server, or takes that back.
+func (st *stage) drain(node string, back bool) {
+	do := st.running().Drain
+	if back {
+		do = st.server.Undrain
+	}
+	if err := do(node); err != nil {
+		breakf("drain: %v", err)
+	}
+}
+
 func (st *stage) start() {
-	s, err := server.New(st.cfg, server.Options{Version: "1.2.3", Log: st.log.entry(), IQWait: st.iqWait,
+	s, err := server.New(st.cfg, server.Options{Version: "1.2.3", Log: st.log.entry(), IQWait: st.iqWait, Load: st.load,
 		OnFail: func(err error) { st.t.Errorf("the disk: %v", err) }})
 	if err != nil {
 		breakf("make the server: %v", err)

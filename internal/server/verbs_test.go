@@ -26,6 +26,11 @@ var verbs = []verb{
 	}},
 	{form(`nodes\n(.+)`), func(st *stage, m []string) { st.nodes = m[1] }},
 	{form(`the server (stops|has stopped|restarts)`), func(st *stage, m []string) { st.lifecycle(m[1]) }},
+	{form(`the server reloads(?: (\S.*))?`), func(st *stage, m []string) { st.reload(m[1]) }},
+	{form(`the server refuses to reload saying (.+)`), func(st *stage, m []string) { st.refuse(m[1]) }},
+	{form(`node (\S+) is (un)?drained`), func(st *stage, m []string) { st.drain(m[1], m[2] != "") }},
+	{form(`the server is (un)?drained`), func(st *stage, m []string) { st.drain("", m[1] != "") }},
+	{form(`kick (\S+) ends (\d+ sessions, \d+ links)(?: for (.+))?`), func(st *stage, m []string) { st.kick(m[1], m[3], m[2]) }},
 	{form(`the server is (not )?ready`), func(st *stage, m []string) {
 		st.until(m[0], func() bool { return st.running().Ready() == (m[1] == "") })
 	}},
