@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +61,7 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 	log := newLogger(stderr, cfg.Log, tty)
 	failed := make(chan error, 1)
 	s, err := server.New(cfg, server.Options{Version: version, Log: logrus.NewEntry(log),
-		OnFail: func(err error) { failed <- err }})
+		OnFail: func(err error) { failed <- err }, Load: loader(file, sets)})
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
@@ -75,7 +74,7 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 	switch {
 	case file != "":
 		log.WithFields(logrus.Fields{"server": cfg.Server, "nodes": len(cfg.Nodes), "component": s.ComponentAddr(), "component_tls": s.ComponentTLSAddr(),
-			"http": a.HTTPAddr(), "data": cfg.Data, "sessions": cmp.Or(known(s), "still being read")}).Info("config " + file + " sha256=" + digest(file))
+			"http": a.HTTPAddr(), "data": cfg.Data, "sessions": cmp.Or(known(s), "still being read")}).Info("config " + file + " sha256=" + digest(cfg))
 	case tty:
 		writeBanner(stderr, cfg, s, a)
 	default:
@@ -83,7 +82,15 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 			Info("development server: loopback only, no TLS, one secret for all nodes")
 	}
 	log.Infof("ready in %d ms", ready.Milliseconds())
-	return running{s, a, log, failed, stop}.wait(ctx)
+	return running{s, a, log, stderr, failed, stop}.wait(ctx)
+}
+
+// loader gives what reads the file again, nil without one.
+func loader(file string, sets []string) func() (*config.Config, config.Faults) {
+	if file == "" {
+		return nil
+	}
+	return func() (*config.Config, config.Faults) { return config.Load(file, sets...) }
 }
 
 // operate starts a server and its operations. On an error the operations have stopped, and the server wants to be.
@@ -107,16 +114,25 @@ type running struct {
 	s      *server.Server
 	admin  *admin.Admin // stops after the server, so that /readyz tells of the drain
 	log    *logrus.Logger
+	stderr io.Writer
 	failed <-chan error
 	stop   func() // stops catching signals
 }
 
-// wait ends the server at a signal; a second signal ends the process at once.
+// wait loads the configuration again at SIGHUP, and ends the server at another signal; a second one ends the process at
+// once.
 func (r running) wait(ctx context.Context) error {
-	select {
-	case err := <-r.failed:
-		return &exitError{exitFailed, err} // nothing may be acknowledged any more: end, the disk has what was
-	case <-ctx.Done():
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for ctx.Err() == nil {
+		select {
+		case err := <-r.failed:
+			return &exitError{exitFailed, err} // nothing may be acknowledged any more: end, the disk has what was
+		case <-hangup:
+			r.reload()
+		case <-ctx.Done():
+		}
 	}
 	r.stop()
 	r.log.Info("stopping: queues are written, links are closed (again to end at once)")
@@ -126,6 +142,15 @@ func (r running) wait(ctx context.Context) error {
 		return &exitError{exitFailed, err}
 	}
 	return nil
+}
+
+// reload is told in the log; the faults of a file come whole, with their lines.
+func (r running) reload() {
+	_, err := r.s.Reload()
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		_ = faults.Write(r.stderr, colour(r.stderr))
+	}
 }
 
 // loadConfig reads the file, or makes the development configuration.
@@ -168,12 +193,12 @@ func loadConfig(stderr io.Writer, file string, sets []string) (*config.Config, e
 	return cfg, nil
 }
 
-func digest(file string) string {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "unreadable"
+// digest is the SHA-256 of the file that was loaded, in short.
+func digest(cfg *config.Config) string {
+	_, sum := cfg.Source()
+	if len(sum) < 8 {
+		return sum
 	}
-	sum := fmt.Sprintf("%x", sha256.Sum256(b))
 	return sum[:4] + "…" + sum[len(sum)-4:]
 }
 
