@@ -27,12 +27,18 @@ func newLogger(w io.Writer, cfg config.Log, tty bool) *logrus.Logger {
 	if tty {
 		stamp = "15:04:05"
 	}
-	log.SetFormatter(&lineFormatter{stamp: stamp})
+	log.SetFormatter(&lineFormatter{stamp: stamp, people: tty})
 	return log
 }
 
-// lineFormatter writes "14:02:38 INFO  node attached   node=a.im.example link=1".
-type lineFormatter struct{ stamp string }
+// lineFormatter writes "14:02:38 INFO  node attached   node=a.im.example link=1". For people, what to do stands below.
+type lineFormatter struct {
+	stamp  string
+	people bool
+}
+
+// mendField is the field that says what to do.
+const mendField = "mend"
 
 // Format writes one entry; values with spaces or control characters are quoted, so that hostile text cannot
 // forge a line.
@@ -45,7 +51,9 @@ func (f *lineFormatter) Format(e *logrus.Entry) ([]byte, error) {
 	fmt.Fprintf(&b, "%s %-5s %s", e.Time.Format(f.stamp), level, oneLine(e.Message))
 	keys := make([]string, 0, len(e.Data))
 	for k := range e.Data {
-		keys = append(keys, k)
+		if k != mendField || !f.people {
+			keys = append(keys, k)
+		}
 	}
 	slices.SortFunc(keys, byRank)
 	for i, k := range keys {
@@ -56,6 +64,9 @@ func (f *lineFormatter) Format(e *logrus.Entry) ([]byte, error) {
 		fmt.Fprintf(&b, "%s%s=%s", sep, k, oneWord(fmt.Sprint(e.Data[k])))
 	}
 	b.WriteByte('\n')
+	if mend, ok := e.Data[mendField]; ok && f.people {
+		fmt.Fprintf(&b, "%*s mend: %s\n", len(f.stamp)+len(" WARN "), "", oneLine(fmt.Sprint(mend)))
+	}
 	return b.Bytes(), nil
 }
 

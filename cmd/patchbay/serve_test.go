@@ -30,11 +30,17 @@ func TestLogLine(t *testing.T) {
 		{logrus.WarnLevel, "node refused", nil, "14:02:38 WARN  node refused\n"},
 		{logrus.ErrorLevel, "two\nlines \x1b[31m", logrus.Fields{"error": "a b", "empty": "", "esc": "\x1b"},
 			"14:02:38 ERROR two\\nlines \\x1b[31m   empty=\"\" error=\"a b\" esc=\"\\x1b\"\n"},
+		{logrus.WarnLevel, "node refused", logrus.Fields{"reason": "not-authorized", "mend": "see a\x1bfile", "node": "b.im.example"},
+			"14:02:38 WARN  node refused   node=b.im.example reason=not-authorized\n               mend: see a\\x1bfile\n"},
 	} {
-		got, err := (&lineFormatter{stamp: "15:04:05"}).Format(&logrus.Entry{Time: at, Level: c.level, Message: c.text, Data: c.fields})
+		got, err := (&lineFormatter{"15:04:05", true}).Format(&logrus.Entry{Time: at, Level: c.level, Message: c.text, Data: c.fields})
 		if err != nil || string(got) != c.want {
 			t.Errorf("got  %q\nwant %q (%v)", got, c.want, err)
 		}
+	}
+	e := &logrus.Entry{Time: at, Level: logrus.WarnLevel, Message: "node refused", Data: logrus.Fields{"reason": "tls", "mend": "see the file"}}
+	if got, err := (&lineFormatter{stamp: "15:04:05"}).Format(e); err != nil || string(got) != "14:02:38 WARN  node refused   reason=tls mend=\"see the file\"\n" {
+		t.Errorf("for no terminal: %q (%v)", got, err)
 	}
 }
 
