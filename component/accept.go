@@ -23,6 +23,9 @@ const (
 // maxLang bounds the xml:lang of a stream header, in bytes: who bounds language tags allows as much (RFC 5646 4.4.1).
 const maxLang = 35
 
+// maxShown bounds the names that a text shows, in bytes: texts stay under 200.
+const maxShown = 64
+
 // Acceptor is what the accepting side needs to know to grant a domain to a peer (XEP-0114 3). Set once.
 type Acceptor struct {
 	// Secrets gives the secrets that are valid for a canonical domain, none if it may not attach here.
@@ -31,6 +34,15 @@ type Acceptor struct {
 	Ours func(domain string) bool
 	// Gate slows down addresses that fail too often.
 	Gate *Gate
+}
+
+// Initiator is the initiating entity of a stream (RFC 6120 1.3): who connects. Set once.
+type Initiator struct {
+	Addr netip.Addr
+	// Trusted: the operator named its address, so the texts of errors may say how to mend the configuration.
+	Trusted bool
+	// Deny is why it may not attach, whatever its name and secret; nil if it may. It is told once it has said its name.
+	Deny *stanza.StreamError
 }
 
 // Handshake is the opening of one accepted component stream: header, handshake, verdict. The reader of the
@@ -44,8 +56,7 @@ type Handshake struct {
 	// set once
 	acceptor *Acceptor
 	write    func([]byte) error
-	addr     netip.Addr
-	trusted  bool // the peer's address is one the operator named: texts may say how to mend the configuration
+	peer     Initiator
 
 	// owned by the reader
 	sc      *stanza.Scanner
@@ -54,17 +65,20 @@ type Handshake struct {
 	domain  string
 	secrets [][]byte
 	opened  bool // our own header is sent
+	wrong   bool // the digest was
 }
 
-// NewHandshake begins to accept a stream from addr. write sends bytes to the peer and may block; it is called
-// by Feed and Refuse only. trusted lets the texts of errors name the configuration.
-func NewHandshake(a *Acceptor, addr netip.Addr, trusted bool, write func([]byte) error) *Handshake {
-	return &Handshake{acceptor: a, write: write, addr: addr, trusted: trusted, id: stream.NewID(),
+// NewHandshake begins to accept a stream from a peer. write sends bytes to it and may block; it is called by Feed only.
+func NewHandshake(a *Acceptor, peer Initiator, write func([]byte) error) *Handshake {
+	return &Handshake{acceptor: a, write: write, peer: peer, id: stream.NewID(),
 		sc: stanza.NewScanner(stanza.Limits{Stanza: maxUnauthenticated, Depth: handshakeDepth, Tag: handshakeTag, Attrs: handshakeAttrs})}
 }
 
 // Domain is the name the peer asked for, canonical; empty before it did.
 func (h *Handshake) Domain() string { return h.domain }
+
+// WrongDigest reports whether the peer was refused because no secret of its domain gives the digest it sent.
+func (h *Handshake) WrongDigest() bool { return h.wrong }
 
 // Scanner is the stream's Scanner, to go on with once the handshake is done.
 func (h *Handshake) Scanner() *stanza.Scanner { return h.sc }
@@ -82,11 +96,11 @@ func (h *Handshake) Feed(b []byte) (n int, done bool, err error) {
 			return n, false, err
 		case tok == stanza.None:
 			if h.seen+len(b)-n > maxUnauthenticated {
-				return n, false, fault("policy-violation", "more than 10000 bytes before the handshake")
+				return n, false, fault("policy-violation", "more than 10000 bytes came before the handshake; send header and handshake first (XEP-0114)")
 			}
 			return n, false, nil
 		case tok == stanza.End:
-			return n, false, fault("not-authorized", "the stream ended before the handshake")
+			return n, false, fault("not-authorized", "the stream ended before the handshake; send the handshake behind the header (XEP-0114)")
 		case tok == stanza.Open:
 			err = h.open()
 		default:
@@ -107,25 +121,28 @@ func fault(condition, text string) error {
 func (h *Handshake) open() error {
 	sh := h.sc.StreamHeader()
 	if sh.NS != stanza.NSComponent {
-		return fault("invalid-namespace", "this port takes streams in "+stanza.NSComponent+" only (XEP-0114)")
+		return fault("invalid-namespace", "the stream is not in "+stanza.NSComponent+"; attach as an external component (XEP-0114), not as a client or a server")
 	}
 	if sh.To == "" {
 		return fault("host-unknown", "the stream header has no to; put the domain that the component serves there (XEP-0114)")
 	}
 	to, _, err := stanza.ParseAddress([]byte(sh.To), false, nil)
 	if err != nil || !to.IsDomain() {
-		return fault("host-unknown", "the to of the stream header is not a domain")
+		return fault("host-unknown", "the to of the stream header is not a domain; put the domain that the component serves there (XEP-0114)")
 	}
 	h.domain = to.String()
+	if h.peer.Deny != nil {
+		return h.peer.Deny
+	}
 	if h.acceptor.Ours(h.domain) {
-		return fault("conflict", "the domain is the server's own or a user domain; a node needs a domain of its own")
+		return fault("conflict", "the domain is the server's own or a user domain; give the node a domain of its own")
 	}
 	if h.secrets = h.acceptor.Secrets(h.domain); len(h.secrets) == 0 {
-		text := "the domain may not attach here"
-		if h.trusted {
-			text += "; add it under nodes: in the configuration"
+		text := "the domain may not attach here; check how it is written"
+		if h.peer.Trusted {
+			text += ", or add it under nodes: in the configuration"
 		}
-		h.acceptor.Gate.Failed(h.addr)
+		h.acceptor.Gate.Failed(h.peer.Addr)
 		return fault("host-unknown", text)
 	}
 	if len(sh.Lang) > maxLang {
@@ -148,15 +165,20 @@ func (h *Handshake) answer() error {
 // verify judges the handshake element.
 func (h *Handshake) verify(el *stanza.Header) error {
 	if string(el.Local()) != "handshake" || string(h.sc.Space(el)) != stanza.NSComponent {
-		return fault("not-authorized", "the handshake comes before anything else (XEP-0114)")
+		return fault("not-authorized", "something else came before the handshake; send the handshake first (XEP-0114)")
 	}
 	w := el.Walk()
 	w.Next()
 	digest, _ := w.Text()
 	plain := el.Children == 0 && bareTag(el)
 	if !plain || !h.matches(digest) {
-		h.acceptor.Gate.Failed(h.addr)
-		return fault("not-authorized", "handshake does not match the secret for "+h.domain+
+		h.acceptor.Gate.Failed(h.peer.Addr)
+		h.wrong = true
+		name := h.domain
+		if len(name) > maxShown {
+			name = "this domain"
+		}
+		return fault("not-authorized", "handshake does not match the secret for "+name+
 			"; check the secret (a library sends the lower-case hex of sha1(stream id + secret))")
 	}
 	return nil
@@ -198,7 +220,7 @@ func (h *Handshake) Refuse(e *stanza.StreamError) []byte {
 }
 
 // Penalty is how long the answer to this peer must wait; see Gate.
-func (h *Handshake) Penalty() time.Duration { return h.acceptor.Gate.Penalty(h.addr) }
+func (h *Handshake) Penalty() time.Duration { return h.acceptor.Gate.Penalty(h.peer.Addr) }
 
 // Accepted is the element that grants the domain.
 const Accepted = "<handshake/>"

@@ -41,7 +41,7 @@ type opening struct {
 
 func newOpening(a *Acceptor, trusted bool) *opening {
 	o := &opening{}
-	o.hs = NewHandshake(a, peer, trusted, func(b []byte) error { o.said.Write(b); return nil })
+	o.hs = NewHandshake(a, Initiator{Addr: peer, Trusted: trusted}, func(b []byte) error { o.said.Write(b); return nil })
 	return o
 }
 
@@ -224,10 +224,22 @@ func TestHandshakeTrust(t *testing.T) {
 	}
 }
 
+// TestHandshakeDenied: who may not attach from where it is, is told so once it has said its name, and nothing of the name.
+func TestHandshakeDenied(t *testing.T) {
+	deny := &stanza.StreamError{Condition: "policy-violation", Text: "not from here; go elsewhere"}
+	for _, to := range []string{"Node1.im.example", "unknown.example", "im.example"} {
+		o := newOpening(acceptor(), true)
+		o.hs = NewHandshake(acceptor(), Initiator{Addr: peer, Trusted: true, Deny: deny}, func([]byte) error { t.Error("it is answered"); return nil })
+		if _, err := o.feed(strings.Replace(goodHeader, "Node1.im.example.", to, 1)); err != deny || o.hs.Domain() != strings.ToLower(to) {
+			t.Errorf("%s: %v, named %s", to, err, o.hs.Domain())
+		}
+	}
+}
+
 // TestHandshakeWriteFails: a peer that does not take the header ends the handshake.
 func TestHandshakeWriteFails(t *testing.T) {
 	gone := errors.New("gone")
-	h := NewHandshake(acceptor(), peer, false, func([]byte) error { return gone })
+	h := NewHandshake(acceptor(), Initiator{Addr: peer}, func([]byte) error { return gone })
 	if _, done, err := h.Feed([]byte(goodHeader)); done || !errors.Is(err, gone) {
 		t.Errorf("%v %v", done, err)
 	}

@@ -130,17 +130,17 @@ func (s *Source) authorise(it *item) error {
 	case !it.h.From.Set():
 		return nil
 	case it.fromErr:
-		return invalidFrom("from is not a valid address (RFC 7622)")
+		return invalidFrom("from is not a valid address (RFC 7622); write user@domain/resource, or the domain of the node")
 	case it.fromDomain != nil && it.fromDomain.node.Load() == s.node.home:
 		return nil
 	case it.fromDomain == nil || it.fromDomain.kind() != PlaceUsers:
-		return invalidFrom("a link may use only its own domain, and users of the domains granted to it (nodes[].users)")
+		return invalidFrom("from is in a domain that this link may not use; send from the node's own domain, or from users of a domain granted to it (nodes[].users)")
 	case it.h.Kind == stanza.Presence && it.place == PlaceUsers && len(it.to.Local()) == 0:
 		return nil
 	case !grant.MayAnnounce(it.from.Domain()):
 		return invalidFrom("the domain of from is not granted to this link; list it under nodes[].users")
 	case len(it.from.Local()) == 0:
-		return invalidFrom("a user domain itself speaks through the router only")
+		return invalidFrom("from is a user domain, for which only the router speaks; put a user or the domain of the node there")
 	case grant.SpeakDomain || s.r.sessions.Holds(it.fromHash, it.from.Bare(), s.node.ID()):
 		return nil
 	}

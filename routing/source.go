@@ -151,9 +151,9 @@ func (s *Source) notStanza(h *stanza.Header) error {
 	case "handshake":
 		return &stanza.StreamError{Condition: "policy-violation", Text: "the stream is authenticated already; send one handshake only (XEP-0114)"}
 	case "message", "presence", "iq":
-		return &stanza.StreamError{Condition: "invalid-namespace", Text: "stanzas on this stream are in " + stanza.NSComponent + "; leave xmlns out"}
+		return &stanza.StreamError{Condition: "invalid-namespace", Text: "a stanza is in another namespace than " + stanza.NSComponent + "; leave its xmlns out"}
 	}
-	return &stanza.StreamError{Condition: "unsupported-stanza-type", Text: "only message, presence and iq can be routed (RFC 6120 4.9.3.24)"}
+	return &stanza.StreamError{Condition: "unsupported-stanza-type", Text: "a top-level element is no stanza; send message, presence and iq only (RFC 6120 4.9.3.24)"}
 }
 
 // Reply queues an answer of the server for the node itself. It may be called only while Service.Serve runs.

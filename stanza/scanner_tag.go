@@ -245,7 +245,7 @@ func (s *Scanner) name(b []byte, i int, colon *int32) int {
 		switch ch := b[i]; {
 		case ch == ':':
 			if *colon != 0 {
-				return s.fail("not-well-formed", i, "a name has two colons; Namespaces in XML allow one")
+				return s.fail("not-well-formed", i, "a name has two colons; leave one out (Namespaces in XML)")
 			}
 			*colon = int32(i)
 			i++

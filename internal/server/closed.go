@@ -211,11 +211,11 @@ func (l *link) info() (info LinkInfo, over bool) {
 	return info, l.over
 }
 
-// note writes down how the link ended, before its peer can know.
-func (l *link) note(state, reason, text string) {
+// note writes down how the link ended, before its peer can know: text for both ends, mend for this one.
+func (l *link) note(state, reason, text, mend string) {
 	e := closedLink{host: stream.HostOf(l.addr.Addr())}
 	e.LinkInfo, _ = l.info()
-	e.State, e.Reason, e.Text, e.Ended = state, reason, text, time.Now()
+	e.State, e.Reason, e.Text, e.Mend, e.Ended = state, reason, text, mend, time.Now()
 	l.mu.Lock()
 	l.over = true
 	l.mu.Unlock()

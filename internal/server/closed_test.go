@@ -1,7 +1,11 @@
 package server_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -14,6 +18,7 @@ import (
 type end struct {
 	node, state, reason string
 	text                string // a part of it
+	mend                string // a part of it; "": there is none
 	attached            bool
 	told                bool // by a stream error
 }
@@ -27,87 +32,140 @@ var ways = []struct {
 	ends  []end
 }{
 	{title: "wrong secret", play: func(st *stage) { st.fails("node1.im.example", "a-secret-that-is-wrong", "not-authorized") },
-		ends: []end{{"node1.im.example", server.LinkRefused, "not-authorized", "handshake does not match", false, true}}},
+		ends: []end{{"node1.im.example", server.LinkRefused, "not-authorized", "handshake does not match", "see secret of node1.im.example (*.im.example) in play.yaml", false, true}}},
 	{title: "unknown name", play: func(st *stage) { st.fails("node1.elsewhere.example", "", "host-unknown") },
-		ends: []end{{"node1.elsewhere.example", server.LinkRefused, "host-unknown", "may not attach here", false, true}}},
+		ends: []end{{"node1.elsewhere.example", server.LinkRefused, "host-unknown", "may not attach here", "add node1.elsewhere.example under nodes:", false, true}}},
 	{title: "a user domain", play: func(st *stage) { st.fails("im.example", "", "conflict") },
-		ends: []end{{"im.example", server.LinkRefused, "conflict", "a user domain", false, true}}},
+		ends: []end{{"im.example", server.LinkRefused, "conflict", "a user domain", "domain of its own", false, true}}},
 	{title: "no XML", play: func(st *stage) {
 		a := st.actor("a")
 		a.connect(false, "")
 		a.write([]byte("GET / HTTP/1.1\r\n\r\n"), 0)
 		a.takeHeader(a.next())
 		a.expectEnd("bad-format", "", "")
-	}, ends: []end{{"", server.LinkRefused, "bad-format", "outside of the stanzas", false, true}}},
+	}, ends: []end{{"", server.LinkRefused, "bad-format", "outside of the stanzas", "see what connects", false, true}}},
 	{title: "no handshake in time", sets: []string{"timers.handshake=1s"}, play: func(st *stage) {
 		a := st.actor("a")
 		a.connect(false, "")
 		a.takeHeader(a.next())
 		a.expectEnd("connection-timeout", "", "")
-	}, ends: []end{{"", server.LinkRefused, "connection-timeout", "no complete handshake", false, true}}},
+	}, ends: []end{{"", server.LinkRefused, "connection-timeout", "no complete handshake", "see what connects", false, true}}},
 	{title: "no TLS where it is needed", sets: []string{"listen.plaintext_from=[10.0.0.0/8]"}, play: func(st *stage) {
-		a := st.actor("a")
-		a.connect(false, "")
-		a.takeHeader(a.next())
-		a.expectEnd("policy-violation", "", "")
-	}, ends: []end{{"", server.LinkRefused, "policy-violation", "over TLS only", false, true}}},
-	{title: "the TLS handshake fails", sets: []string{"listen.component_tls=127.0.0.1:0"}, play: func(st *stage) {
-		conn, err := net.Dial("tcp", st.running().ComponentTLSAddr())
-		if err != nil {
+		st.fails("node1.im.example", "", "policy-violation")
+	}, ends: []end{{"node1.im.example", server.LinkRefused, "policy-violation", "over TLS only", "to listen.plaintext_from", false, true}}},
+	{title: "no TLS on the TLS port", sets: []string{"listen.component_tls=127.0.0.1:0"}, play: func(st *stage) {
+		conn := st.dialTLSPort()
+		defer conn.Close()
+		st.write(conn, header("node1.im.example"), "begin with TLS")
+	}, ends: []end{{"node1.im.example", server.LinkRefused, "policy-violation", "TLS only", "let the node begin with TLS", false, true}}},
+	{title: "TLS on the plain port", play: func(st *stage) {
+		_, err := tls.Dial("tcp", st.running().ComponentAddr(), &tls.Config{InsecureSkipVerify: true}) // it has no certificate
+		if err == nil || !strings.Contains(err.Error(), "does not look like a TLS handshake") {
 			breakf("%v", err)
 		}
-		_, _ = conn.Write([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"))
-		_, _ = conn.Read(make([]byte, 100))
-		_ = conn.Close()
-	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "TLS", false, false}}},
+	}, ends: []end{{"", server.LinkRefused, "not-well-formed", "takes no TLS", "connect without TLS", false, true}}},
+	{title: "no TLS and no XML on the TLS port", sets: []string{"listen.component_tls=127.0.0.1:0"}, play: func(st *stage) {
+		conn := st.dialTLSPort()
+		defer conn.Close()
+		st.write(conn, "GET / HTTP/1.1\r\n\r\n", "")
+	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "not TLS", "see what connects from", false, false}}},
+	{title: "an old TLS", sets: []string{"listen.component_tls=127.0.0.1:0"}, play: func(st *stage) {
+		conn := tls.Client(st.dialTLSPort(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+		defer conn.Close()
+		if conn.Handshake() == nil {
+			breakf("it is taken")
+		}
+	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "TLS handshake failed", "older than 1.2", false, false}}},
+	{title: "the certificate is not trusted", sets: []string{"listen.component_tls=127.0.0.1:0"}, play: func(st *stage) {
+		conn := tls.Client(st.dialTLSPort(), &tls.Config{ServerName: hub, RootCAs: x509.NewCertPool()})
+		defer conn.Close()
+		if conn.Handshake() == nil {
+			breakf("it is trusted")
+		}
+	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "the peer ended the TLS handshake", "authority of tls.cert", false, false}}},
+	{title: "no TLS handshake in time", sets: []string{"listen.component_tls=127.0.0.1:0", "timers.handshake=1s"}, play: func(st *stage) {
+		conn := st.dialTLSPort()
+		defer conn.Close()
+		st.write(conn, "", "")
+	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "no TLS handshake came", "", false, false}}},
+	{title: "the peer leaves the TLS port at once", sets: []string{"listen.component_tls=127.0.0.1:0"}, play: func(st *stage) {
+		_ = st.dialTLSPort().Close()
+	}, ends: []end{{"", server.LinkEnded, server.EndDropped, "without closing", "", false, false}}},
 	{title: "the peer leaves before it says a name", play: func(st *stage) {
 		st.actor("a").connect(false, "")
 		st.actor("a").leave()
-	}, ends: []end{{"", server.LinkEnded, server.EndDropped, "without closing", false, false}}},
+	}, ends: []end{{"", server.LinkEnded, server.EndDropped, "without closing", "", false, false}}},
 	{title: "the peer leaves after it said a name", play: func(st *stage) {
 		a := st.actor("a")
 		a.connect(false, "")
 		a.write([]byte(header("node1.im.example")), 0)
 		a.takeHeader(a.next())
 		a.reset()
-	}, ends: []end{{"node1.im.example", server.LinkEnded, server.EndDropped, "", false, false}}},
+	}, ends: []end{{"node1.im.example", server.LinkEnded, server.EndDropped, "", "", false, false}}},
 	{title: "the node closes its stream", play: func(st *stage) {
 		a := st.actor("a")
 		a.attach("node1.im.example", house)
 		a.act("closes")
 		a.expectEnd("", "", "")
-	}, ends: []end{{"node1.im.example", server.LinkEnded, server.EndClosed, "", true, false}}},
+	}, ends: []end{{"node1.im.example", server.LinkEnded, server.EndClosed, "", "", true, false}}},
 	{title: "the node drops", play: func(st *stage) {
 		st.actor("a").attach("node1.im.example", house)
 		st.actor("a").reset()
-	}, ends: []end{{"node1.im.example", server.LinkEnded, server.EndDropped, "reset", true, false}}},
+	}, ends: []end{{"node1.im.example", server.LinkEnded, server.EndDropped, "reset", "", true, false}}},
 	{title: "a rule is broken", play: func(st *stage) {
 		a := st.actor("a")
 		a.attach("node1.im.example", house)
 		a.write([]byte("<message from='node2.im.example' to='node1.im.example'/>"), 0)
 		a.expectEnd("invalid-from", "", "")
-	}, ends: []end{{"node1.im.example", server.LinkEnded, "invalid-from", "its own domain", true, true}}},
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "invalid-from", "own domain", "nodes[].users", true, true}}},
 	{title: "XML is broken", play: func(st *stage) {
 		a := st.actor("a")
 		a.attach("node1.im.example", house)
 		a.write([]byte("<message></iq>"), 0)
 		a.expectEnd("not-well-formed", "", "")
-	}, ends: []end{{"node1.im.example", server.LinkEnded, "not-well-formed", "at byte", true, true}}},
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "not-well-formed", "at byte", "", true, true}}},
 	{title: "the domain is taken", nodes: "  - {domain: node1.im.example, secret: " + house + ", conflict: reject}\n", play: func(st *stage) {
 		st.actor("a").attach("node1.im.example", house)
 		st.fails("node1.im.example", house, "conflict")
-	}, ends: []end{{"node1.im.example", server.LinkRefused, "conflict", "another link", false, true}}},
+	}, ends: []end{{"node1.im.example", server.LinkRefused, "conflict", "another link", "patchbay ctl kick node1", false, true}}},
 	{title: "all links of the domain are taken", nodes: "  - {domain: node1.im.example, secret: " + house + ", conflict: reject, instances: 2}\n", play: func(st *stage) {
 		st.actor("a").attach("node1.im.example", house)
 		st.actor("c").attach("node1.im.example", house)
 		st.fails("node1.im.example", house, "conflict")
-	}, ends: []end{{"node1.im.example", server.LinkRefused, "conflict", "as many links as may", false, true}}},
+	}, ends: []end{{"node1.im.example", server.LinkRefused, "conflict", "as many links as may", "nodes[].instances", false, true}}},
 	{title: "a silent link is replaced", play: func(st *stage) {
 		st.actor("a").attach("node1.im.example", house)
 		st.actor("b").attach("node1.im.example", house)
 		st.actor("a").expect("<iq type='get' id='*' from='hub1.im.example' to='node1.im.example'><ping xmlns='urn:xmpp:ping'/></iq>", 1)
 		st.actor("a").expectEnd("conflict", "", "")
-	}, ends: []end{{"node1.im.example", server.LinkEnded, "conflict", "took this domain over", true, true}}},
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "conflict", "took this domain over", "give each a domain", true, true}}},
+	{title: "an operator kicks the link", play: func(st *stage) {
+		st.actor("a").attach("node1.im.example", house)
+		st.kick("node1.im.example", "it is not ours", "0 sessions, 1 links")
+		st.actor("a").expectEnd("policy-violation", "", "ask who runs the router: it is not ours")
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "policy-violation", "an operator ended this link", "", true, true}}},
+	{title: "a reload takes the node away", play: func(st *stage) {
+		st.actor("a").attach("node1.im.example", house)
+		st.nodes = "  - {domain: node2.im.example, secret: " + house + "}\n"
+		if _, err := st.server.Reload(); err != nil {
+			breakf("%v", err)
+		}
+		st.actor("a").expectEnd("host-gone", "", "")
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "host-gone", "taken out of the configuration", "", true, true}}},
+	{title: "a reload leaves fewer links", nodes: "  - {domain: node1.im.example, secret: " + house + ", instances: 2}\n", play: func(st *stage) {
+		st.actor("a").attach("node1.im.example", house)
+		st.actor("b").attach("node1.im.example", house)
+		st.nodes = "  - {domain: node1.im.example, secret: " + house + "}\n"
+		if _, err := st.server.Reload(); err != nil {
+			breakf("%v", err)
+		}
+		st.actor("b").expectEnd("conflict", "", "")
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "conflict", "fewer links", "give each a domain", true, true}}},
+	{title: "the server is drained", play: func(st *stage) {
+		st.running()
+		st.drain("", false)
+		st.fails("node1.im.example", house, "system-shutdown")
+	}, ends: []end{{"node1.im.example", server.LinkRefused, "system-shutdown", "is being drained", "", false, true}}},
 	{title: "the server stops", play: func(st *stage) {
 		a, b := st.actor("a"), st.actor("b")
 		a.attach("node1.im.example", house)
@@ -119,8 +177,28 @@ var ways = []struct {
 		a.expectEnd("system-shutdown", "", "")
 		st.wait()
 	}, ends: []end{
-		{"node1.im.example", server.LinkEnded, "system-shutdown", "stopping", true, true},
-		{"node2.im.example", server.LinkRefused, "system-shutdown", "stopping", false, true}}},
+		{"node1.im.example", server.LinkEnded, "system-shutdown", "stopping", "", true, true},
+		{"node2.im.example", server.LinkRefused, "system-shutdown", "stopping", "", false, true}}},
+}
+
+// dialTLSPort connects to the TLS port, and does not begin with TLS.
+func (st *stage) dialTLSPort() net.Conn {
+	conn, err := net.Dial("tcp", st.running().ComponentTLSAddr())
+	if err != nil {
+		breakf("%v", err)
+	}
+	return conn
+}
+
+// write says something and hears the server out: it says what is wanted, or if that is "" nothing.
+func (st *stage) write(conn net.Conn, text, want string) {
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = conn.Write([]byte(text))
+	got, err := io.ReadAll(conn)
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() || !strings.Contains(string(got), want) || want == "" && len(got) > 0 {
+		breakf("%q was answered %q (%v)", text, got, err)
+	}
 }
 
 // fails opens a stream that is refused.
@@ -171,6 +249,10 @@ func (st *stage) holdEnd(want end, got server.LinkInfo, before time.Time) {
 	switch {
 	case got.Node != want.node, got.State != want.state, got.Reason != want.reason, !strings.Contains(got.Text, want.text):
 		breakf("written down is %+v, not %+v", got, want)
+	case !strings.Contains(got.Mend, want.mend), (got.Mend == "") != (want.mend == ""):
+		breakf("the mend is %q", got.Mend)
+	case strings.Contains(got.Text+got.Mend, house), len(got.Text) == 0, want.told && len(got.Text) >= 200:
+		breakf("the text is %q", got.Text)
 	case (got.ID != 0) != want.attached, (got.Grade != "") != want.attached, got.Count != 1:
 		breakf("number, grade or count of %+v", got)
 	case got.Since.Before(before), got.Ended.Before(got.Since), got.Ended.After(time.Now()), !strings.HasPrefix(got.Peer, "127.0.0.1:"):

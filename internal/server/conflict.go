@@ -12,12 +12,6 @@ import (
 // proofOfLife is how long a link that a newcomer wants to replace has to show that it lives.
 const proofOfLife = time.Second
 
-var errConflict = &stanza.StreamError{Condition: "conflict",
-	Text: "another link has this domain and is alive; end it first, or give this node a domain of its own"}
-
-var errAllTaken = &stanza.StreamError{Condition: "conflict",
-	Text: "as many links as may share this domain are alive (nodes[].instances); end one first, or allow more"}
-
 // take gives a domain to the link. If another link has it, the policy decides: reject tells the newcomer
 // <conflict/>; replace pings the old link and lets it go if nothing is read from it for a second. The loser is
 // told <conflict/> in any case (RFC 6120 4.9.3.3).
@@ -25,8 +19,12 @@ func (l *link) take(domain string, entry *config.Node) (*routing.Source, error) 
 	grant := grantOf(entry)
 	for {
 		src, err := l.s.router.Attach(domain, grant, l.hs.Scanner())
-		if !errors.Is(err, routing.ErrAttached) {
-			return src, err
+		switch {
+		case err == nil:
+			return src, nil
+		case !errors.Is(err, routing.ErrAttached):
+			l.s.log.WithError(err).WithField("node", domain).Error("write down that a node is attached")
+			return nil, errNotKept
 		}
 		if entry.Conflict == config.ConflictReject || !l.replace(domain) {
 			if entry.Instances > 1 {
@@ -71,7 +69,7 @@ func (s *Server) dismiss(old *routing.Source) bool {
 		return true
 	}
 	if o := s.linkOf(old); o != nil {
-		o.stop(&stanza.StreamError{Condition: "conflict", Text: "a new link took this domain over, and this one did not answer for " + proofOfLife.String()})
+		o.stop(&stanza.StreamError{Condition: "conflict", Text: "a new link took this domain over, and this one did not answer for " + proofOfLife.String() + "; answer pings, and attach once only"})
 	}
 	select {
 	case <-gone:

@@ -64,7 +64,7 @@ func (l *link) keep(now time.Time) {
 	}
 	limit := deadAfter * interval
 	if now.Sub(p.read) > limit && now.Sub(p.wrote) > limit {
-		l.stop(&stanza.StreamError{Condition: "connection-timeout", Text: "nothing was read from this link, and it took nothing, for " + limit.String()})
+		l.stop(&stanza.StreamError{Condition: "connection-timeout", Text: "nothing was read from this link, and it took nothing, for " + limit.String() + "; read the stream, and answer pings"})
 		return
 	}
 	if q.Waiting == 0 && now.Sub(p.pinged) >= interval {

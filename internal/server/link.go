@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -24,9 +23,6 @@ const farewell = 2 * time.Second
 
 // gradeWritten is what is known of delivery on a link: handed to the connection, no more.
 const gradeWritten = "written"
-
-var errTooMany = &stanza.StreamError{Condition: "resource-constraint",
-	Text: "too many unauthenticated streams from this address; try again later"}
 
 // link is one connection of a peer, from accept to close. Its goroutine is the reader.
 type link struct {
@@ -65,18 +61,16 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 		_ = nc.Close()
 		return
 	}
-	if tc, ok := nc.(*tls.Conn); ok {
-		if err := tc.HandshakeContext(ctx); err != nil {
-			l.note(LinkRefused, EndTLS, "TLS handshake: "+err.Error())
-			l.leave()
-			_ = nc.Close()
-			return
-		}
+	nc = l.secure(ctx, nc)
+	if nc == nil {
+		l.leave()
+		return
 	}
 	l.conn = stream.NewConn(nc)
-	l.hs = component.NewHandshake(s.acceptor, l.addr.Addr(), s.Config().Listen.Plaintext(l.addr.Addr()), l.say)
+	trusted := s.Config().Listen.Plaintext(l.addr.Addr())
+	l.hs = component.NewHandshake(s.acceptor, component.Initiator{Addr: l.addr.Addr(), Trusted: trusted, Deny: l.denied(trusted, overTLS)}, l.say)
 	if !s.enter(l) {
-		l.note(LinkEnded, EndStopped, "the server stopped")
+		l.note(LinkEnded, EndStopped, "the server stopped", "")
 		l.leave()
 		_ = nc.Close()
 		return
@@ -93,10 +87,10 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 // turnAway writes down that the gate did not let the connection in, and that it is closed without a word.
 func (l *link) turnAway() {
 	if l.s.ctx.Err() != nil {
-		l.note(LinkEnded, EndStopped, "the server stopped")
+		l.note(LinkEnded, EndStopped, "the server stopped", "")
 		return
 	}
-	l.note(LinkRefused, errTooMany.Condition, errTooMany.Text)
+	l.note(LinkRefused, errTooMany.Condition, errTooMany.Text, l.mend(errTooMany))
 }
 
 // maxRefusing bounds the streams over the gate's bounds that are told so at one time; more are closed without a word.
@@ -154,11 +148,8 @@ func (l *link) ended() { l.once.Do(l.s.readers.Done) }
 
 // run reads until the link ends.
 func (l *link) run() error {
-	switch {
-	case !l.entered:
+	if !l.entered {
 		return errTooMany
-	case l.plain && !l.s.Config().Listen.Plaintext(l.addr.Addr()):
-		return &stanza.StreamError{Condition: "policy-violation", Text: "this address may attach over TLS only (listen.plaintext_from); use the TLS port"}
 	}
 	_ = l.conn.SetReadDeadline(time.Now().Add(l.s.Config().Timers.Handshake))
 	return l.conn.Receive(l.s.Config().Limits.Stanza, l.feed)
@@ -174,6 +165,9 @@ func (l *link) fed(b []byte) (n int, err error) {
 func (l *link) feed(b []byte) (n int, err error) {
 	if l.src != nil {
 		return l.fed(b)
+	}
+	if l.plain && l.hs.Domain() == "" && speaksTLS(b) {
+		return 0, errTLSHere
 	}
 	n, done, err := l.hs.Feed(b)
 	l.ask(l.hs.Domain())
@@ -195,7 +189,7 @@ func (l *link) attach() error {
 	domain := l.hs.Domain()
 	entry, ok := l.s.Config().Node(domain)
 	if !ok {
-		return &stanza.StreamError{Condition: "host-unknown", Text: "the domain may not attach here"}
+		return errNoEntry // a reload has just taken it away
 	}
 	if err := l.s.admits(domain); err != nil {
 		return err
@@ -304,20 +298,25 @@ func (l *link) end(err error) {
 	l.ended()
 	switch {
 	case isError:
-		l.note(LinkEnded, se.Condition, se.Text)
+		mend := l.mend(se)
+		l.note(LinkEnded, se.Condition, se.Text, mend)
 		l.s.closed.told(se)
-		l.src.Log.WithFields(logrus.Fields{"from": l.addr, "reason": se.Condition}).Warn("link ended: " + se.Text)
+		log := l.src.Log.WithFields(logrus.Fields{"from": l.addr, "reason": se.Condition})
+		if mend != "" {
+			log = log.WithField("mend", mend)
+		}
+		log.Warn("link ended: " + se.Text)
 		if !clean {
 			_ = l.conn.Close() // a stanza was cut in the middle: nothing can follow it
 			return
 		}
 		l.conn.Finish(se.AppendTo(nil), farewell, l.s.Config().Timers.Drain)
 	case errors.Is(err, routing.ErrClosed) && clean:
-		l.note(LinkEnded, EndClosed, "the peer closed its stream")
+		l.note(LinkEnded, EndClosed, "the peer closed its stream", "")
 		l.src.Log.Info("node closed its stream")
 		l.conn.Finish([]byte(stream.CloseTag), farewell, l.s.Config().Timers.Drain)
 	default:
-		l.note(LinkEnded, EndDropped, cause(err))
+		l.note(LinkEnded, EndDropped, cause(err), "")
 		l.src.Log.WithFields(logrus.Fields{"from": l.addr, "reason": cause(err)}).Warn("link dropped")
 		_ = l.conn.Close()
 	}
@@ -337,14 +336,15 @@ func (l *link) refuse(err error) {
 	switch {
 	case errors.As(err, &se):
 	case isTimeout(err):
-		se = &stanza.StreamError{Condition: "connection-timeout", Text: "no complete handshake within " + l.s.Config().Timers.Handshake.String()}
+		se = &stanza.StreamError{Condition: "connection-timeout",
+			Text: "no complete handshake came within " + l.s.Config().Timers.Handshake.String() + "; send header and handshake at once (XEP-0114)"}
 	default:
-		l.note(LinkEnded, EndDropped, cause(err))
+		l.note(LinkEnded, EndDropped, cause(err), "")
 		l.leave()
 		_ = l.conn.Close() // the peer left: nobody to tell
 		return
 	}
-	l.note(LinkRefused, se.Condition, se.Text)
+	l.note(LinkRefused, se.Condition, se.Text, l.mend(se))
 	l.s.closed.told(se)
 	if wait := l.hs.Penalty(); wait > 0 {
 		select {

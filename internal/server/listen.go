@@ -25,7 +25,7 @@ func (s *Server) listen() error {
 		if err != nil {
 			return err
 		}
-		s.tls = tls.NewListener(ln, &tls.Config{GetCertificate: s.keys.get, MinVersion: tls.VersionTLS12})
+		s.tls = tls.NewListener(openings{ln}, &tls.Config{GetCertificate: s.keys.get, MinVersion: tls.VersionTLS12})
 	}
 	return nil
 }

@@ -155,7 +155,7 @@ func grantOf(entry *config.Node) *routing.Grant {
 }
 
 var (
-	errNodeGone = &stanza.StreamError{Condition: "host-gone", Text: "this domain was taken out of the router's configuration; ask its operator"}
+	errNodeGone = &stanza.StreamError{Condition: "host-gone", Text: "this domain was taken out of the configuration; ask who runs the router"}
 	errFewer    = &stanza.StreamError{Condition: "conflict", Text: "fewer links may share this domain now (nodes[].instances); attach with another domain, or allow more"}
 )
 

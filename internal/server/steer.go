@@ -85,7 +85,7 @@ func (s *Server) kickLinks(domain string, which func(*routing.Source) bool, reas
 	if n == nil {
 		return Kicked{}, ErrNoNode
 	}
-	text := "an operator ended this link"
+	text := "an operator ended this link; ask who runs the router"
 	if reason != "" {
 		text += ": " + reason
 	}

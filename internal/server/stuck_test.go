@@ -165,13 +165,14 @@ func TestStopBesideDeafNode(t *testing.T) {
 	})
 }
 
-// TestTLSPortInClear: whoever speaks no TLS on the TLS port, or nothing at all, is let go, and learns nothing.
+// TestTLSPortInClear: whoever speaks no TLS on the TLS port, or nothing at all, is let go, and learns nothing; only who opens
+// a stream there is told that it has to begin with TLS, whatever its name.
 func TestTLSPortInClear(t *testing.T) {
 	t.Parallel()
 	onStage(t, func(st *stage) {
 		st.set("listen.component_tls=127.0.0.1:0")
 		st.set("timers.handshake=1s")
-		for _, text := range []string{header("node1.im.example"), "GET / HTTP/1.1\r\n\r\n", ""} {
+		for _, text := range []string{header("node1.im.example"), header("unknown.example"), header("hub1.im.example"), "GET / HTTP/1.1\r\n\r\n", "<", ""} {
 			st.running()
 			conn, err := net.Dial("tcp", st.server.ComponentTLSAddr())
 			if err != nil {
@@ -180,7 +181,8 @@ func TestTLSPortInClear(t *testing.T) {
 			_ = conn.SetDeadline(time.Now().Add(patience))
 			_, _ = conn.Write([]byte(text))
 			got, err := io.ReadAll(conn)
-			if ne, ok := err.(net.Error); ok && ne.Timeout() || strings.Contains(string(got), "<") {
+			told := strings.Contains(string(got), "<policy-violation") && strings.Contains(string(got), "begin with TLS")
+			if ne, ok := err.(net.Error); ok && ne.Timeout() || told != (len(text) > 1 && text[0] == '<') || !told && len(got) > 0 {
 				breakf("%q was answered %q (%v)", text, got, err)
 			}
 			_ = conn.Close()
