@@ -326,10 +326,14 @@ func (m *mailModel) restart(t *rapid.T) {
 	for _, l := range m.links {
 		m.old = append(m.old, l)
 	}
+	want := m.kept()
 	m.must(m.offline.Close())
 	m.open()
-	if got, want := m.offline.Stats().Loaded, len(m.stored()); got != want {
-		t.Fatalf("loaded %d, have %d", got, want)
+	if got := m.kept(); !slices.Equal(got, want) {
+		t.Fatalf("stored %q before the stop, %q after the start", want, got)
+	}
+	if got := m.offline.Stats().Loaded; got != len(want) {
+		t.Fatalf("loaded %d, have %d", got, len(want))
 	}
 	m.end(t)
 }

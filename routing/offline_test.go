@@ -300,6 +300,33 @@ func TestLogInBehindCopies(t *testing.T) {
 	})
 }
 
+// A user logs out at one of two nodes that both do not come back: each copy is stored (ADR 12). Neither is lost at a
+// restart, nor doubled: the books count both, and both come at the log-in.
+func TestRestartKeepsCopies(t *testing.T) {
+	bubbleOn(t, t.TempDir(), nil, func(tb *mailbed) {
+		for _, n := range []string{"s", "a", "b"} {
+			tb.attach(n)
+		}
+		tb.announce("a", "bob@im/x", 0)
+		tb.announce("b", "bob@im/y", 0)
+		tb.detach("a")
+		tb.wires["b"].room = 0
+		tb.chat("m1")
+		withdrawFrom(tb.r, tb.srcs["b"], "bob@im/y")
+		tb.detach("b")
+		time.Sleep(testGrace + time.Second)
+		synctest.Wait()
+		tb.chat("m2")
+		tb.restart()
+		if l := tb.r.Ledger(); l.Found != 3 || l.Stored != 3 {
+			t.Errorf("found %d, stored %d", l.Found, l.Stored)
+		}
+		tb.attach("a")
+		tb.announce("a", "bob@im/x", 0)
+		tb.wantMail("a", "m1 m1 m2")
+	})
+}
+
 // A stop answers a message to several nodes once.
 func TestDrainAnswersCopiesOnce(t *testing.T) {
 	mailBubble(t, nil, func(tb *mailbed) {
