@@ -3,8 +3,6 @@ package routing
 import (
 	"slices"
 	"sync"
-
-	"github.com/patchbay-im/patchbay/storage"
 )
 
 // block is a run of whole stanzas with a rec for each. Small ones and large ones are pooled: most links have
@@ -12,6 +10,8 @@ import (
 type block struct {
 	b    []byte
 	recs []rec
+
+	since int64 // UnixNano, coarse: when its first stanza came
 
 	// how far it is written
 	off  int // bytes
@@ -58,7 +58,7 @@ func (b *block) room(n int) bool {
 	large := largeBlocks.Get().(*block)
 	large.b = append(large.b[:0], b.b...)
 	large.recs = append(large.recs[:0], b.recs...)
-	large.off, large.done, large.next = b.off, b.done, b.next
+	large.off, large.done, large.next, large.since = b.off, b.done, b.next, b.since
 	*b, *large = *large, *b
 	large.free()
 	return true
@@ -112,16 +112,6 @@ func (b *block) remove(c class) (stanzas, size int) {
 	}
 	b.b, b.recs = b.b[:to], kept
 	return stanzas, size
-}
-
-// count gives the number of unwritten stanzas of a class and an origin.
-func (b *block) count(c class, origin storage.NodeID) (n int) {
-	for _, r := range b.recs[b.next:] {
-		if r.class == c && r.origin == origin {
-			n++
-		}
-	}
-	return n
 }
 
 // each calls f with each unwritten stanza.

@@ -51,7 +51,6 @@ func (r *Router) Drain(ctx context.Context) {
 func (r *Router) giveUp() {
 	again := newRedo(r)
 	defer again.close()
-	again.w.src = &Source{r: r}
 	for _, n := range r.Nodes() {
 		if n.queue.stats().Waiting == 0 {
 			continue
@@ -61,7 +60,7 @@ func (r *Router) giveUp() {
 			b.each(func(_ []byte, rc rec) { again.leave(rc) })
 		}
 	}
-	again.w.flush()
+	again.flush()
 }
 
 // flushed waits until every attached node has been written what waits for it, or ctx ends.
@@ -137,7 +136,7 @@ func (r *Router) answerShared(shared []leftover, cut map[*Node]bool) {
 	for _, o := range shared {
 		key := fmt.Sprint(o.rec.origin, o.rec.at, string(o.raw))
 		if told[key] || r.elsewhere(o, cut) {
-			r.tally.why[OtherCopy].Add(1)
+			r.lost(OtherCopy, r.from(o.rec.origin), 1)
 			continue
 		}
 		told[key] = true
@@ -166,7 +165,7 @@ func (d *redo) leave(rc rec) {
 		d.r.mail.lose(rc.at)
 		return
 	}
-	d.w.end(NodeLeft)
+	d.r.lost(NodeLeft, d.r.from(rc.origin), 1)
 }
 
 // stop answers one stanza that the router cannot keep any longer.

@@ -89,7 +89,7 @@ func (left *remains) take(again *redo, n *Node, o leftover) {
 	}
 	if rc.class == classShared {
 		if _, it, ok := again.read(raw, origin); ok && r.hadOther(it, besides{node: n.ID(), at: rc.at}) {
-			r.tally.why[OtherCopy].Add(1)
+			r.lost(OtherCopy, origin, 1)
 			return
 		}
 	}

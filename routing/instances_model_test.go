@@ -194,6 +194,7 @@ func (m *pushModel) check(t *rapid.T) {
 	if ok, off := l.Adds(); !ok {
 		t.Fatalf("the ledger is off by %d: %+v", off, l)
 	}
+	m.must(reasonsAddUp(m.r))
 	open := 0
 	for _, n := range m.r.Nodes() {
 		if n.Domain == "push" && n.State() == Attached {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // Bounds of the table of pending iqs. One node that asks, or that does not answer, can fill an eighth of it.
@@ -178,6 +179,9 @@ func (t *iqTable) takeOld(now time.Time) []*ask {
 func (r *Router) requestsDropped(n *Node) {
 	r.answerFor(r.iqs.takeOf(n), NodeDropped)
 }
+
+// requestLost counts a request that was taken out of a queue whose link dropped.
+func (r *Router) requestLost(origin storage.NodeID) { r.from(origin).home.lost[NodeDropped].Add(1) }
 
 // requestsExpired answers what nobody answered in time.
 func (r *Router) requestsExpired(now time.Time) {

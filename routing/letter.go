@@ -1,11 +1,16 @@
 package routing
 
-import "maps"
+import (
+	"maps"
+
+	"github.com/patchbay-im/patchbay/storage"
+)
 
 // letter is a stored message with copies in queues.
 type letter struct {
 	bare    string
 	number  uint64
+	origin  storage.NodeID
 	round   *round
 	left    int // copies on their way
 	written int
@@ -18,7 +23,7 @@ func (m *mail) post(rd *round, l letterOf, copies int) uint32 {
 	defer m.mu.Unlock()
 	for m.token++; m.letters[m.token] != nil; m.token++ { // it goes round
 	}
-	m.letters[m.token] = &letter{bare: l.bare, number: l.Number, round: rd, left: copies}
+	m.letters[m.token] = &letter{bare: l.bare, number: l.Number, origin: l.Origin, round: rd, left: copies}
 	if m.flights[l.bare] == nil {
 		m.flights[l.bare] = map[uint64]struct{}{}
 	}
@@ -125,7 +130,7 @@ func (m *mail) ended(token uint32) {
 		m.backs++
 		l.round.landed()
 	}
-	m.r.tally.why[OtherCopy].Add(uint64(others))
+	m.r.lost(OtherCopy, m.r.from(l.origin), uint64(others))
 }
 
 // landed counts a letter out of its round. Called with mail's mu held.

@@ -103,6 +103,7 @@ func (s *Source) Detach() (clean bool) {
 		n.timer = time.AfterFunc(r.set().Grace, func() { r.expire(n, inc, ends) })
 	}
 	n.src = nil
+	n.read += s.accepted.Load()
 	close(n.left)
 	n.mu.Unlock()
 	if !shared && n.home.instances.Load() != nil && !n.alone() {

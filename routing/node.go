@@ -42,6 +42,8 @@ type Node struct {
 	confirms  atomic.Bool // it has come back, and has not said yet who is still there
 	multicast atomic.Bool // it takes one stanza for several of its users (XEP-0033), and has said so
 
+	lost [reasons]atomic.Uint64 // of home: stanzas that came from here and were not delivered
+
 	// written under mu, read without it
 	state atomic.Uint32 // NodeState
 	id    atomic.Uint32 // storage.NodeID, 0 until the first attach
@@ -53,6 +55,7 @@ type Node struct {
 	left      chan struct{} // closed when src has gone
 	rec       storage.NodeRecord
 	since     time.Time     // the last change of state
+	read      uint64        // stanzas of links that have ended
 	timer     *time.Timer   // ends the grace, or the time to confirm
 	expiring  chan struct{} // not nil while the grace is being ended; closed when it has been
 	returning bool          // it was attached before a restart, and its sessions are not confirmed yet

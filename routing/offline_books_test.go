@@ -217,6 +217,15 @@ func (m *mailModel) books() {
 	if got, want := int(l.Stored), m.offline.Stats().Messages-letters; got != want {
 		m.t.Fatalf("the ledger has %d stored, the store %d", got, want)
 	}
+	m.must(reasonsAddUp(m.r))
+	for _, n := range append([]string{m.r.Server()}, modelNodes...) { // only the sources send
+		lost := m.r.NodeReasons(n)
+		delete(lost, NoticeLost)
+		delete(lost, NodeLeft)
+		if len(lost) > 0 {
+			m.t.Fatalf("%s has sent nothing that can be lost: %v", n, lost)
+		}
+	}
 }
 
 // finish lets everything come to its end: the nodes are back, take all, and say no more.

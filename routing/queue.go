@@ -2,6 +2,7 @@ package routing
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
@@ -48,6 +49,8 @@ type Queue struct {
 	// set once
 	wg      *sync.WaitGroup
 	arrived func(tokens []uint32) // is told of letters that were written; no lock is held
+	refused func(storage.NodeID)  // is told whose request was taken out; it takes no lock
+	clock   *atomic.Int64         // UnixNano, coarse
 
 	// guarded by mu
 	mu        sync.Mutex
@@ -78,7 +81,7 @@ type Queue struct {
 }
 
 func newQueue(limit int, wg *sync.WaitGroup, arrived func([]uint32)) *Queue {
-	q := &Queue{limit: limit, wg: wg, arrived: arrived}
+	q := &Queue{limit: limit, wg: wg, arrived: arrived, refused: func(storage.NodeID) {}, clock: new(atomic.Int64)}
 	q.idle.L = &q.mu
 	return q
 }
@@ -174,9 +177,14 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 // by the piece and gives it back by the piece.
 func (q *Queue) tail(n int) *block {
 	if last := len(q.blocks) - 1; last >= 0 && !(last == 0 && q.writing) && q.blocks[last].room(n) {
+		if b := q.blocks[last]; !b.empty() {
+			return b
+		}
+		q.blocks[last].since = q.clock.Load()
 		return q.blocks[last]
 	}
 	b := newBlock(n)
+	b.since = q.clock.Load()
 	q.blocks = append(q.blocks, b)
 	return b
 }
@@ -310,12 +318,27 @@ type QueueStats struct {
 	Unsaid                  uint64 // and pings and notices of the server
 	Moved                   uint64 // stanzas taken out to be decided again, or answered
 	Copies                  uint64 // made of stanzas for several users when a link dropped
+	Limit                   int    // bytes that may wait
 }
 
 func (q *Queue) stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return QueueStats{Queued: q.n, Written: q.w, Proved: q.p, Bytes: q.bytes, Dropped: q.dropped,
-		Moved: q.moved, Copies: q.copies, Unsaid: q.unsaid,
+		Moved: q.moved, Copies: q.copies, Unsaid: q.unsaid, Limit: q.limit,
 		Waiting: q.n - q.w - q.dropped - q.unsaid - q.moved}
+}
+
+// oldest gives when the first stanza that waits came, in UnixNano; stanzas of one block count as one. 0: nothing waits.
+func (q *Queue) oldest() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, b := range q.blocks {
+		for _, r := range b.recs[b.next:] {
+			if r.class != classMoved {
+				return b.since
+			}
+		}
+	}
+	return 0
 }

@@ -14,6 +14,7 @@ func (q *Queue) ungroup() {
 	q.blocks, q.bytes, q.letters = nil, 0, 0
 	var parts apart
 	for _, b := range old {
+		made := len(q.blocks)
 		b.each(func(raw []byte, r rec) {
 			q.n-- // append counts it again
 			if r.class != classGroup {
@@ -29,6 +30,9 @@ func (q *Queue) ungroup() {
 			}
 			q.copies += uint64(max(0, len(all)-1))
 		})
+		for _, n := range q.blocks[made:] {
+			n.since = b.since // they are as old as they were
+		}
 		b.free()
 	}
 }

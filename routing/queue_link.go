@@ -70,7 +70,16 @@ func (q *Queue) attached() bool {
 // asked is answered from the table of pending iqs. Called with mu held, nobody writing.
 func (q *Queue) forgetRequests() {
 	for _, b := range q.blocks {
-		own := b.count(classRequest, 0)
+		own := 0
+		b.each(func(_ []byte, r rec) {
+			switch {
+			case r.class != classRequest:
+			case r.origin == 0:
+				own++
+			default:
+				q.refused(r.origin)
+			}
+		})
 		n, size := b.remove(classRequest)
 		q.dropped += uint64(n - own)
 		q.unsaid += uint64(own)

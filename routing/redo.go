@@ -124,6 +124,9 @@ func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
 	}
 	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not}
 	src.grant.Store(trusted)
+	if d.w.src != nil {
+		d.w.account() // what was counted was of another node
+	}
 	d.w.src, d.w.version = src, uint32(d.r.sessions.Version())
 	it := &d.w.items[0]
 	tok, _, err := d.sc.Next(raw, &it.h)

@@ -105,7 +105,7 @@ type letterOf struct {
 // It reports false when there is none.
 func (m *mail) sendOne(again *redo, rd *round, l letterOf) bool {
 	for {
-		src, it, ok := again.read(l.Raw, m.originOf(l.Origin))
+		src, it, ok := again.read(l.Raw, m.r.from(l.Origin))
 		if !ok {
 			m.store.Delete([]byte(l.bare), []uint64{l.Number})
 			again.w.end(Unreadable)
@@ -163,14 +163,6 @@ func (m *mail) queue(again *redo, it *item, targets []Target, r rec) bool {
 func (m *mail) lookBare(again *redo, src *Source, it *item) {
 	to, _, _ := stanza.ParseAddress(it.to.Bare(), false, nil) // canonical already
 	m.r.look(&again.w.view, &again.w.matches, place{kind: it.place, domain: it.toDomain, user: it.user, to: to, hash: it.toHash, by: src.node})
-}
-
-// originOf gives the node that a message came from, or one that stands for a node long forgotten.
-func (m *mail) originOf(id storage.NodeID) *Node {
-	if n := m.r.table.node(id); n != nil {
-		return n
-	}
-	return m.r.nobody
 }
 
 // fullPause is how long a round waits for a queue that is full before it looks again.
@@ -276,7 +268,7 @@ func (m *mail) expireUser(again *redo, bare string) {
 		if _, flies := flying[s.Number]; flies {
 			continue
 		}
-		src, it, ok := again.read(s.Raw, m.originOf(s.Origin))
+		src, it, ok := again.read(s.Raw, m.r.from(s.Origin))
 		if !ok {
 			m.store.Delete([]byte(bare), []uint64{s.Number})
 			again.w.end(Unreadable)

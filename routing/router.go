@@ -61,6 +61,7 @@ type Router struct {
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
 	away     atomic.Int32 // nodes that are away
+	clock    atomic.Int64 // UnixNano, advanced by housekeeping: for what must not ask for the time
 
 	// guarded by mu
 	mu       sync.Mutex
@@ -79,6 +80,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 		stop: make(chan struct{}), stopped: make(chan struct{}), judging: make(chan struct{}, 1)}
 	r.work.New = func() any { return newWork() }
 	r.settings.Store(cfg.Settings.clone())
+	r.clock.Store(r.now().UnixNano())
 	r.iqs.init()
 	r.nobody = r.newNode(cfg.Server)
 	r.holds.init(r.set().Queue, r.nobody)
@@ -149,6 +151,7 @@ func (r *Router) nodeOf(name string) *Node {
 
 func (r *Router) newNode(name string) *Node {
 	n := &Node{Domain: name, since: r.now(), queue: newQueue(r.set().Queue, &r.writers, r.mail.written)}
+	n.queue.clock, n.queue.refused = &r.clock, r.requestLost
 	n.home = n
 	return n
 }
@@ -168,6 +171,7 @@ func (r *Router) housekeeping() {
 		case <-tick.C:
 		}
 		now := r.now()
+		r.clock.Store(now.UnixNano())
 		r.requestsExpired(now)
 		if r.holds.lists.Load() > 0 {
 			due := r.holds.due(now)

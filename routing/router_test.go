@@ -70,6 +70,9 @@ func (tb *testbed) close() {
 	if ok, off := l.Adds(); !ok {
 		tb.t.Errorf("the ledger is off by %d: %+v", off, l)
 	}
+	if err := reasonsAddUp(tb.r); err != nil {
+		tb.t.Error(err)
+	}
 	if err := tb.sessions.ConsistencyCheck(); err != nil {
 		tb.t.Error(err)
 	}

@@ -15,16 +15,20 @@ type tally struct {
 // add takes over what one batch counted.
 func (t *tally) add(w *work) {
 	t.accepted.Add(w.accepted)
+	w.src.accepted.Add(w.accepted)
 	if w.copies > 0 {
 		t.copies.Add(w.copies)
 	}
+	w.accepted, w.copies = 0, 0
 	if w.ends[Served] > 0 {
 		t.served.Add(w.ends[Served])
 	}
 	if w.ends[Bounced]+w.ends[Dropped]+w.ends[Expired] > 0 {
+		from := w.src.node.home
 		for i := range w.why {
 			if w.why[i] > 0 {
 				t.why[i].Add(w.why[i])
+				from.lost[i].Add(w.why[i])
 				w.why[i] = 0
 			}
 		}

@@ -64,10 +64,11 @@ func (w *work) write() {
 // flush writes each queue that got something, and adds the batch to the ledger.
 func (w *work) flush() {
 	w.write()
-	w.src.r.tally.add(w)
-	w.src.accepted.Add(w.accepted)
-	w.accepted, w.copies = 0, 0
+	w.account()
 }
+
+// account adds what was counted to the ledger, and to the node that it came from.
+func (w *work) account() { w.src.r.tally.add(w) }
 
 // end counts an outcome.
 func (w *work) end(why Reason) {
