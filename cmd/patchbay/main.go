@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -43,15 +44,12 @@ func run(root *cobra.Command) int {
 	var ee *exitError
 	if errors.As(err, &ee) {
 		if ee.err != nil {
-			fmt.Fprintln(os.Stderr, "patchbay: "+ee.err.Error())
+			fmt.Fprintln(root.ErrOrStderr(), "patchbay: "+ee.err.Error())
 		}
 		return ee.code
 	}
-	help := "patchbay help"
-	if cmd.HasParent() {
-		help += " " + cmd.Name()
-	}
-	fmt.Fprintf(os.Stderr, "patchbay: %v\nsee: %s\n", err, help)
+	help := "patchbay help" + strings.TrimPrefix(cmd.CommandPath(), root.Name())
+	fmt.Fprintf(root.ErrOrStderr(), "patchbay: %v\nsee: %s\n", err, help)
 	return exitUsage
 }
 
@@ -62,10 +60,11 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
+		Args:          verbOf,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newServeCommand(), newCheckCommand(), newNodeCommand(), newVersionCommand())
+	root.AddCommand(newDemoCommand(), newServeCommand(), newCheckCommand(), newNodeCommand(), newCtlCommand(), newVersionCommand())
 	root.SetHelpTemplate(helpTemplate)
 	return root
 }
@@ -83,9 +82,26 @@ Start
   patchbay check [--config FILE] [-o text|json]         every fault of a file, with line and mend
 Be a node
   patchbay node  DOMAIN [--secret SECRET] [--user JID]... [--echo]   attach by hand: see, type, send
+Look                       patchbay ctl ...  all take [--url URL] [-o table|wide|json] [--watch]
+  ctl status               one screen: health, nodes, rates, what is wrong now
+  ctl top                  live view of nodes [--sort queue|in|out|sessions]
+  ctl nodes [DOMAIN]       state, sessions, grade of delivery, queue, oldest stanza
+  ctl links [--closed]     streams; --closed: the last 200 that ended or were refused, and why
+  ctl sessions             [--node DOMAIN] [--user JID] [--limit 100] [--count]
+  ctl where JID            each session of a user: node, priority, since
+  ctl outcomes             what became of every stanza, by reason [--since 5m] [--node DOMAIN] [--reason R]
+Ask
+  ctl explain --from A --to B [--type T] [--kind message|iq|presence]    the decision; sends nothing
+  ctl tap [JID|DOMAIN]     passing stanzas, headers only [--for 1m] [--count N] [--body]
+  ctl doctor               self-check of the running system and what to do [-o text|json|nagios]
+Act                        asks on a terminal, --yes elsewhere; each act is logged with who
+  ctl drain|undrain NODE|--server [--timeout 5m]    no new sessions, queue emptied; 0: safe to stop
+  ctl kick JID|DOMAIN[/LINK] [--reason TEXT]
+  ctl reload               apply the file; prints what changed and what needs a restart
+  ctl secret DOMAIN        the secret of a name under a wildcard (from the file; asks for the token)
 More
   patchbay help VERB     patchbay version [-o json]
 SECRET: a literal, @FILE or env:NAME (node: PATCHBAY_SECRET, then ./patchbay-data/dev-secret).
-Read from the environment: PATCHBAY_CONFIG, NO_COLOR.
+Read from the environment: PATCHBAY_URL, PATCHBAY_TOKEN, PATCHBAY_CONFIG, NO_COLOR.
 Exit: 0 done   1 failed, faults found   2 wrong use   3 server not reached
 `

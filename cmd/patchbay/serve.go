@@ -221,6 +221,12 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// isTerminalReader reports whether a person types what is read.
+func isTerminalReader(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // colour reports whether a stream may be coloured: a terminal, and NO_COLOR unset.
 func colour(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
 

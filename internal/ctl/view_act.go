@@ -16,6 +16,14 @@ func Subject(node string) string {
 	return node
 }
 
+// Extent says how many sessions an act is about, for the question whether to do it; "" for none.
+func Extent(sessions int) string {
+	if sessions == 0 {
+		return ""
+	}
+	return " (" + plural(sessions, "session") + ")"
+}
+
 // Drained says in one line how far a drain is.
 func (s Screen) Drained(v api.Drained) string {
 	p := s.page(time.Time{})
