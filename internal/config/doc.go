@@ -7,6 +7,8 @@
 //
 //	Config --Values--> each key and its text --Diff--> what a reload would change
 //
+//	table of keys --Annotated--> what patchbay init writes;  --Schema--> docs/patchbay.schema.json
+//
 // The table of keys (keys.go) is the only place that knows a key: its path, kind of value, range, default, whether a
 // reload applies it, and the field it fills and is written from. What concerns several keys stands in the table of rules (rules.go).
 //

@@ -12,29 +12,29 @@ import (
 
 // The codes of faults. They are a contract: scripts may ask for them.
 const (
-	codeUnreadable = "unreadable" // the file, or one it names, cannot be read
-	codeSyntax     = "syntax"     // not YAML
-	codeYAML       = "yaml"       // YAML, but more of it than a configuration needs
-	codeUnknown    = "unknown"    // no such key
+	codeUnreadable = "unreadable" // the file, or one that it names, cannot be read or used
+	codeSyntax     = "syntax"     // it is not YAML
+	codeYAML       = "yaml"       // it is YAML, but more of it than a configuration needs: anchors, tags, merge keys
+	codeUnknown    = "unknown"    // there is no such key
 	codeLater      = "later"      // a key of a coming version
 	codeType       = "type"       // a list where a word is meant, and the like
 	codeTwice      = "twice"      // given twice
 	codeMissing    = "missing"    // not given
-	codeVariable   = "variable"   // ${NAME} is not set or not well written
-	codeDomain     = "domain"
-	codeAddress    = "address"
-	codeContact    = "contact"
-	codeNetwork    = "network"
-	codePath       = "path"
-	codeSecret     = "secret"
-	codeNumber     = "number"
-	codeSize       = "size"
-	codeTime       = "time"
-	codeRange      = "range"
-	codeChoice     = "choice"
+	codeVariable   = "variable"   // ${NAME} is not set, or not well written
+	codeDomain     = "domain"     // no domain, or not in its canonical form (RFC 7622 3.2)
+	codeAddress    = "address"    // not host:port
+	codeContact    = "contact"    // not a URI
+	codeNetwork    = "network"    // not a network
+	codePath       = "path"       // not a path
+	codeSecret     = "secret"     // too short, not one line, or open to every user of the machine
+	codeNumber     = "number"     // not a whole number
+	codeSize       = "size"       // not a number of bytes
+	codeTime       = "time"       // not a duration
+	codeRange      = "range"      // too small or too large
+	codeChoice     = "choice"     // none of the words that may stand there
 	codeClash      = "clash"      // two keys contradict each other
-	codePlaintext  = "plaintext"  // nodes would attach without TLS, or could not
-	codeUserDomain = "userdomain" // not listed under users
+	codePlaintext  = "plaintext"  // something would cross a network without TLS, or could not
+	codeUserDomain = "userdomain" // a domain that is not listed under users
 	codeExpiry     = "expiry"     // a certificate ends soon
 )
 

@@ -48,7 +48,7 @@ const (
 var keys = []key{
 	{keyServer, "hub1.im.example", false, "this server's own address; unique in the cluster",
 		one(domainKind, of(func(c *Config) *string { return &c.Server }))},
-	{"data", "./patchbay-data", false, `session table, outboxes, offline store; ":memory:" keeps nothing beyond the process`,
+	{"data", "./patchbay-data", false, `session table, offline store, admin.token; ":memory:" keeps nothing beyond the process`,
 		one(dataKind, of(func(c *Config) *string { return &c.Data }))},
 	{keyUsers, "[im.example]", true, "user domains; their users live on nodes",
 		many(domainKind, of(func(c *Config) *[]string { return &c.Users }))},
@@ -73,7 +73,7 @@ var keys = []key{
 
 	{"nodes[].domain", "", true, `exact (wins), or "*.im.example": one label, never the server or a user domain`,
 		one(nodeKind, ofNode(func(n *Node) *string { return &n.Domain }))},
-	{"nodes[].secret", "", true, "a list of two while rotating; or secret_file", secrets()},
+	{"nodes[].secret", "", true, "16 bytes or more; a list of two while rotating; or secret_file", secrets()},
 	{"nodes[].secret_file", "", true, "the secret is this file's line; two lines while rotating",
 		one(pathKind, ofNode(func(n *Node) *string { return &n.SecretFile }))},
 	{"nodes[].users", "", true, "user domains whose sessions it may announce; none unless listed",
@@ -142,6 +142,21 @@ var keys = []key{
 		one(choice("debug", "info", "warning", "error"), of(func(c *Config) *string { return &c.Log.Level }))},
 	{"log.format", FormatText, false, "text for people, json for machines",
 		one(choice(FormatText, FormatJSON), of(func(c *Config) *string { return &c.Log.Format }))},
+}
+
+// sections says what the keys below a path are for.
+var sections = map[string]string{
+	"listen":                "where the server listens",
+	"tls":                   "the certificate of listen.component_tls",
+	keyNodes:                "who may attach",
+	"offline":               "a message for a user without a session",
+	"offline.keep":          "how much is kept",
+	keyOffline:              "exceptions for user domains; what one does not say is as above",
+	keyOffline + ".{}.keep": "how much is kept",
+	"limits":                "what a link may cost",
+	"timers":                "the server's patience",
+	"admin":                 "who may use the admin API, and for what",
+	"log":                   "what is logged, and how",
 }
 
 // later are keys, each with all below it, that people may meet in documents of a coming version.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,6 +18,15 @@ import (
 // decides how the value is named: a secret is never quoted.
 type problem struct{ code, says, mend string }
 
+// of is the problem as an error of a value that is named so.
+func (p *problem) of(value string) error {
+	text := value + " " + p.says
+	if p.mend != "" {
+		text += "; mend: " + p.mend
+	}
+	return errors.New(text)
+}
+
 // scope is where in the file a value stands: what the path of its key leaves open.
 type scope struct {
 	dir    string // relative paths start here
@@ -25,10 +35,12 @@ type scope struct {
 	domain string // the key under offline.domains
 }
 
-// kind is one kind of value: what it is called, its range in words, how it is read, and how a file would hold it.
+// kind is one kind of value: what it is called, its range in words, its form for a schema, how it is read, and how a file
+// would hold it.
 type kind[T any] struct {
 	name, plural string
 	span         string
+	form         form
 	read         func(text string, in scope) (T, *problem) // with a problem: what was meant, or the zero value if that is not sure
 	write        func(v T) string
 }
@@ -44,6 +56,7 @@ func take[T comparable](k kind[T], text string, in scope) (v T, ok bool, bad *pr
 // value couples a kind with the field that it fills.
 type value struct {
 	name, span string
+	form       form
 	list       bool                               // many values
 	either     bool                               // a single value stands for a list of one
 	most       int                                // of a list; 0 is no bound
@@ -65,7 +78,7 @@ func ofNode[T any](f func(n *Node) *T) field[T] {
 
 func one[T comparable](k kind[T], at field[T]) value {
 	return value{
-		name: k.name, span: k.span,
+		name: k.name, span: k.span, form: k.form,
 		clear: func(*Config, scope) {},
 		put: func(c *Config, in scope, text string) (bool, *problem) {
 			v, ok, bad := take(k, text, in)
@@ -85,7 +98,7 @@ func one[T comparable](k kind[T], at field[T]) value {
 
 func many[T comparable](k kind[T], at field[[]T]) value {
 	return value{
-		name: "a list of " + k.plural, span: k.span, list: true,
+		name: "a list of " + k.plural, span: k.span, form: k.form, list: true,
 		clear: func(c *Config, in scope) { *at(c, in) = nil },
 		put: func(c *Config, in scope, text string) (bool, *problem) {
 			v, ok, bad := take(k, text, in)
@@ -105,7 +118,7 @@ func many[T comparable](k kind[T], at field[[]T]) value {
 	}
 }
 
-var domainKind = kind[string]{name: "a domain", plural: "domains", read: readDomain, write: quoteText}
+var domainKind = kind[string]{name: "a domain", plural: "domains", form: form{pattern: "^" + domainForm + "$"}, read: readDomain, write: quoteText}
 
 // readDomain takes a domain in its canonical form only (RFC 7622 3.2), so that the file says what the wire says.
 func readDomain(text string, _ scope) (string, *problem) {
@@ -122,7 +135,7 @@ func readDomain(text string, _ scope) (string, *problem) {
 	return text, nil
 }
 
-var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", write: quoteText, read: func(text string, in scope) (string, *problem) {
+var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", form: form{pattern: `^(\*\.)?` + domainForm + "$"}, write: quoteText, read: func(text string, in scope) (string, *problem) {
 	base, wild := strings.CutPrefix(text, "*.")
 	d, bad := readDomain(base, in)
 	if bad != nil && wild && bad.code == codeDomain && strings.Contains(base, "*") {
@@ -134,14 +147,14 @@ var nodeKind = kind[string]{name: "a domain, or *.DOMAIN", write: quoteText, rea
 	return d, bad
 }}
 
-var forwardKind = kind[string]{name: `a node's domain, or ""`, write: quoteText, read: func(text string, in scope) (string, *problem) {
+var forwardKind = kind[string]{name: `a node's domain, or ""`, form: form{pattern: "^(" + domainForm + ")?$"}, write: quoteText, read: func(text string, in scope) (string, *problem) {
 	if text == "" {
 		return "", nil
 	}
 	return readDomain(text, in)
 }}
 
-var addressKind = kind[string]{name: `an address host:port, or ""`, read: readAddress, write: quoteText}
+var addressKind = kind[string]{name: `an address host:port, or ""`, form: form{pattern: "^$|:[0-9]{1,5}$"}, read: readAddress, write: quoteText}
 
 func readAddress(text string, _ scope) (string, *problem) {
 	if text == "" {
@@ -170,7 +183,7 @@ func mendAddress(text string) string {
 	return "127.0.0.1:5347, [::1]:5347 or :5347 for all interfaces"
 }
 
-var flagKind = kind[bool]{name: "true or false", write: strconv.FormatBool, read: func(text string, _ scope) (bool, *problem) {
+var flagKind = kind[bool]{name: "true or false", form: form{flag: true}, write: strconv.FormatBool, read: func(text string, _ scope) (bool, *problem) {
 	if text != "true" && text != "false" {
 		return false, &problem{codeChoice, "is neither true nor false", ""}
 	}
@@ -178,7 +191,7 @@ var flagKind = kind[bool]{name: "true or false", write: strconv.FormatBool, read
 }}
 
 // hostKind is what a Host header may say before its port (RFC 9110 7.2): a name of another script stands there in ASCII.
-var hostKind = kind[string]{name: "a host name", plural: "host names", write: quoteText, read: func(text string, _ scope) (string, *problem) {
+var hostKind = kind[string]{name: "a host name", plural: "host names", form: form{pattern: "^[0-9a-z_.:-]+$"}, write: quoteText, read: func(text string, _ scope) (string, *problem) {
 	_, err := netip.ParseAddr(text)
 	switch {
 	case err == nil || hostName.MatchString(text):
@@ -193,14 +206,14 @@ var hostKind = kind[string]{name: "a host name", plural: "host names", write: qu
 
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
-var contactKind = kind[string]{name: "an address to write to", plural: "addresses to write to", write: quoteText, read: func(text string, _ scope) (string, *problem) {
+var contactKind = kind[string]{name: "an address to write to", plural: "addresses to write to", form: form{pattern: "^[A-Za-z][A-Za-z0-9+.-]*:."}, write: quoteText, read: func(text string, _ scope) (string, *problem) {
 	if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {
 		return "", &problem{codeContact, "is not a URI", "such as mailto:ops@im.example or xmpp:ops@im.example"}
 	}
 	return text, nil
 }}
 
-var networkKind = kind[netip.Prefix]{name: "a network", plural: "networks", read: readNetwork,
+var networkKind = kind[netip.Prefix]{name: "a network", plural: "networks", form: form{pattern: "^[0-9A-Fa-f.:]+/[0-9]{1,3}$"}, read: readNetwork,
 	write: func(p netip.Prefix) string { return quoteText(p.String()) }}
 
 func readNetwork(text string, _ scope) (netip.Prefix, *problem) {
@@ -225,7 +238,7 @@ var (
 		}
 		return filepath.Join(in.dir, text), nil
 	}}
-	dataKind = kind[string]{name: `a directory, or ":memory:"`, write: writePath, read: func(text string, in scope) (string, *problem) {
+	dataKind = kind[string]{name: `a directory, or ":memory:"`, form: form{pattern: "."}, write: writePath, read: func(text string, in scope) (string, *problem) {
 		if text == "" {
 			return "", &problem{codePath, "is not a directory", `./patchbay-data; ":memory:" keeps nothing`}
 		}
@@ -235,7 +248,7 @@ var (
 		return pathKind.read(text, in)
 	}}
 	secretKind = kind[Secret]{
-		name: "a secret", plural: "secrets", span: fmt.Sprintf("%d bytes or more", MinSecret), write: Secret.String,
+		name: "a secret", plural: "secrets", span: fmt.Sprintf("%d bytes or more", MinSecret), form: form{pattern: secretForm, digits: true}, write: Secret.String,
 		read: func(text string, _ scope) (Secret, *problem) {
 			if len(text) < MinSecret {
 				return "", &problem{codeSecret, fmt.Sprintf("has %s; %d is the least", count(len(text), "byte"), MinSecret), mendSecret}
@@ -250,7 +263,7 @@ const mendSecret = "openssl rand -hex 16"
 // choice is a kind with a closed list of words.
 func choice(words ...string) kind[string] {
 	list := strings.Join(words, ", ")
-	return kind[string]{name: "one of " + list, span: list, write: quoteText, read: func(text string, _ scope) (string, *problem) {
+	return kind[string]{name: "one of " + list, span: list, form: form{words: words}, write: quoteText, read: func(text string, _ scope) (string, *problem) {
 		for _, w := range words {
 			if w == text {
 				return text, nil

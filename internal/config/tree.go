@@ -46,6 +46,14 @@ func (b *branch) plant(path string) *branch {
 	return b
 }
 
+// at gives the branch of a path below, which must be there.
+func (b *branch) at(path string) *branch {
+	for name := range strings.SplitSeq(path, ".") {
+		b = b.kids[name]
+	}
+	return b
+}
+
 // names are the keys that may stand here, in order.
 func (b *branch) names() []string { return slices.Sorted(maps.Keys(b.kids)) }
 

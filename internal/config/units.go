@@ -11,7 +11,7 @@ import (
 // numberKind is a whole number from lo to hi.
 func numberKind(lo, hi int) kind[int] {
 	span := fmt.Sprintf("%d to %d", lo, hi)
-	return kind[int]{name: "a number", span: span, write: strconv.Itoa, read: func(text string, _ scope) (int, *problem) {
+	return kind[int]{name: "a number", span: span, form: form{pattern: "^[0-9]+$", lo: int64(lo), hi: int64(hi)}, write: strconv.Itoa, read: func(text string, _ scope) (int, *problem) {
 		n, err := strconv.Atoi(text)
 		if err != nil || strings.HasPrefix(text, "+") {
 			return 0, &problem{codeNumber, "is not a whole number", span}
@@ -23,7 +23,7 @@ func numberKind(lo, hi int) kind[int] {
 // sizeKind is a number of bytes from lo to hi.
 func sizeKind[T int | int64](lo, hi int) kind[T] {
 	span := formatSize(lo) + " to " + formatSize(hi)
-	return kind[T]{name: "a size", span: span, write: writeSize[T], read: func(text string, _ scope) (T, *problem) {
+	return kind[T]{name: "a size", span: span, form: form{pattern: "^[0-9]+([KMG]iB)?$", lo: int64(lo), hi: int64(hi)}, write: writeSize[T], read: func(text string, _ scope) (T, *problem) {
 		n, ok := parseSize(text)
 		if !ok {
 			return 0, &problem{codeSize, "is not a size", mendSize(text)}
@@ -35,7 +35,7 @@ func sizeKind[T int | int64](lo, hi int) kind[T] {
 // timeKind is a duration from lo to hi.
 func timeKind(lo, hi time.Duration) kind[time.Duration] {
 	span := formatTime(lo) + " to " + formatTime(hi)
-	return kind[time.Duration]{name: "a duration", span: span, write: writeTime, read: func(text string, _ scope) (time.Duration, *problem) {
+	return kind[time.Duration]{name: "a duration", span: span, form: form{pattern: durationForm}, write: writeTime, read: func(text string, _ scope) (time.Duration, *problem) {
 		d, err := time.ParseDuration(text)
 		if err != nil || !duration.MatchString(text) {
 			return 0, &problem{codeTime, "is not a duration", mendTime(text)}
@@ -94,8 +94,10 @@ func formatSize(n int) string {
 
 var (
 	quantity = regexp.MustCompile(`^(\d{1,9})\s*([A-Za-z]*)$`)
-	duration = regexp.MustCompile(`^(\d+(\.\d+)?(ms|s|m|h))+$`) // narrower than Go's: no sign, no ns, no µs
+	duration = regexp.MustCompile(durationForm) // narrower than Go's: no sign, no ns, no µs
 )
+
+const durationForm = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 
 // mendSize gives what was probably meant: 256 kb is 256KiB.
 func mendSize(text string) string {
