@@ -205,7 +205,7 @@ func (c *checker) nodes() error {
 	for _, r := range c.s.Nodes() {
 		n := 0
 		for i := range shardCount {
-			n += len(c.s.ofShard(r.ID, i))
+			n += len(c.s.ofShard(r.ID, i, 0))
 		}
 		if live, dead := c.s.nodes.census(r.ID); live != n || dead != 0 {
 			return fmt.Errorf("node %s: counts %d live and %d dead, has %d", r.Domain, live, dead, n)

@@ -202,6 +202,17 @@ func (f *Offline) Has(bare []byte) bool {
 	return has
 }
 
+// Count gives the number of messages that are stored for a bare JID. Like Has it waits for no disk.
+func (f *Offline) Count(bare []byte) int {
+	s := f.shard(bare)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if b := s.users[string(bare)]; b != nil {
+		return b.count
+	}
+	return 0
+}
+
 func (f *Offline) shard(bare []byte) *mailboxes {
 	return &f.boxes[maphash.Bytes(f.seed, bare)>>(64-shardBits)]
 }

@@ -299,6 +299,9 @@ func (m *offModel) check(t *rapid.T) {
 		if got := m.f.Has([]byte(u)); got != (len(m.has[u]) > 0) {
 			t.Fatalf("Has(%s) = %t with %d messages", u, got, len(m.has[u]))
 		}
+		if got := m.f.Count([]byte(u)); got != len(m.has[u]) {
+			t.Fatalf("Count(%s) = %d of %d messages", u, got, len(m.has[u]))
+		}
 		count += len(m.has[u])
 	}
 	st := m.f.Stats()

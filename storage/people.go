@@ -32,8 +32,11 @@ func (s *Sessions) Ended(bare []byte) []EndedSession {
 func (s *Sessions) EachOfNode(node NodeID, limit int, f func(Session) bool) {
 	n := 0
 	for i := range shardCount {
-		for _, x := range s.ofShard(node, i) {
-			if limit > 0 && n == limit || !f(x) {
+		if limit > 0 && n == limit {
+			return
+		}
+		for _, x := range s.ofShard(node, i, limit-n) {
+			if !f(x) {
 				return
 			}
 			n++
@@ -41,8 +44,9 @@ func (s *Sessions) EachOfNode(node NodeID, limit int, f func(Session) bool) {
 	}
 }
 
-// ofShard gives the live sessions of a node in one shard.
-func (s *Sessions) ofShard(node NodeID, shard int) []Session {
+// ofShard gives at most so many live sessions of a node in one shard; 0 or less: all. Nobody can change the shard
+// meanwhile.
+func (s *Sessions) ofShard(node NodeID, shard, most int) []Session {
 	var out []Session
 	w := s.index.lock(shard)
 	defer w.unlock()
@@ -50,6 +54,9 @@ func (s *Sessions) ofShard(node NodeID, shard int) []Session {
 	for addr := w.first(node); addr != 0; addr = t.record(addr).next() {
 		if !w.binding(t.record(addr)).dead.Load() {
 			out = append(out, w.describe(addr))
+		}
+		if most > 0 && len(out) == most {
+			break
 		}
 	}
 	return out
