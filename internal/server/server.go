@@ -151,6 +151,9 @@ func (s *Server) Ready() bool {
 	return !s.stopping && !s.router.Draining() && (s.router.Complete() || s.settled.Load())
 }
 
+// Stopping reports whether Stop has begun.
+func (s *Server) Stopping() bool { return s.ctx.Err() != nil }
+
 // Attached reports whether a node has a link.
 func (s *Server) Attached(domain string) bool {
 	n := s.router.Node(domain)
