@@ -65,7 +65,7 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
-	a, err := operate(s, admin.Options{Version: version, Log: logrus.NewEntry(log), File: file})
+	a, err := operate(s, admin.Options{Version: version, Log: logrus.NewEntry(log)})
 	if err != nil {
 		_ = s.Stop()
 		return &exitError{exitFailed, inUse(err)}

@@ -5,12 +5,10 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
 )
@@ -22,26 +20,24 @@ const tokenName = "admin.token"
 type Options struct {
 	Version string
 	Log     *logrus.Entry
-	Now     func() time.Time // nil: time.Now
-	File    string           // the configuration file as it was named; "" without one
-	Metrics http.Handler     // of /metrics; nil: there are none
+	Now     func() time.Time                   // nil: time.Now
+	Metrics http.Handler                       // of /metrics; nil: there are none
+	Count   func(operation string, status int) // called after each request, "" if it was for no operation; nil: nobody counts
 }
 
 // Admin serves the operations of one server.
 type Admin struct {
 	// set once
-	s      *server.Server
-	opt    Options
-	log    *logrus.Entry
-	began  time.Time
-	token  *token
-	limits *limits
-	table  routes
-	ctx    context.Context // ends when Stop begins
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // what Start began
-
-	config atomic.Pointer[api.ConfigFile] // replaced whole by a reload
+	s       *server.Server
+	opt     Options
+	log     *logrus.Entry
+	token   *token
+	limits  *limits
+	samples *sampler
+	table   routes
+	ctx     context.Context // ends when Stop begins
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // what Start began
 
 	// set by Start
 	http, metrics *site // nil: off
@@ -61,8 +57,7 @@ func New(s *server.Server, o Options) (*Admin, error) {
 	if _, err := t.read(); err != nil && t.file != "" {
 		a.log.WithError(err).Warn("nothing can be changed until the file of the token can be used")
 	}
-	a.began = o.Now()
-	a.config.Store(loaded(o.File, a.began))
+	a.samples = newSampler(a.counts)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a, nil
 }
@@ -96,6 +91,7 @@ func (a *Admin) Start() error {
 			a.wg.Go(func() { at.serve(a.log) })
 		}
 	}
+	a.wg.Go(func() { a.samples.run(a.ctx) })
 	return nil
 }
 
@@ -107,6 +103,15 @@ func (a *Admin) Stop() {
 		at.stop()
 	}
 	a.wg.Wait()
+}
+
+// Operations are the names of all operations, as Options.Count gets them.
+func Operations() []string {
+	names := make([]string, 0, len(operations))
+	for i := range operations {
+		names = append(names, operations[i].id)
+	}
+	return names
 }
 
 // HTTPAddr is where the operations are served, empty if nowhere.

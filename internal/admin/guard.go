@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 )
 
@@ -173,6 +175,7 @@ func (a *Admin) unproved(k *ask, o *operation) *refusal {
 		return &refusal{status: http.StatusForbidden, code: api.CodeForbidden, message: "the file of the token cannot be used; the server's log says why",
 			mend: "mend the file, or remove it and start again"}
 	case !matches:
+		a.log.WithFields(logrus.Fields{"op": o.id, "from": k.peer}).Warn("admin: a wrong token")
 		needs.message = "the token is wrong"
 		return &needs
 	}

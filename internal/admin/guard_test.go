@@ -17,7 +17,11 @@ import (
 // usual is a request that each operation takes: a query and a body. A new operation needs a row here, and is then held
 // against every rule of the guard.
 var usual = map[string]struct{ query, body string }{
-	"status": {}, "openapi": {}, "healthz": {}, "readyz": {}, "metrics": {},
+	"status": {}, "openapi": {}, "healthz": {}, "readyz": {}, "metrics": {}, "nodes": {}, "links": {query: "?closed=true"}, "doctor": {}, "config": {},
+	"sessions": {query: "?user=bob@im.example"}, "where": {query: "?jid=bob@im.example"}, "outcomes": {query: "?since=5m"},
+	"drain-state": {query: "?server=true"},
+	"drain":       {body: `{"node":"node9.im.example"}`}, "undrain": {body: `{"server":true}`}, "kick": {body: `{"target":"bob@im.example"}`},
+	"reload": {}, "secret": {body: `{"domain":"node9.im.example"}`},
 	"planted": {body: `{"node":"x"}`},
 }
 

@@ -27,8 +27,8 @@ const openAPIPage = "../../docs/openapi.json"
 // object is an object of JSON.
 type object = map[string]any
 
-// refused are the answers of the guard and of the reading of a request, each with what it says.
-var refused = map[int]string{
+// answered are the answers of the guard and of the reading of a request, each with what it says.
+var answered = map[int]string{
 	http.StatusBadRequest:            "A parameter or the body is not what is asked for.",
 	http.StatusUnauthorized:          "No token was shown, or a wrong one.",
 	http.StatusForbidden:             "A page of another origin asks; or the configuration does not allow it.",
@@ -56,7 +56,7 @@ func document(t *testing.T) []byte {
 	}
 	failure := s.of(api.Error{})
 	responses := object{}
-	for status, says := range refused {
+	for status, says := range answered {
 		responses[strconv.Itoa(status)] = object{"description": says, "content": object{mediaJSON: object{"schema": failure}}}
 	}
 	doc := object{

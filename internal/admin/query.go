@@ -116,7 +116,7 @@ func (q *query) readBody(o *operation, w http.ResponseWriter) error {
 		return &api.Error{Code: api.CodeTooLarge, Message: "the body has more than " + strconv.Itoa(mostBody) + " bytes"}
 	case errors.Is(err, io.EOF) && o.body == nil: // nothing was to be said
 	case err != nil:
-		return badRequest("the body is not what is asked for: "+word(err.Error()), "see "+api.PathOpenAPI)
+		return badRequest("the body is not what is asked for: "+line(err.Error()), "see "+api.PathOpenAPI)
 	}
 	q.body = body
 	return nil

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,17 +50,44 @@ func (a *Admin) serve(at *site, w http.ResponseWriter, r *http.Request) {
 	for name, value := range everyAnswer {
 		w.Header().Set(name, value)
 	}
-	defer a.recovered(w, r)
 	k := newAsk(at, r)
 	o, no := a.find(k, r)
+	seen := &witness{ResponseWriter: w}
+	if a.opt.Count != nil {
+		defer func() { a.opt.Count(o.name(), cmp.Or(seen.status, http.StatusOK)) }()
+	}
+	defer a.recovered(seen, r)
 	if no == nil {
 		no = a.judge(k, o)
 	}
 	if no != nil {
-		no.write(w)
+		no.write(seen)
 		return
 	}
-	a.perform(k, o, w, r)
+	a.perform(k, o, seen, r)
+}
+
+// witness notes the status of an answer.
+type witness struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader begins the answer.
+func (w *witness) WriteHeader(status int) {
+	w.status = cmp.Or(w.status, status)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// name is the operation's, "" if there is none.
+func (o *operation) name() string {
+	if o == nil {
+		return ""
+	}
+	return o.id
 }
 
 // find gives the row of a request. The target is compared as it came, byte by byte: nothing is decoded, cleaned or
@@ -93,6 +121,9 @@ func (a *Admin) perform(k *ask, o *operation, w http.ResponseWriter, r *http.Req
 	q := &query{r: r, ask: k, shown: shown && o.who != anyone && !k.site.health,
 		log: a.log.WithFields(logrus.Fields{"op": o.id, "who": word(r.Header.Get(api.HeaderWho)), "from": k.peer})}
 	if err := q.read(o, w); err != nil {
+		if o.method == http.MethodPost {
+			q.tell(err)
+		}
 		writeError(w, err)
 		return
 	}
@@ -130,16 +161,23 @@ func (a *Admin) recovered(w http.ResponseWriter, r *http.Request) {
 	writeError(w, errors.New("the operation has a fault; the server's log tells it"))
 }
 
-// mostWho bounds what a log line says of who asks.
-const mostWho = 64
+// The bounds of hostile text, in characters.
+const (
+	mostWord = 64
+	mostLine = 400
+)
 
-// word is hostile text as one printable word of a line: at most mostWho runes, nothing that moves the cursor or turns
-// the direction of writing.
-func word(text string) string {
+// word is hostile text as one printable word: cut, with nothing that moves the cursor or turns the direction of writing.
+func word(text string) string { return printable(text, mostWord) }
+
+// line is the same for a sentence.
+func line(text string) string { return printable(text, mostLine) }
+
+func printable(text string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range text {
-		if n++; n > mostWho {
+		if n++; n > most {
 			return b.String() + "…"
 		}
 		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
@@ -189,7 +227,7 @@ func writeError(w http.ResponseWriter, err error) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, answer any) {
-	text, err := json.Marshal(whole(answer))
+	text, err := json.Marshal(filled(answer))
 	if err != nil {
 		status, text = http.StatusInternalServerError, fmt.Appendf(nil, `{"code":"failed","message":%q}`, err.Error())
 	}
@@ -198,8 +236,8 @@ func writeJSON(w http.ResponseWriter, status int, answer any) {
 	_, _ = w.Write(append(text, '\n'))
 }
 
-// whole gives the answer with empty lists for those that nobody made: a list is never null.
-func whole(answer any) any {
+// filled gives the answer with empty lists for those that nobody made: a list is never null.
+func filled(answer any) any {
 	v := reflect.New(reflect.TypeOf(answer)).Elem()
 	v.Set(reflect.ValueOf(answer))
 	fill(v)

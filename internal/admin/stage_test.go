@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ const patience = 10 * time.Second
 // stage is a server with its operations.
 type stage struct {
 	t     *testing.T
+	file  string // of the configuration
 	s     *server.Server
 	a     *Admin
 	log   *journal
@@ -66,24 +68,24 @@ func newStage(t *testing.T, sets ...string) *stage {
 // dark is a stage whose operations do not listen yet.
 func dark(t *testing.T, sets ...string) *stage {
 	t.Helper()
-	file := "server: " + hub + "\nusers: [im.example]\nlisten: {component: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}\n" +
+	file := filepath.Join(t.TempDir(), "patchbay.yaml")
+	text := "server: " + hub + "\nusers: [im.example]\nlisten: {component: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}\n" +
 		"timers: {drain: 2s}\nnodes: [{domain: \"*.im.example\", secret: " + house + ", users: [im.example]}]\n"
-	cfg, faults := config.Parse("test.yaml", []byte(file), nil)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sets = append([]string{"data=" + t.TempDir()}, sets...)
+	cfg, faults := config.Load(file, sets...)
 	if cfg == nil {
 		t.Fatal(faults)
 	}
-	for _, set := range append([]string{"data=" + t.TempDir()}, sets...) {
-		key, value, _ := strings.Cut(set, "=")
-		if bad := cfg.Set(key, value); bad != nil {
-			t.Fatal(bad)
-		}
-	}
-	st := &stage{t: t, log: &journal{}}
+	st := &stage{t: t, file: file, log: &journal{}}
 	log := logrus.New()
 	log.SetOutput(st.log)
 	log.SetLevel(logrus.DebugLevel)
 	var err error
-	if st.s, err = server.New(cfg, server.Options{Version: "1.2.3", Log: logrus.NewEntry(log)}); err != nil {
+	if st.s, err = server.New(cfg, server.Options{Version: "1.2.3", Log: logrus.NewEntry(log),
+		Load: func() (*config.Config, config.Faults) { return config.Load(file, sets...) }}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -1,46 +1,33 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"os"
 	"path/filepath"
 	"runtime/metrics"
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
-	"github.com/patchbay-im/patchbay/storage"
+	"github.com/patchbay-im/patchbay/routing"
 )
 
 // status answers GET /api/v1/status.
 func (a *Admin) status(q *query) (any, error) {
-	now, cfg, router := a.opt.Now(), a.s.Config(), a.s.Router()
+	now, cfg, router, began := a.opt.Now(), a.s.Config(), a.s.Router(), a.s.Started()
+	e := a.evidence(router.Facts())
 	st := api.Status{
-		Server: cfg.Server, Version: a.opt.Version, Time: now.UTC(), StartedAt: a.began.UTC(), UptimeSeconds: int64(now.Sub(a.began) / time.Second),
-		Health: api.OK, Ready: a.s.Ready(), ViewComplete: router.Complete(),
+		Server: cfg.Server, Version: a.opt.Version, Time: now.UTC(), StartedAt: began.UTC(), UptimeSeconds: int64(now.Sub(began) / time.Second),
+		Ready: a.s.Ready(), Draining: router.Draining(), ViewComplete: router.Complete(),
 		Listen:   api.Listen{Component: a.s.ComponentAddr(), ComponentTLS: a.s.ComponentTLSAddr(), HTTP: a.HTTPAddr(), Metrics: a.MetricsAddr()},
-		Config:   *a.config.Load(),
-		Sessions: a.s.Sessions().Total(), Loading: a.s.Sessions().Loading(),
-		Ledger: ledger(a.s),
-		Memory: memory(),
+		Config:   a.file(),
+		Sessions: a.s.Sessions().Total(), Loading: a.s.Sessions().Loading(), Held: uint64(router.Stats().Held),
+		Rates: a.rates(&e.ledger), Ledger: ledger(&e.ledger), Memory: memory(), Wrong: e.wrong(),
 	}
-	for _, rec := range a.s.Sessions().Nodes() {
-		switch rec.State {
-		case storage.Up:
-			st.Nodes.Attached++
-		case storage.Draining:
-			st.Nodes.Attached++
-			st.Nodes.Draining++
-		case storage.Away:
-			st.Nodes.Away++
-		case storage.Gone:
-			st.Nodes.Gone++
-		}
-	}
-	for _, n := range router.Nodes() {
-		st.Links += len(n.Sources())
-		st.Memory.QueueBytes += uint64(n.Queue().Bytes)
+	st.Health = worst(st.Wrong)
+	for i := range e.facts {
+		f := &e.facts[i]
+		countNode(&st.Nodes, f)
+		st.Links += f.Links
+		st.Memory.QueueBytes += f.QueueBytes
 	}
 	if cfg.Data != config.Memory {
 		st.Disk = disk(cfg.Data)
@@ -51,14 +38,19 @@ func (a *Admin) status(q *query) (any, error) {
 	return st, nil
 }
 
-// loaded describes the configuration file as it is on disk now.
-func loaded(file string, now time.Time) *api.ConfigFile {
-	c := &api.ConfigFile{File: absolute(file), LoadedAt: now.UTC()}
-	if text, err := os.ReadFile(file); err == nil {
-		sum := sha256.Sum256(text)
-		c.SHA256 = hex.EncodeToString(sum[:])
+// countNode counts a node by its state.
+func countNode(c *api.NodeCounts, f *routing.NodeFacts) {
+	switch f.State {
+	case routing.Attached:
+		c.Attached++
+		if f.Draining {
+			c.Draining++
+		}
+	case routing.Away:
+		c.Away++
+	case routing.Past:
+		c.Gone++
 	}
-	return c
 }
 
 // absolute names a file so that another program on this machine finds it.

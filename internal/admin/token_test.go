@@ -100,15 +100,23 @@ func TestNoToken(t *testing.T) {
 // TestTokenFileOfTheOperator is used as it is, and never made.
 func TestTokenFileOfTheOperator(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
+	write := func() {
+		if err := os.WriteFile(file, []byte("chosen-by-the-operator"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
 	st, _, changes := guarded(t, "data=:memory:", "admin.token_file="+file)
 	shown := withHeader("Authorization", "Bearer chosen-by-the-operator")
-	if got := st.ask("POST", api.Prefix+"/planted", `{"node":"x"}`, shown); got.StatusCode != http.StatusForbidden {
-		t.Errorf("without the file: %s", got.Status)
-	}
-	if err := os.WriteFile(file, []byte("chosen-by-the-operator"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	if got := st.ask("POST", api.Prefix+"/planted", `{"node":"x"}`, shown); got.StatusCode != http.StatusOK || changes.Load() != 1 {
-		t.Errorf("with it: %s", got.Status)
+		t.Errorf("with the file: %s", got.Status)
+	}
+	_ = os.Remove(file)
+	if got := st.ask("POST", api.Prefix+"/planted", `{"node":"x"}`, shown); got.StatusCode != http.StatusForbidden || changes.Load() != 1 {
+		t.Errorf("without it: %s", got.Status)
+	}
+	write()
+	if got := st.ask("POST", api.Prefix+"/planted", `{"node":"x"}`, shown); got.StatusCode != http.StatusOK || changes.Load() != 2 {
+		t.Errorf("with it again: %s", got.Status)
 	}
 }

@@ -100,7 +100,8 @@ type Config struct {
 }
 
 // Key is one key and its value, as the file would hold it. A secret is bullets; who shows the token gets a print of it:
-// the first 16 hex digits of HMAC-SHA256(token, secret), which tells whether two secrets are the same.
+// the first 16 hex digits of HMAC-SHA256(token, secret), which tells whether two secrets are the same; of two secrets, both
+// with a comma between.
 type Key struct {
 	Path  string `json:"path"` // nodes are named by their domain: nodes[node1.im.example].users
 	Value string `json:"value"`

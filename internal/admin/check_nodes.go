@@ -1,0 +1,120 @@
+package admin
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/server"
+	"github.com/patchbay-im/patchbay/routing"
+)
+
+// checkAway finds a node that has dropped its link.
+func checkAway(f *routing.NodeFacts, e *evidence) *api.Finding {
+	if f.State != routing.Away {
+		return nil
+	}
+	message := f.Domain + " is away"
+	if left := f.GraceEnds.Sub(e.now); !f.GraceEnds.IsZero() {
+		message += ": in " + max(0, left).Round(time.Second).String() + " its grace ends"
+	}
+	if f.Sessions == 0 {
+		return &api.Finding{State: api.Warning, Message: message, Mend: "see why its link dropped: patchbay ctl links --closed"}
+	}
+	if f.Sessions == 1 {
+		message += ", then its session ends too"
+	} else {
+		message += ", then its " + grouped(f.Sessions) + " sessions end too"
+	}
+	return &api.Finding{State: api.Failed, Message: message, Mend: "see why its link dropped: patchbay ctl links --closed"}
+}
+
+// checkOld finds a node that reads slower than it is sent to.
+func checkOld(f *routing.NodeFacts, _ *evidence) *api.Finding {
+	if f.State != routing.Attached || f.Oldest <= slowAfter {
+		return nil
+	}
+	return &api.Finding{State: api.Warning, Message: f.Domain + " is slow: its oldest stanza waits for " + f.Oldest.Round(time.Second).String(),
+		Mend: "see what the node waits for, most often its database; patchbay ctl drain " + f.Domain + " keeps new users off it"}
+}
+
+// checkFull finds a queue that will refuse soon.
+func checkFull(f *routing.NodeFacts, _ *evidence) *api.Finding {
+	if f.QueueMax == 0 || f.QueueBytes*100 < halfQueue*f.QueueMax {
+		return nil
+	}
+	percent := f.QueueBytes * 100 / f.QueueMax
+	found := &api.Finding{State: api.Warning, Message: fmt.Sprintf("the queue of %s is %d %% full: %s of %s", f.Domain, percent, size(f.QueueBytes), size(f.QueueMax)),
+		Mend: "what comes when it is full goes back to its sender as queue-full; see why the node does not read, or raise limits.queue"}
+	if percent >= fullQueue {
+		found.State = api.Failed
+	}
+	return found
+}
+
+// ends is how often links ended in one way lately.
+type ends struct {
+	who, reason string
+	n           uint64
+	last        server.LinkInfo
+}
+
+// checkLinks finds nodes that are refused again and again, whose stream we ended, or whose link drops often.
+func checkLinks(e *evidence) []api.Finding {
+	var all []*ends
+	byWay := map[[3]string]*ends{}
+	for _, l := range e.closed { // newest first
+		if e.now.Sub(l.Ended) > lookBack || l.Reason == server.EndClosed || l.Reason == server.EndStopped {
+			continue
+		}
+		way := [3]string{cmp.Or(l.Node, "a peer at "+host(l.Peer)), l.Reason, l.State}
+		x := byWay[way]
+		if x == nil {
+			x = &ends{who: word(way[0]), reason: l.Reason, last: l}
+			byWay[way] = x
+			all = append(all, x)
+		}
+		x.n += max(1, l.Count)
+	}
+	slices.SortStableFunc(all, func(x, y *ends) int { return cmp.Compare(y.n, x.n) })
+	var found []api.Finding
+	for _, x := range all {
+		if x.reason != server.EndDropped || x.n >= flaps {
+			found = append(found, x.finding())
+		}
+	}
+	return found
+}
+
+func (x *ends) finding() api.Finding {
+	verb := "ended"
+	if x.last.State == server.LinkRefused {
+		verb = "refused"
+	}
+	f := api.Finding{State: api.Warning, Message: fmt.Sprintf("%s was %s %s in the last 5 min: %s", x.who, verb, times(x.n), x.reason),
+		Node: x.last.Node,
+		Mend: cmp.Or(line(x.last.Mend), line(x.last.Text), "patchbay ctl links --closed")}
+	if x.reason == server.EndDropped {
+		f.Message = fmt.Sprintf("the link of %s dropped %s in the last 5 min", x.who, times(x.n))
+		f.Mend = "see the node's log; a library that is not answered, or a proxy between, may end it"
+	}
+	return f
+}
+
+func times(n uint64) string {
+	if n == 1 {
+		return "once"
+	}
+	return grouped(n) + " times"
+}
+
+// host is a peer's address without its port, which is another each time.
+func host(peer string) string {
+	if name, _, err := net.SplitHostPort(peer); err == nil {
+		return name
+	}
+	return peer
+}

@@ -1,0 +1,69 @@
+package admin
+
+import (
+	"slices"
+
+	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// written is the only grade of this version: handed to the connection, no more is proved.
+const written = "written"
+
+// nodes answers GET /api/v1/nodes.
+func (a *Admin) nodes(q *query) (any, error) {
+	now, only := a.opt.Now(), q.text("domain")
+	facts := a.s.Router().Facts()
+	if only != "" {
+		facts = slices.DeleteFunc(facts, func(f routing.NodeFacts) bool { return f.Domain != only })
+		if len(facts) == 0 {
+			return nil, noNode(only)
+		}
+	}
+	answer := api.Nodes{Server: a.s.Router().Server(), Time: now.UTC(), Wrong: a.wrongNodes(facts, now)}
+	then, span := a.samples.lately(now)
+	for i := range facts {
+		f, was := &facts[i], then[facts[i].Domain]
+		n := nodeOf(f)
+		n.InPerSec, n.OutPerSec = perSecond(f.In, was.in, span), perSecond(f.Out, was.out, span)
+		answer.Nodes = append(answer.Nodes, n)
+	}
+	return answer, nil
+}
+
+// noNode says that a domain is none of a node's.
+func noNode(domain string) *api.Error {
+	return &api.Error{Code: api.CodeNotFound, Message: "no node of the name " + word(domain) + " is known here", Mend: "see patchbay ctl nodes"}
+}
+
+func nodeOf(f *routing.NodeFacts) api.Node {
+	n := api.Node{Domain: f.Domain, State: stateOf(f), Links: f.Links, LinksMax: f.LinksMax, Sessions: f.Sessions, Grade: written,
+		In: f.In, Out: f.Out, Queue: f.Queue, QueueBytes: f.QueueBytes, QueueMax: f.QueueMax, OldestSecs: f.Oldest.Seconds(),
+		Since: f.Since.UTC(), Confirming: f.Confirming}
+	if !f.GraceEnds.IsZero() {
+		ends := f.GraceEnds.UTC()
+		n.GraceEndsAt = &ends
+	}
+	if f.Multicast {
+		n.Takes = append(n.Takes, "multicast")
+	}
+	return n
+}
+
+// states are the words of the API for those of a node.
+var states = map[routing.NodeState]string{
+	routing.Attached: api.StateAttached, routing.Away: api.StateAway, routing.Past: api.StateGone, routing.Never: api.StateNever,
+}
+
+func stateOf(f *routing.NodeFacts) string {
+	if f.Draining {
+		return api.StateDraining
+	}
+	return states[f.State]
+}
+
+// recordStates are the same for records of the session table.
+var recordStates = map[storage.NodeState]string{
+	storage.Up: api.StateAttached, storage.Draining: api.StateDraining, storage.Away: api.StateAway, storage.Gone: api.StateGone,
+}
