@@ -64,7 +64,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newServeCommand(), newCheckCommand(), newNodeCommand(), newCtlCommand(), newVersionCommand())
+	root.AddCommand(newDemoCommand(), newServeCommand(), newInitCommand(), newCheckCommand(), newNodeCommand(), newCtlCommand(), newVersionCommand())
 	root.SetHelpTemplate(helpTemplate)
 	return root
 }
@@ -79,6 +79,7 @@ const manual = `patchbay - the cluster router for instant-messaging nodes
 Start
   patchbay demo  [--for 30s] [--plain]                  three nodes chat across the router; watch
   patchbay serve [--config FILE] [--set KEY=VALUE]      run a server; no file: development, loopback
+  patchbay init  [--domain im.example] [FILE]           an annotated file with a fresh secret
   patchbay check [--config FILE] [-o text|json]         every fault of a file, with line and mend
 Be a node
   patchbay node  DOMAIN [--secret SECRET] [--user JID]... [--echo]   attach by hand: see, type, send
