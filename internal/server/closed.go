@@ -223,7 +223,9 @@ func (l *link) note(state, reason, text, mend string) {
 	switch {
 	case state == LinkRefused:
 		l.s.closed.refused.Add(1)
-		l.s.refusals.tell(e)
+		if l.s.ctx.Err() == nil { // a stop says so once, not for each stream that it cuts short
+			l.s.refusals.tell(e)
+		}
 	case e.ID == 0:
 		l.s.closed.left.Add(1)
 	}

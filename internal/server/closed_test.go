@@ -82,7 +82,17 @@ var ways = []struct {
 		if conn.Handshake() == nil {
 			breakf("it is trusted")
 		}
-	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "the peer ended the TLS handshake", "authority of tls.cert", false, false}}},
+	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "the peer ended the TLS handshake", "does not trust tls.cert", false, false}}},
+	{title: "the peer leaves in the middle of the TLS handshake", sets: []string{"listen.component_tls=127.0.0.1:0"}, play: func(st *stage) {
+		raw := st.dialTLSPort()
+		conn := tls.Client(raw, &tls.Config{ServerName: hub, VerifyConnection: func(tls.ConnectionState) error {
+			_ = raw.Close() // as Python does
+			return io.EOF
+		}, InsecureSkipVerify: true}) // self-signed
+		if conn.Handshake() == nil {
+			breakf("it goes on")
+		}
+	}, ends: []end{{"", server.LinkRefused, server.EndTLS, "in the middle of the TLS handshake", "does not trust tls.cert", false, false}}},
 	{title: "no TLS handshake in time", sets: []string{"listen.component_tls=127.0.0.1:0", "timers.handshake=1s"}, play: func(st *stage) {
 		conn := st.dialTLSPort()
 		defer conn.Close()

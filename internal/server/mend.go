@@ -112,8 +112,8 @@ func (l *link) mendTLS(err error) string {
 	var bad tls.RecordHeaderError
 	var op *net.OpError
 	switch {
-	case errors.As(err, &op) && op.Op == remoteAlert:
-		return "give the node the authority of tls.cert, or tls.cert the name that the node connects to"
+	case gone(err) || errors.As(err, &op) && op.Op == remoteAlert:
+		return "most likely it does not trust tls.cert: give the node its authority, or tls.cert the name that the node connects to"
 	case strings.Contains(err.Error(), "unsupported versions"):
 		return "the node speaks TLS older than 1.2: update its library"
 	case errors.As(err, &bad):

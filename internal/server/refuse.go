@@ -120,6 +120,9 @@ func (r *rewound) Read(b []byte) (int, error) {
 // remoteAlert is how package net marks an error that the peer has told: an alert of TLS.
 const remoteAlert = "remote error"
 
+// gone reports whether the peer ended the connection.
+func gone(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
+
 // failTLS writes down why the TLS handshake failed. Nobody can be told.
 func (l *link) failTLS(tc *tls.Conn, err error) {
 	var bad tls.RecordHeaderError
@@ -130,13 +133,15 @@ func (l *link) failTLS(tc *tls.Conn, err error) {
 	case l.s.ctx.Err() != nil:
 		l.note(LinkEnded, EndStopped, "the server stopped", "")
 		return
-	case !heard && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+	case !heard && gone(err):
 		l.note(LinkEnded, EndDropped, cause(io.EOF), "")
 		return
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		text = "no TLS handshake came within " + l.s.Config().Timers.Handshake.String()
 	case errors.As(err, &bad):
 		text = "this port takes TLS only, and what came was not TLS"
+	case gone(err):
+		text = "the peer ended the connection in the middle of the TLS handshake"
 	case errors.As(err, &op) && op.Op == remoteAlert:
 		text = "the peer ended the TLS handshake: " + strings.TrimPrefix(op.Err.Error(), "tls: ")
 	}
