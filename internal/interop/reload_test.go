@@ -115,18 +115,24 @@ var (
 
 func serveFile(t *testing.T) *filed {
 	t.Helper()
+	f := &filed{dir: t.TempDir(), secrets: []string{"secret-0-of-node-a-24-bytes"}, nodes: []string{"gone-0"}, queue: "16MiB"}
+	f.certify(t)
+	f.write(t)
+	f.begin(t)
+	return f
+}
+
+// begin starts the server.
+func (f *filed) begin(t *testing.T) {
+	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &filed{dir: t.TempDir(), secrets: []string{"secret-0-of-node-a-24-bytes"}, nodes: []string{"gone-0"}, queue: "16MiB"}
-	f.certify(t)
-	f.write(t)
 	cmd := exec.Command(binary, "serve", "--config", f.path("patchbay.yaml"))
 	f.server = &server{process: start(t, cmd)}
 	f.addr, f.tlsAddr = f.find(t, listens), f.find(t, listensTLS)
 	f.find(t, ready)
-	return f
 }
 
 // TestReload changes secrets, the certificate, nodes and a limit under load, with a bad file now and then: no stanza is
