@@ -28,6 +28,9 @@ type token struct {
 // mostToken bounds a file with a token.
 const mostToken = 512
 
+// Token gives the token that changes are asked with. Its error is about the token, or one of Get.
+func (r *Remote) Token(ctx context.Context) (string, error) { return r.findToken(ctx) }
+
 // findToken gives the token: the one given, or, on the server's own machine, the one in the file that the server names.
 func (r *Remote) findToken(ctx context.Context) (string, error) {
 	if r.token.given != "" {
