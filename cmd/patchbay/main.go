@@ -80,7 +80,7 @@ Start
   patchbay demo  [--for 30s] [--plain]                  three nodes chat across the router; watch
   patchbay serve [--config FILE] [--set KEY=VALUE]      run a server; no file: development, loopback
   patchbay init  [--domain im.example] [FILE]           an annotated file with a fresh secret
-  patchbay check [--config FILE] [-o text|json]         every fault of a file, with line and mend
+  patchbay check [--config FILE] [--against-running]    every fault of a file, with line and mend
 Be a node
   patchbay node  DOMAIN [--secret SECRET] [--user JID]... [--echo]   attach by hand: see, type, send
 Look                       patchbay ctl ...  all take [--url URL] [-o table|wide|json] [--watch]

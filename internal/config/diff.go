@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Change is one key in which two configurations differ.
@@ -21,8 +22,10 @@ const (
 
 // Diff gives the keys in which a configuration differs from an old one, in the order of the file. The order of nodes
 // and of what stands in a list does not count, and neither does the place that a secret came from.
-func Diff(old, new *Config) []Change {
-	before, after := index(old.Values()), index(new.Values())
+func Diff(old, new *Config) []Change { return diff(old.Values(), new.Values()) }
+
+func diff(old, new []Value) []Change {
+	before, after := index(old), index(new)
 	var all []change
 	for _, v := range after.list {
 		was, ok := before.byPath[v.Path]
@@ -79,9 +82,12 @@ func index(list []Value) values {
 	return v
 }
 
-// same reports whether two values mean the same.
+// same reports whether two values mean the same, as far as it is known.
 func same(a, b Value) bool {
-	return equal(a.texts, b.texts) && equal(a.Secrets, b.Secrets)
+	if a.print != "" && b.print != "" {
+		return equal(strings.Split(a.print, ","), strings.Split(b.print, ","))
+	}
+	return (a.Text == b.Text || equal(items(a.Text), items(b.Text))) && equal(a.Secrets, b.Secrets)
 }
 
 // equal reports whether two lists hold the same, in whatever order.

@@ -244,6 +244,50 @@ func TestWritten(t *testing.T) {
 	}
 }
 
+// TestDiffTold wants the same changes from what a server tells as from its Config, with and without the token.
+func TestDiffTold(t *testing.T) {
+	tell := func(c *Config, token string) (all []Told) {
+		for _, v := range c.Values() {
+			print := ""
+			if token != "" {
+				print = v.Print(token)
+			}
+			all = append(all, Told{v.Path, v.Text, print, v.Live})
+		}
+		return all
+	}
+	old := parsed(t, base)
+	for path, turn := range turns {
+		new := parsed(t, strings.Replace(base, turn[0], turn[1], 1))
+		want := fmt.Sprint(Diff(old, new))
+		for _, token := range []string{"", "token"} {
+			if got := fmt.Sprint(new.DiffTold(tell(old, token), token)); got != want {
+				t.Errorf("%s with token %q: %s, want %s", path, token, got, want)
+			}
+		}
+	}
+	other := parsed(t, strings.Replace(base, "first-secret-of-24-bytes", "other-secret-of-24-bytes", 1))
+	for _, c := range []struct{ told, own, want string }{
+		{"token", "token", "[{nodes[a.example].secret •••••••• •••••••• true true}]"},
+		{"", "token", "[]"}, // nobody can tell
+		{"token", "", "[]"},
+	} {
+		if got := fmt.Sprint(other.DiffTold(tell(old, c.told), c.own)); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+	list := tell(old, "token")
+	slices.Reverse(list)
+	if got := old.DiffTold(list, "token"); len(got) != 0 {
+		t.Errorf("told in another order: %v", got)
+	}
+	strange := []Told{{"nodes[a.example].secret", hidden, "", true}, {"nodes[a.example].colour", "red", "", false}, {"siblings", "[a]", "", false}}
+	got := fmt.Sprint(other.DiffTold(append(tell(other, ""), strange...), ""))
+	if want := "[{nodes[a.example].colour red  false false} {siblings [a]  false false}]"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestPrint compares with HMAC test case 2 of RFC 4231.
 func TestPrint(t *testing.T) {
 	const secret = "what do ya want for nothing?"

@@ -138,6 +138,8 @@ offline store in which one message, or one user, has no room.
 ## What check says
 One fault has a place (file, line, column), a message, mostly a mend, and a code. Codes are a contract; messages may change. ` + "`patchbay check -o json`" + `
 gives a list of objects with ` + "`file`, `line`, `column`, `path` (the key), `code`, `message`, `mend`, `source`, `warning` and `text`" + ` (all in one line).
+` + "`patchbay check --against-running`" + ` also asks the running server and lists what a reload would apply and what needs a restart; secrets are
+compared by ` + "`HMAC-SHA256(token, secret)`" + `, which the server tells only to those who show the admin token.
 Secrets are shown as •••••••• everywhere, also in the lines of the file that are quoted.
 
 | code | what it says |

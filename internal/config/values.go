@@ -20,10 +20,10 @@ type Value struct {
 	Live    bool     // a reload applies it; otherwise a restart is needed
 	Secrets []Secret // what the bullets stand for: of the file or of a secret_file
 
-	group  int      // the first row of the table's rows for the same things
-	owner  string   // the node's domain, "" for other keys
-	veiled bool     // Text is bullets
-	texts  []string // Text, one by one
+	group  int    // the first row of the table's rows for the same things
+	owner  string // the node's domain, "" for other keys
+	veiled bool   // Text is bullets
+	print  string // what a server that tells no secrets says of Secrets instead
 }
 
 // Values gives all keys and their values in the order of the file, defaults too, with two exceptions: nodes[].secret
@@ -46,15 +46,36 @@ func (c *Config) Values() []Value {
 }
 
 func (v value) of(c *Config, in scope, texts []string) Value {
-	text := strings.Join(texts, ", ")
-	if v.list && (len(texts) != 1 || !v.either) {
-		text = "[" + text + "]"
-	}
-	out := Value{Text: text, veiled: v.secrets != nil, texts: texts}
+	out := Value{Text: v.line(texts), veiled: v.secrets != nil}
 	if v.secrets != nil {
 		out.Secrets = slices.Clone(v.secrets(c, in))
 	}
 	return out
+}
+
+// line is one text, or the list of many.
+func (v value) line(texts []string) string {
+	text := strings.Join(texts, ", ")
+	if v.list && (len(texts) != 1 || !v.either) {
+		text = "[" + text + "]"
+	}
+	return text
+}
+
+// items are the texts of a line, without quotes.
+func items(line string) (texts []string) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(line), &doc); err != nil || len(doc.Content) != 1 {
+		return []string{line}
+	}
+	at := doc.Content[0]
+	if at.Kind != yaml.SequenceNode {
+		return []string{at.Value}
+	}
+	for _, n := range at.Content {
+		texts = append(texts, n.Value)
+	}
+	return texts
 }
 
 func (v Value) at(k *key, in scope, group int) Value {
