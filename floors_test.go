@@ -30,7 +30,8 @@ var floors = []floor{
 	{"internal/config", []string{"stanza"}},
 	{"internal/admin/api", nil}, // words between the server and its client
 	{"internal/ctl", []string{"internal/admin/api"}},
-	{"docs", nil}, // the pages that the binary carries
+	{"docs", nil},     // the pages that the binary carries
+	{"examples", nil}, // the sources that patchbay help node prints
 	{"component", []string{"stanza", "internal/stream"}},
 	{"internal/service", []string{"stanza", "storage", "routing"}},
 	{"internal/server", []string{"stanza", "storage", "routing", "internal/stream", "internal/config", "component", "internal/service"}},
@@ -39,7 +40,7 @@ var floors = []floor{
 	{"internal/interop", []string{"stanza", "storage", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
 	{"cmd/patchbay", []string{"stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
-		"internal/admin", "internal/admin/api", "internal/ctl"}},
+		"internal/admin", "internal/admin/api", "internal/ctl", "docs", "examples"}},
 	{"examples/...", []string{"stanza", "component"}}, // what any user of the module can import
 }
 

@@ -48,7 +48,7 @@ func run(root *cobra.Command) int {
 		}
 		return ee.code
 	}
-	help := "patchbay help" + strings.TrimPrefix(cmd.CommandPath(), root.Name())
+	help := "patchbay help" + strings.TrimSuffix(strings.TrimPrefix(cmd.CommandPath(), root.Name()), " help")
 	fmt.Fprintf(root.ErrOrStderr(), "patchbay: %v\nsee: %s\n", err, help)
 	return exitUsage
 }
@@ -64,15 +64,45 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newServeCommand(), newInitCommand(), newCheckCommand(), newNodeCommand(), newCtlCommand(), newVersionCommand())
+	root.AddCommand(newDemoCommand(), newServeCommand(), newInitCommand(), newCheckCommand(), newNodeCommand(), newCtlCommand(),
+		newCompletionCommand(), newManCommand(), newVersionCommand())
+	root.SetHelpCommand(newHelpCommand())
+	root.InitDefaultHelpCmd()
+	bare(root)
+	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	return root
+}
+
+// bare leaves "[flags]" out of the lines that say how a verb is used: they name what matters.
+func bare(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
+	for _, c := range cmd.Commands() {
+		bare(c)
+	}
 }
 
 // helpTemplate shows the manual of the whole for the root, and the usual page for a verb.
 const helpTemplate = `{{if .HasParent}}{{with (or .Long .Short)}}{{.}}
 
 {{end}}{{.UsageString}}{{else}}` + manual + `{{end}}`
+
+// usageTemplate is the end of a verb's page.
+const usageTemplate = `Usage:
+  {{.UseLine}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
+
+Verbs:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of all verbs of {{.Parent.Name}}:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+`
 
 const manual = `patchbay - the cluster router for instant-messaging nodes
 
@@ -101,7 +131,8 @@ Act                        asks on a terminal, --yes elsewhere; each act is logg
   ctl reload               apply the file; prints what changed and what needs a restart
   ctl secret DOMAIN        the secret of a name under a wildcard (from the file; asks for the token)
 More
-  patchbay help VERB     patchbay version [-o json]
+  patchbay help VERB|node|config|wire|errors|ops     the manual, in the binary; examples first
+  patchbay completion bash|zsh|fish|powershell       patchbay man DIR     patchbay version [-o json]
 SECRET: a literal, @FILE or env:NAME (node: PATCHBAY_SECRET, then ./patchbay-data/dev-secret).
 Read from the environment: PATCHBAY_URL, PATCHBAY_TOKEN, PATCHBAY_CONFIG, NO_COLOR.
 Exit: 0 done   1 failed, faults found   2 wrong use   3 server not reached

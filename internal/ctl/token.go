@@ -26,7 +26,7 @@ type token struct {
 }
 
 // mostToken bounds a file with a token.
-const mostToken = 512
+const mostToken = 4 << 10
 
 // Token gives the token that changes are asked with. Its error is about the token, or one of Get.
 func (r *Remote) Token(ctx context.Context) (string, error) { return r.findToken(ctx) }
