@@ -108,10 +108,10 @@ func (x act) waitSafe(ctx context.Context, target api.Target, v api.Drained) (ap
 	progress := progress{w: x.cmd.ErrOrStderr(), live: isTerminal(x.cmd.ErrOrStderr())}
 	defer progress.end()
 	for {
-		progress.tell(strings.TrimSuffix(ctl.Screen{}.Drained(v), "\n"))
 		if v.Safe {
 			return v, nil
 		}
+		progress.tell(strings.TrimSuffix(ctl.Screen{}.Drained(v), "\n"))
 		select {
 		case <-ctx.Done():
 			return v, nil

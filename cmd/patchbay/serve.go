@@ -270,7 +270,8 @@ func writeBanner(w io.Writer, cfg *config.Config, s *server.Server, a *admin.Adm
 
   Try it           patchbay node a.%[3]s --user alice@%[3]s/phone
                    patchbay node b.%[3]s --user bob@%[3]s/web       (another terminal)
-  For production   patchbay serve --config patchbay.yaml
+  In your language patchbay help node       Python, Node.js, Go: one short file each
+  For production   patchbay init && patchbay check && patchbay serve --config patchbay.yaml
 
 `, version, cfg.Server, cfg.Users[0], s.ComponentAddr(), node.Domain, string(node.Secret[0]), operations, cfg.Data, state)
 }

@@ -117,7 +117,7 @@ func someOutcomes() api.Outcomes {
 	l := someLedger()
 	return api.Outcomes{Server: hub, Time: now, SinceSeconds: 300, Ledger: &l, Accepted: 1_204_124, Recent: 40_111, Reasons: []api.Reason{
 		{Reason: "no-session", Outcome: "bounced", Total: 1_100, Recent: 204, Error: "cancel/service-unavailable",
-			Means: "Chat, or a normal message to a bare address, for a user without a session; offline.policy is bounce. It is said only when no node can still be on its way back.",
+			Means: "Chat, or a normal message to a bare address, for a user without a session; `offline.policy` is bounce. It is said only when no node can still be on its way back.",
 			Mend:  "Treat the message that you saved as an offline message: push, or keep it for the log-in. Do not send it again."},
 		{Reason: "queue-full", Outcome: "bounced", Total: 104, Error: "wait/resource-constraint", Means: "The queue of the target's node is full.", Mend: "Send again later."},
 		{Reason: "result-to-nobody", Outcome: "dropped", Total: 13, Recent: 1, Means: "An iq result that could not go on.", Mend: "Nothing."},

@@ -89,7 +89,7 @@ func size(n uint64) string {
 
 // span writes how long something takes or has taken: 0.4 s, 22 s, 4 min 02 s, 3 h 20 min, 3d 04h.
 func span(seconds float64) string {
-	if seconds < 0 {
+	if seconds < 0.05 {
 		seconds = 0
 	}
 	if seconds > 0 && seconds < 9.95 && seconds != float64(int(seconds)) {

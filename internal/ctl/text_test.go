@@ -36,7 +36,7 @@ func TestFigures(t *testing.T) {
 		"1 session": plural(1, "session"), "0 sessions": plural(0, "session"),
 		"0 B": size(0), "1023 B": size(1023), "1.0 KiB": size(1024), "1.1 MiB": size(1_153_434), "312 MiB": size(327_155_712), "1.0 GiB": size(1<<30 - 1),
 		"16.0 EiB": size(1<<64 - 1), "18.0 GiB": size(18 << 30),
-		"0 s": span(0), "0.4 s": span(0.4), "4 s": span(4), "22 s": span(22.2), "1 min": span(59.9), "5 min": span(300), "4 min 02 s": span(242), "3 h 20 min": span(12_000),
+		"0 s": span(0.04), "0.4 s": span(0.4), "4 s": span(4), "22 s": span(22.2), "1 min": span(59.9), "5 min": span(300), "4 min 02 s": span(242), "3 h 20 min": span(12_000),
 		"2 h": span(7200), "3d 04h": span(76 * 3600), "1d 00h": span(86_400),
 		"4,210": rate(4210.4), "0/s": rate(0) + "/s", "0.4": rate(0.4), "10": rate(9.96), "1.2": rate(1.25),
 		"5m": short(300), "90s": short(90), "1h": short(3600), "0s": short(0),

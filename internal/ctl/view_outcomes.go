@@ -1,6 +1,8 @@
 package ctl
 
 import (
+	"strings"
+
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 )
 
@@ -36,11 +38,14 @@ func (s Screen) Outcomes(v api.Outcomes) string {
 		if i > 0 {
 			p.say("")
 		}
-		p.wrap(text{r.Reason + "  ", bold}, r.Means)
-		p.wrap(text{"  mend: ", dim}, r.Mend)
+		p.wrap(text{r.Reason + "  ", bold}, unmarked(r.Means))
+		p.wrap(text{"  mend: ", dim}, unmarked(r.Mend))
 	}
 	return p.String()
 }
+
+// unmarked takes the marks of code away, which are for pages.
+func unmarked(s string) string { return strings.ReplaceAll(s, "`", "") }
 
 // short writes a span as it is asked for: 5m, 90s, 1h.
 func short(seconds int64) string {
