@@ -76,7 +76,11 @@ func checkCertificate(e *evidence) []api.Finding {
 	if cert == nil {
 		return good("there is none: listen.component_tls is off")
 	}
-	left, date := cert.NotAfter.Sub(e.now), cert.NotAfter.UTC().Format(time.DateOnly)
+	return expiry(cert.NotAfter, e.now)
+}
+
+func expiry(end, now time.Time) []api.Finding {
+	left, date := end.Sub(now), end.UTC().Format(time.DateOnly)
 	days := several(int(left.Abs()/(24*time.Hour)), "day")
 	const mend = "renew it; tls.cert and tls.key are read again when they change"
 	switch {
@@ -92,7 +96,10 @@ func checkDisk(e *evidence) []api.Finding {
 	if e.cfg.Data == config.Memory {
 		return good("nothing is kept on disk")
 	}
-	d := disk(e.cfg.Data)
+	return room(disk(e.cfg.Data))
+}
+
+func room(d *api.Disk) []api.Finding {
 	if d == nil || d.TotalBytes == 0 {
 		return good("this system does not tell how full the disk is")
 	}
@@ -144,10 +151,16 @@ func cause(err error) string {
 
 // checkSecrets finds secrets that this program made for trying out where more than this machine can use them.
 func checkSecrets(e *evidence) []api.Finding {
-	open := !ownLoopback(e.a.s.ComponentAddr()) || !ownLoopback(e.a.s.ComponentTLSAddr())
-	for _, n := range e.cfg.Nodes {
+	if ownLoopback(e.a.s.ComponentAddr()) && ownLoopback(e.a.s.ComponentTLSAddr()) {
+		return nil
+	}
+	return trySecrets(e.cfg.Nodes)
+}
+
+func trySecrets(nodes []config.Node) []api.Finding {
+	for _, n := range nodes {
 		for _, s := range n.Secret {
-			if open && (strings.HasPrefix(string(s), "dev-") || strings.HasPrefix(string(s), "demo-")) {
+			if strings.HasPrefix(string(s), "dev-") || strings.HasPrefix(string(s), "demo-") {
 				return fail(n.Domain+" has a secret of a development server, and nodes attach from beyond loopback", "give it one of its own: openssl rand -hex 16")
 			}
 		}
