@@ -201,13 +201,14 @@ func TestAddressInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Listen.Component, cfg.Listen.HTTP = "127.0.0.1:0", ln.Addr().String()
+	cfg.Listen.Component, cfg.Listen.ComponentTLS = "127.0.0.1:0", ln.Addr().String()
+	cfg.TLS.Cert, cfg.TLS.Key = certificate(t)
 	s, err := server.New(cfg, server.Options{Log: (&journal{}).entry()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var taken *server.InUseError
-	if err := s.Start(); !errors.As(err, &taken) || taken.Key != "listen.http" || taken.Addr != cfg.Listen.HTTP || !errors.Is(err, syscall.EADDRINUSE) {
+	if err := s.Start(); !errors.As(err, &taken) || taken.Key != "listen.component_tls" || taken.Addr != cfg.Listen.ComponentTLS || !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("start: %v", err)
 	}
 	if conn, err := net.Dial("tcp", s.ComponentAddr()); err == nil {
