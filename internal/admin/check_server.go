@@ -103,7 +103,7 @@ func room(d *api.Disk) []api.Finding {
 	if d == nil || d.TotalBytes == 0 {
 		return good("this system does not tell how full the disk is")
 	}
-	free := fmt.Sprintf("%d %% of the disk of %s are free: %s", d.FreeBytes*100/d.TotalBytes, d.Path, size(d.FreeBytes))
+	free := fmt.Sprintf("%d %% of the disk of %s is free: %s", d.FreeBytes*100/d.TotalBytes, d.Path, size(d.FreeBytes))
 	if d.FreeBytes*100 < leastDisk*d.TotalBytes {
 		return fail("only "+free, "free some: what must be kept is refused when it is full, and the server ends when a write fails")
 	}

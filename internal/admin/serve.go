@@ -39,7 +39,8 @@ var everyAnswer = map[string]string{
 type query struct {
 	r     *http.Request
 	ask   *ask
-	log   *logrus.Entry // names the operation, who asks, and from where
+	op    string
+	log   *logrus.Entry // names who asks, and from where
 	shown bool          // the right token was shown
 	args  map[string]argument
 	body  any // a pointer to the operation's body
@@ -119,7 +120,7 @@ func (a *Admin) find(k *ask, r *http.Request) (*operation, *refusal) {
 func (a *Admin) perform(k *ask, o *operation, w http.ResponseWriter, r *http.Request) {
 	_, shown := k.bearer()
 	q := &query{r: r, ask: k, shown: shown && o.who != anyone && !k.site.health,
-		log: a.log.WithFields(logrus.Fields{"op": o.id, "who": word(r.Header.Get(api.HeaderWho)), "from": k.peer})}
+		op: o.id, log: a.log.WithFields(logrus.Fields{"who": word(r.Header.Get(api.HeaderWho)), "from": k.peer})}
 	if err := q.read(o, w); err != nil {
 		if o.method == http.MethodPost {
 			q.tell(err)
@@ -145,10 +146,10 @@ func (a *Admin) perform(k *ask, o *operation, w http.ResponseWriter, r *http.Req
 // tell logs what became of a change: one line each.
 func (q *query) tell(err error) {
 	if err != nil {
-		q.log.WithError(err).WithField("outcome", "refused").Warn("admin")
+		q.log.WithError(err).WithField("outcome", "refused").Warn("admin: " + q.op)
 		return
 	}
-	q.log.WithField("outcome", "done").Info("admin")
+	q.log.WithField("outcome", "done").Info("admin: " + q.op)
 }
 
 // recovered answers a request whose operation has a fault, and tells it; the server goes on.
