@@ -178,8 +178,9 @@ func (a *asking) reload() *cobra.Command {
 		Use:   "reload",
 		Short: "apply the file; prints what changed and what needs a restart",
 		Long: "The server reads its configuration again and applies what can be applied while it runs. It prints each change, those that\n" +
-			"need a restart, or every fault of the file; with a fault nothing is applied, and it ends with 1.",
-		Example: "  patchbay check && patchbay ctl reload --yes",
+			"need a restart, or every fault of the file; with a fault nothing is applied, and it ends with 1. To see the changes\n" +
+			"first: patchbay check --against-running.",
+		Example: "  patchbay check --against-running && patchbay ctl reload --yes",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.run(cmd, func(x act) error {
