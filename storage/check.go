@@ -9,7 +9,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// checkRounds is how often a difference is looked at again, after a flush: links go on meanwhile.
+// checkRounds is how often a difference is looked at, each time but the first behind the sweep and a flush: links go on
+// and nodes end meanwhile.
 const checkRounds = 5
 
 // ConsistencyCheck compares the index and the disk, both ways and field by field, and the index with
@@ -19,8 +20,7 @@ func (s *Sessions) ConsistencyCheck() error {
 	if err := s.WaitLoaded(context.Background()); err != nil {
 		return fmt.Errorf("check sessions: %w", err)
 	}
-	s.sweeper.wait()
-	if err := s.commits.flush(); err != nil {
+	if err := s.catchUp(); err != nil {
 		return fmt.Errorf("check sessions: %w", err)
 	}
 	c := &checker{s: s}
@@ -28,6 +28,12 @@ func (s *Sessions) ConsistencyCheck() error {
 		return fmt.Errorf("check sessions: %w", err)
 	}
 	return nil
+}
+
+// catchUp waits until all that has ended is swept, and all that was committed, by the sweep too, on disk.
+func (s *Sessions) catchUp() error {
+	s.sweeper.wait()
+	return s.commits.flush()
 }
 
 // checker collects what differs; most of it is only newer than what it was compared with.
@@ -48,11 +54,16 @@ func (c *checker) run() error {
 		}
 	}
 	for _, k := range c.suspects {
-		if err := c.settle(k); err != nil {
+		if err := c.settle(func() error { return c.session(k) }); err != nil {
 			return err
 		}
 	}
-	return c.nodes()
+	for _, r := range c.s.Nodes() {
+		if err := c.settle(func() error { return c.node(r.ID) }); err != nil {
+			return fmt.Errorf("node %s: %w", r.Domain, err)
+		}
+	}
+	return nil
 }
 
 // diskToIndex looks for each session of the disk in the index.
@@ -104,27 +115,35 @@ func (c *checker) look(k []byte) (stored, bool, error) {
 	return stored{}, false, nil
 }
 
-// settle compares a suspect again until disk and index agree.
-func (c *checker) settle(k []byte) error {
-	var diff error
-	for range checkRounds {
-		if err := c.s.commits.flush(); err != nil {
-			return err
+// settle compares until there is no difference: most are of what has changed meanwhile.
+func (c *checker) settle(compare func() error) (diff error) {
+	for round := range checkRounds {
+		if round > 0 {
+			if err := c.s.catchUp(); err != nil {
+				return err
+			}
 		}
-		got, ok, err := c.look(k)
-		if err != nil {
-			return err
-		}
-		want, found, err := c.get(k)
-		if err != nil {
-			return err
-		}
-		if ok == found && got == want {
+		if diff = compare(); diff == nil {
 			return nil
 		}
-		diff = fmt.Errorf("%q: the disk has %+v (%t), the index %+v (%t)", k, want, found, got, ok)
 	}
 	return diff
+}
+
+// session compares what disk and index have under a key.
+func (c *checker) session(k []byte) error {
+	got, ok, err := c.look(k)
+	if err != nil {
+		return err
+	}
+	want, found, err := c.get(k)
+	if err != nil {
+		return err
+	}
+	if ok != found || got != want {
+		return fmt.Errorf("%q: the disk has %+v (%t), the index %+v (%t)", k, want, found, got, ok)
+	}
+	return nil
 }
 
 func (c *checker) get(k []byte) (st stored, found bool, err error) {
@@ -200,28 +219,23 @@ func (c *checker) lists(w writer) error {
 	return nil
 }
 
-// nodes compares the node records, and the counts of their bindings with the lists.
-func (c *checker) nodes() error {
-	for _, r := range c.s.Nodes() {
-		n := 0
-		for i := range shardCount {
-			n += len(c.s.ofShard(r.ID, i, 0))
-		}
-		if live, dead := c.s.nodes.census(r.ID); live != n || dead != 0 {
-			return fmt.Errorf("node %s: counts %d live and %d dead, has %d", r.Domain, live, dead, n)
-		}
+// node compares the counts of a node's bindings with the lists, and its record with the disk.
+func (c *checker) node(id NodeID) error {
+	n := 0
+	for i := range shardCount {
+		n += len(c.s.ofShard(id, i, 0))
 	}
+	if live, dead := c.s.nodes.census(id); live != n || dead != 0 {
+		return fmt.Errorf("counts %d live and %d dead, has %d", live, dead, n)
+	}
+	r, forgot := *c.s.nodes.get(id).rec.Load(), c.s.nodes.forgotten(id)
 	return c.s.db.View(func(txn *badger.Txn) error {
-		for _, r := range c.s.Nodes() {
-			v, err := value(txn, nodePrefix+r.Domain)
-			if err != nil {
-				return fmt.Errorf("node %s: %w", r.Domain, err)
-			}
-			if forgot := c.s.nodes.forgotten(r.ID); forgot && v == nil {
-				continue
-			} else if d, err := parseNode(r.Domain, v); forgot || err != nil || d != r {
-				return fmt.Errorf("node %s: the disk has %+v, memory %+v, forgotten %t", r.Domain, d, r, forgot)
-			}
+		v, err := value(txn, nodePrefix+r.Domain)
+		if err != nil || forgot && v == nil {
+			return err
+		}
+		if d, err := parseNode(r.Domain, v); forgot || err != nil || d != r {
+			return fmt.Errorf("the disk has %+v, memory %+v, forgotten %t", d, r, forgot)
 		}
 		return nil
 	})

@@ -181,14 +181,15 @@ func (s *Sessions) SetNodeState(id NodeID, inc uint64, st NodeState, until time.
 // memory yet have ended too, but are not in the number.
 func (s *Sessions) ExpireNode(id NodeID, inc uint64) int {
 	now := s.now()
+	s.sweeper.expect()
 	ended, ok := s.nodes.transition(id, inc, func(r *NodeRecord) {
 		r.State, r.Base, r.Until, r.Seen = Gone, inc+1, time.Time{}, now
 	})
 	if ok {
 		s.nodeChanged(id)
 		_ = s.commits.nudge() // a failed committer has told OnFail
-		s.sweeper.add(id)
 	}
+	s.sweeper.came(id, ok)
 	return ended
 }
 

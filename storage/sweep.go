@@ -12,6 +12,7 @@ type sweeper struct {
 	mu     sync.Mutex
 	cond   *sync.Cond // on mu
 	todo   []NodeID   // guarded by mu
+	coming int        // guarded by mu: ends that were expected, and have not come
 	busy   bool       // guarded by mu
 	closed bool       // guarded by mu
 	ended  chan struct{}
@@ -22,6 +23,24 @@ func startSweeper(s *Sessions) *sweeper {
 	p.cond = sync.NewCond(&p.mu)
 	go p.run() // close waits for it
 	return p
+}
+
+// expect tells that a node is about to be ended: who sees its end waits for the sweep. came has to follow.
+func (p *sweeper) expect() {
+	p.mu.Lock()
+	p.coming++
+	p.mu.Unlock()
+}
+
+// came tells what became of an end that was expected.
+func (p *sweeper) came(id NodeID, ended bool) {
+	p.mu.Lock()
+	p.coming--
+	if ended {
+		p.todo = append(p.todo, id)
+	}
+	p.mu.Unlock()
+	p.cond.Broadcast()
 }
 
 func (p *sweeper) add(id NodeID) {
@@ -41,11 +60,11 @@ func (p *sweeper) addDead() {
 	}
 }
 
-// wait returns when nothing is left to sweep; false if the sweep was closed before.
+// wait returns when nothing is left to sweep of all that has ended before; false if the sweep was closed before.
 func (p *sweeper) wait() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for (p.busy || len(p.todo) > 0) && !p.closed {
+	for (p.busy || p.coming > 0 || len(p.todo) > 0) && !p.closed {
 		p.cond.Wait()
 	}
 	return !p.closed
