@@ -313,6 +313,7 @@ func TestRestartKeepsCopies(t *testing.T) {
 		tb.wires["b"].room = 0
 		tb.chat("m1")
 		withdrawFrom(tb.r, tb.srcs["b"], "bob@im/y")
+		time.Sleep(time.Second) // the grace of a is to end first: the session there is another for the copy at b
 		tb.detach("b")
 		time.Sleep(testGrace + time.Second)
 		synctest.Wait()
