@@ -183,9 +183,9 @@ func (f *Offline) Stats() OfflineStats {
 	return st
 }
 
-// Database tells of the store's database.
+// Database tells of the store's database. It may be called after Close, too.
 func (f *Offline) Database() DatabaseStats {
-	return DatabaseStats{Commits: f.tally.stats(), Tables: tableBytes(f.db)}
+	return DatabaseStats{Commits: f.tally.stats(), Tables: f.tableBytes()}
 }
 
 // Has tells whether something is stored for a bare JID. It does not allocate, nor wait for the disk; while

@@ -72,9 +72,10 @@ type DatabaseStats struct {
 	Tables  int64 // bytes; what is only in the logs is not in them
 }
 
-// Stats gives what the table has counted. It takes no lock of the table and walks no sessions.
+// Stats gives what the table has counted. It takes no lock of the index and walks no sessions. It may be called after
+// Close, too.
 func (s *Sessions) Stats() SessionStats {
-	st := SessionStats{Database: DatabaseStats{Commits: s.commits.tally.stats(), Tables: tableBytes(s.db)}}
+	st := SessionStats{Database: DatabaseStats{Commits: s.commits.tally.stats(), Tables: s.tableBytes()}}
 	for i := range st.Announces {
 		st.Announces[i] = s.tally.announces[i].Load()
 	}
@@ -107,6 +108,24 @@ func (t *sessionTally) add(c *batchCount) {
 			t.ended[i].Add(uint64(n))
 		}
 	}
+}
+
+// tableBytes is the size of the tables, 0 once they are closed: Badger reads it from memory that is mapped.
+func (s *Sessions) tableBytes() int64 {
+	s.commits.gate.RLock()
+	defer s.commits.gate.RUnlock()
+	if s.commits.closed {
+		return 0
+	}
+	return tableBytes(s.db)
+}
+
+func (f *Offline) tableBytes() int64 {
+	if f.gate.enter() != nil {
+		return 0
+	}
+	defer f.gate.leave()
+	return tableBytes(f.db)
 }
 
 // tableBytes is the size of a database's tables. Badger's own number is kept by its metrics, which are off.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -155,5 +156,60 @@ func TestDiskStats(t *testing.T) {
 			t.Errorf("%s: %+v", dir, d)
 		}
 		finish(t, s)
+	}
+}
+
+// TestStatsBesideClose: whoever looks while a database closes, or after it, gets numbers and no fault.
+func TestStatsBesideClose(t *testing.T) {
+	sdir, fdir := t.TempDir(), t.TempDir()
+	s, f := open(t, sdir), opened(t, OfflineOptions{Dir: fdir})
+	l := attach(t, s, "node1.im.example")
+	for i := range 200 {
+		b := s.Begin(l.node, l.inc, l.mark)
+		if _, _, err := b.Announce(fmt.Appendf(nil, "user%d@im.example", i), []byte("x"), 0, Take); err != nil {
+			t.Fatal(err)
+		}
+		b.sync(t)
+		if _, err := f.Put([]byte("a@im.example"), 1, []byte("<message/>"), Keep{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := OpenSessions(Options{Dir: sdir, Server: "hub1"}); err != nil || s.Stats().Database.Tables == 0 {
+		t.Errorf("after a restart there are no tables: %v", err)
+	} else {
+		lookWhile(t, func() int64 { return s.Stats().Database.Tables }, s.Close)
+	}
+	if f, err := OpenOffline(OfflineOptions{Dir: fdir}); err != nil || f.Database().Tables == 0 {
+		t.Errorf("after a restart there are no tables: %v", err)
+	} else {
+		lookWhile(t, func() int64 { return f.Database().Tables }, f.Close)
+	}
+}
+
+// lookWhile looks again and again while f runs, and once more after it, when there is nothing left to see.
+func lookWhile(t *testing.T, look func() int64, f func() error) {
+	t.Helper()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				look()
+			}
+		}
+	}()
+	if err := f(); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	<-stopped
+	if n := look(); n != 0 {
+		t.Errorf("%d bytes of tables after the end", n)
 	}
 }
