@@ -37,6 +37,7 @@ type Change struct {
 type Reloads struct {
 	OK, Failed uint64
 	Last       time.Time // when the configuration that acts was loaded
+	Refused    bool      // the last one was: what acts is not what the file says
 }
 
 // Reload loads the configuration again and puts it in the place of the one that acts. Links stay, but for those of nodes
@@ -49,8 +50,10 @@ func (s *Server) Reload() (Reloaded, error) {
 	s.mu.Lock()
 	if err != nil {
 		s.reloads.Failed++
+		s.reloads.Refused = s.reloads.Refused || !errors.Is(err, ErrNoFile) && !errors.Is(err, ErrStopping)
 	} else {
 		s.reloads.OK++
+		s.reloads.Refused = false
 		s.reloads.Last = time.Now()
 	}
 	s.mu.Unlock()
