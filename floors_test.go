@@ -36,11 +36,12 @@ var floors = []floor{
 	{"internal/service", []string{"stanza", "storage", "routing"}},
 	{"internal/server", []string{"stanza", "storage", "routing", "internal/stream", "internal/config", "component", "internal/service"}},
 	{"internal/admin", []string{"stanza", "storage", "routing", "internal/config", "internal/server", "internal/admin/api", "docs"}},
+	{"internal/admin/metrics", []string{"storage", "routing", "internal/config", "component", "internal/server"}},
 	{"internal/demo", []string{"stanza", "component"}},
 	{"internal/interop", []string{"stanza", "storage", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
 	{"cmd/patchbay", []string{"stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
-		"internal/admin", "internal/admin/api", "internal/ctl", "docs", "examples"}},
+		"internal/admin", "internal/admin/api", "internal/admin/metrics", "internal/ctl", "docs", "examples"}},
 	{"examples/...", []string{"stanza", "component"}}, // what any user of the module can import
 }
 
@@ -69,6 +70,7 @@ var bans = []ban{
 	{"log/slog", []string{}, nil, true, "one logger: logrus, with fields"},
 	{"github.com/charmbracelet/", []string{"internal/demo", "internal/ctl"}, nil, true, "only the demo and the live views of ctl draw"},
 	{"github.com/spf13/", []string{"cmd/patchbay"}, nil, true, "only the command has verbs and flags"},
+	{"github.com/prometheus/", []string{"internal/admin/metrics"}, nil, true, "what is counted knows no format of who asks"},
 	{"go.yaml.in/", []string{"internal/config"}, nil, true, "one package reads the file"},
 	{"github.com/antithesishq/", []string{}, nil, true, "a dependency of a dependency"},
 	{"pgregory.net/rapid", []string{}, nil, false, "models belong to tests"},

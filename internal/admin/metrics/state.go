@@ -1,0 +1,105 @@
+package metrics
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/patchbay-im/patchbay/component"
+	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/server"
+	"github.com/patchbay-im/patchbay/routing"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// state is one look at the server: each part of it at one moment, and the parts right after each other.
+type state struct {
+	s        *server.Server
+	cfg      *config.Config
+	requests *Requests
+
+	ledger   routing.Ledger
+	off      int64
+	tables   routing.Stats
+	nodes    []node
+	links    map[string]int // by state
+	gate     component.GateStats
+	begun    server.Handshakes
+	reloads  server.Reloads
+	sessions storage.SessionStats
+	offline  *offlineState // nil: nothing is stored
+	disk     storage.Disk
+	onDisk   bool
+}
+
+type offlineState struct {
+	storage.OfflineStats
+	database storage.DatabaseStats
+}
+
+func (c *Collector) look() *state {
+	s := c.s
+	st := &state{s: s, cfg: s.Config(), requests: c.requests, tables: s.Router().Stats(), gate: s.Gate(), begun: s.Handshakes(), reloads: s.Reloads(),
+		sessions: s.Sessions().Stats(), links: map[string]int{server.LinkHandshake: 0, server.LinkAttached: 0}}
+	st.ledger, st.off = balanced(s.Router())
+	st.disk, st.onDisk = s.Sessions().Disk()
+	if f := s.Offline(); f != nil {
+		st.offline = &offlineState{f.Stats(), f.Database()}
+	}
+	st.nodes = c.roll.call(st.facts(), time.Now())
+	return st
+}
+
+// facts gathers what is known of each node.
+func (st *state) facts() []fact {
+	grades := map[string]map[string]int{}
+	for _, l := range st.s.Links() {
+		st.links[l.State]++
+		if l.Grade == "" {
+			continue
+		}
+		if grades[l.Node] == nil {
+			grades[l.Node] = map[string]int{}
+		}
+		grades[l.Node][l.Grade]++
+	}
+	exact := map[string]bool{}
+	for i := range st.cfg.Nodes {
+		exact[st.cfg.Nodes[i].Domain] = true // a wildcard is no domain
+	}
+	router := st.s.Router()
+	var all []fact
+	for _, n := range router.Facts() {
+		f := fact{NodeFacts: n, grades: grades[n.Domain], listed: exact[n.Domain]}
+		for _, lost := range router.NodeReasons(n.Domain) {
+			f.lost += lost
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// looks bounds how often balanced looks: under load there may be no moment at which no stanza is between two counters.
+const looks = 10
+
+// balanced gives the account at a moment when it adds up, or of several the one that is least off.
+func balanced(r *routing.Router) (best routing.Ledger, off int64) {
+	for i := range looks {
+		l := r.Ledger()
+		ok, by := l.Adds()
+		if i == 0 || abs(by) < abs(off) {
+			best, off = l, by
+		}
+		if ok {
+			break
+		}
+		runtime.Gosched()
+	}
+	return best, off
+}
+
+func abs(n int64) int64 {
+	if n < 0 {
+		return -n
+	}
+	return n
+}
