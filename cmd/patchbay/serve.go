@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/patchbay-im/patchbay/internal/admin"
+	"github.com/patchbay-im/patchbay/internal/admin/metrics"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
 )
@@ -93,8 +94,11 @@ func loader(file string, sets []string) func() (*config.Config, config.Faults) {
 	return func() (*config.Config, config.Faults) { return config.Load(file, sets...) }
 }
 
-// operate starts a server and its operations. On an error the operations have stopped, and the server wants to be.
+// operate starts a server and its operations, with metrics. On an error the operations have stopped, and the server
+// wants to be.
 func operate(s *server.Server, opt admin.Options) (*admin.Admin, error) {
+	requests := metrics.NewRequests(admin.Operations())
+	opt.Metrics, opt.Count = metrics.Handler(metrics.New(s, requests), opt.Log), requests.Count
 	a, err := admin.New(s, opt)
 	if err != nil {
 		return nil, err

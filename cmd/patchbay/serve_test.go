@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +101,51 @@ func TestBanner(t *testing.T) {
 	writeBanner(&out, cfg, s, a)
 	got := strings.ReplaceAll(out.String(), s.ComponentAddr()+strings.Repeat(" ", 24-len(s.ComponentAddr())), "127.0.0.1:5347          ")
 	golden(t, "banner.txt", got)
+}
+
+// A server that runs has metrics, of itself and of who asks.
+func TestServeMetrics(t *testing.T) {
+	cfg, err := config.Development(config.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Listen.Component, cfg.Listen.HTTP, cfg.Listen.Metrics = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s, err := server.New(cfg, server.Options{Version: version, Log: logrus.NewEntry(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := operate(s, admin.Options{Version: version, Log: logrus.NewEntry(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	defer func() { _ = s.Stop() }()
+	get := func(url string) string {
+		t.Helper()
+		r, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Body.Close() }()
+		page, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(page)
+	}
+	get("http://" + a.HTTPAddr() + "/api/v1/status")
+	get("http://" + a.HTTPAddr() + "/no/such/path")
+	for _, addr := range []string{a.HTTPAddr(), a.MetricsAddr()} {
+		page := get("http://" + addr + "/metrics")
+		for _, line := range []string{`patchbay_build_info{goversion="` + runtime.Version() + `",version="` + version + `"} 1`, "patchbay_ready 1",
+			`patchbay_admin_requests_total{code="200",operation="status"} 1`, `patchbay_admin_requests_total{code="404",operation="other"} 1`} {
+			if !strings.Contains(page, "\n"+line+"\n") {
+				t.Errorf("%s does not say %s", addr, line)
+			}
+		}
+	}
 }
 
 func TestHelp(t *testing.T) {
