@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -58,6 +59,23 @@ func FuzzParse(f *testing.F) {
 		}
 		if again, _ := Parse("patchbay.yaml", data, lookup); !reflect.DeepEqual(again, conf) {
 			t.Error("the same file, read twice, gives two configurations")
+		}
+	})
+}
+
+// FuzzHidden puts a secret behind the word secret anywhere in a text: whatever stands around it, nothing of it is shown.
+func FuzzHidden(f *testing.F) {
+	for _, before := range []string{"", "nodes:\n- ", "nodes: [{domain: a.example, ", "users: [\"", "log: {level: x, ", "log: |\n ", "? ", "x", "nodes.", "nodes[0].", "- - ", "{", "'", "! ", "&a ", "a: b\t"} {
+		for _, after := range []string{"", "\n", "}", "]}]\nzebra: 1\n", "\"]", "'", " # x", ": x\n", "\u2028log: x", "\n  more\nlog: x", ", log: 5}", "\xff"} {
+			f.Add(before, after)
+		}
+	}
+	f.Fuzz(func(t *testing.T, before, after string) {
+		conf, faults := Parse("patchbay.yaml", []byte(before+"secret: "+hidden+after), lookup)
+		for _, text := range []string{screen(faults), fmt.Sprintf("%+v", faults), fmt.Sprintf("%+v", conf), faults.Error()} {
+			if !strings.Contains(before+after, hidden[8:]) && strings.Contains(text, hidden[8:]) {
+				t.Errorf("the secret is shown: %s", text)
+			}
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -121,11 +122,30 @@ func (p *page) excerpt(f Fault) (string, int) {
 		}
 		shown = append(shown, printable(line[i]))
 	}
+	if end := shielded(shown); end < len(shown) {
+		shown = append(shown[:end:end], []rune(" "+bullets)...)
+		if caret > end {
+			caret = 0
+		}
+	}
 	if len(shown) > excerptWidth {
 		start := max(0, min(caret-excerptWidth/2, len(shown)-excerptWidth))
 		shown, caret = shown[start:start+excerptWidth], max(0, caret-start)
 	}
 	return string(shown), caret
+}
+
+// shielded is how much of a line may be shown: what looks like a key of a secret and has no veil behind it ends it. The
+// parser may have seen no key there, as in a comment that it takes for the rest of something else.
+func shielded(line []rune) int {
+	text := string(line)
+	for _, at := range secretText.FindAllStringIndex(text, -1) {
+		rest := strings.TrimLeft(text[at[1]:], " [{'\"-")
+		if rest != "" && !strings.HasPrefix(rest, bullets) && !strings.Contains(text[at[0]:at[1]], "_file") {
+			return utf8.RuneCountInString(text[:at[1]])
+		}
+	}
+	return len(line)
 }
 
 // printable replaces what would move the caret or the terminal.
@@ -171,12 +191,14 @@ var words = func() (all []string) {
 }()
 
 // secretName reports whether the value of a key of this name is to be hidden: also that of a misspelt one, and of one
-// that is like no key at all, for what it holds cannot be known. A name with a dot is a domain.
+// that is like no key at all, for what it holds cannot be known. A name with a dot is a domain, or a path that somebody
+// took for a key (nodes.secret).
 func secretName(name string) bool {
-	if name == "secret_file" || name == "token_file" || strings.Contains(name, ".") {
+	if name == "secret_file" || name == "token_file" {
 		return false
 	}
-	return secretWord.MatchString(name) || distance(strings.ToLower(name), "secret") <= 2 || nearest(name, words) == ""
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	return secretWord.MatchString(name) || distance(strings.ToLower(last), "secret") <= 2 || last == name && nearest(name, words) == ""
 }
 
 // conceal veils all that is, or may be, a secret in the document.
@@ -185,6 +207,7 @@ func (p *page) conceal(doc *yaml.Node) {
 	var visit func(n *yaml.Node, hide bool)
 	visit = func(n *yaml.Node, hide bool) {
 		order = append(order, n)
+		hide = hide || n.Style&yaml.TaggedStyle != 0 || n.Anchor != "" // refused, and perhaps a key and its value run together
 		if hide || n.Kind == yaml.ScalarNode && secretText.MatchString(n.Value) {
 			hidden = append(hidden, n)
 		}
