@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,8 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/internal/admin"
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/server"
 )
 
 const runningFile = `server: hub1.im.example
@@ -180,6 +185,68 @@ func TestURLOf(t *testing.T) {
 	} {
 		if got := urlOf(address); got != want {
 			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+}
+
+// TestCheckAgainstServer compares with a real server, before and after it has loaded the file.
+func TestCheckAgainstServer(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"PATCHBAY_CONFIG", "PATCHBAY_URL", "PATCHBAY_TOKEN"} {
+		t.Setenv(name, "")
+	}
+	file := strings.Replace(runningFile, `{http: "127.0.0.1:5280"}`, `{component: "127.0.0.1:0", http: "127.0.0.1:0"}`, 1)
+	if err := os.WriteFile("patchbay.yaml", []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, faults := config.Load("patchbay.yaml")
+	if cfg == nil {
+		t.Fatal(faults)
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s, err := server.New(cfg, server.Options{Version: "test", Log: logrus.NewEntry(log), Load: loader("patchbay.yaml", nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	a, err := operate(s, admin.Options{Version: "test", Log: logrus.NewEntry(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	url := []string{"--url", "http://" + a.HTTPAddr()}
+	next := strings.Replace(file, "[first-secret", "[other-secret", 1) + "limits: {depth: 32}\nlog: {format: json}\n"
+	const secret, depth, format = "  nodes[b.example].secret  another secret\n", "64 -> 32\n", "text -> json   needs a restart\n"
+	for _, c := range []struct {
+		file string
+		load bool // before it is compared
+		want []string
+		not  []string
+	}{
+		{file, false, []string{"Against the running server: nothing differs.\n"}, nil},
+		{next, false, []string{"2 changes apply live, log.format needs a restart.\n", secret, depth, format}, nil},
+		{next, true, []string{"Against the running server: log.format needs a restart.\n", format}, []string{secret, depth}},
+	} {
+		if c.load {
+			if _, err := s.Reload(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, notes, code := compared(t, "", c.file, url...)
+		for _, want := range c.want {
+			if code != exitDone || !strings.Contains(out, want) {
+				t.Errorf("exit %d %s\n%s\nwant %q", code, notes, out, want)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(out, not) {
+				t.Errorf("%q is not true:\n%s", not, out)
+			}
 		}
 	}
 }
