@@ -1,0 +1,94 @@
+package server
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/patchbay-im/patchbay/internal/config"
+)
+
+// pair makes a certificate with this serial number and its key, as PEM.
+func pair(t *testing.T, serial int64) (cert, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs})
+}
+
+// A certificate is read again when its files change; while they are no pair, the last good one is shown.
+func TestKeyPair(t *testing.T) {
+	dir, now, told := t.TempDir(), day, &bytes.Buffer{}
+	files := config.TLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	put := func(path string, text []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, now, now); err != nil { // a clock of the file's own, coarser than the test's
+			t.Fatal(err)
+		}
+	}
+	log := logrus.New()
+	log.SetOutput(told)
+	k := &keyPair{log: logrus.NewEntry(log), now: func() time.Time { return now }}
+	want := func(serial int64, lines int) {
+		t.Helper()
+		cert, err := k.get(nil)
+		if err != nil || cert.Leaf.SerialNumber.Int64() != serial {
+			t.Errorf("certificate %v, %v; want number %d", cert.Leaf.SerialNumber, err, serial)
+		}
+		if got := strings.Count(told.String(), "\n"); got != lines {
+			t.Errorf("%d lines in the log, want %d:\n%s", got, lines, told)
+		}
+	}
+	cert1, key1 := pair(t, 1)
+	cert2, key2 := pair(t, 2)
+	put(files.Cert, cert1)
+	if err := k.load(files); err == nil {
+		t.Error("a certificate without a key was taken")
+	}
+	put(files.Key, key1)
+	if err := k.load(files); err != nil {
+		t.Fatal(err)
+	}
+	want(1, 0)
+	now = now.Add(certificateEach)
+	put(files.Key, key2)
+	want(1, 1) // half-way
+	now = now.Add(certificateEach)
+	want(1, 1) // and told once
+	put(files.Cert, cert2)
+	want(1, 1) // not yet looked at
+	now = now.Add(certificateEach)
+	want(2, 2)
+	now = now.Add(certificateEach)
+	want(2, 2)
+	if err := os.Remove(files.Cert); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(certificateEach)
+	want(2, 3)
+}
