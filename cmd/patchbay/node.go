@@ -125,6 +125,15 @@ func (h *hand) run(ctx context.Context, in io.Reader, o nodeOptions) error {
 // node is the node at hand.
 func (h *hand) node() *component.Node { return h.is.Load() }
 
+// replaced tells that a session is not held here any more.
+func (h *hand) replaced(j jid.JID, by string) {
+	if by == "" {
+		h.note("%s was logged out by an operator", safe(j.String()))
+		return
+	}
+	h.note("%s has logged in on %s", safe(j.String()), safe(by))
+}
+
 // config turns the command line into a node's configuration.
 func (h *hand) config(o nodeOptions) (component.Config, []jid.JID, error) {
 	secret, err := h.secret(o.secret)
@@ -155,7 +164,7 @@ func (h *hand) config(o nodeOptions) (component.Config, []jid.JID, error) {
 		h.is.Store(n)
 		h.note("attached as %s to %s", n.Domain(), o.addr)
 	}
-	cfg.OnReplaced = func(j jid.JID, by string) { h.note("%s has logged in on %s", safe(j.String()), safe(by)) }
+	cfg.OnReplaced = h.replaced
 	cfg.OnRefused = func(j jid.JID, err error) {
 		h.note("%s is not logged in any more: %s", safe(j.String()), safe(err.Error()))
 	}
