@@ -24,8 +24,8 @@ const DefaultURL = "http://127.0.0.1:5280"
 const (
 	connectTimeout = 5 * time.Second
 	answerTimeout  = 30 * time.Second // a whole answer; a stream has no end of its own
-	mostAnswer     = 64 << 20         // bytes of one answer, and of one line of a stream
-	mostError      = 1 << 20          // bytes of an answer that is no success
+	mostAnswer     = 64 << 20
+	mostError      = 1 << 20 // bytes of an answer that is no success
 )
 
 // Options say whom to ask, and as whom.
@@ -43,6 +43,7 @@ type Remote struct {
 	who      string
 	note     func(string)
 	loopback bool
+	most     int64 // bytes of one answer, and of one line of a stream
 	http     *http.Client
 
 	token token
@@ -54,7 +55,8 @@ func New(o Options) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Remote{base: base, who: visible(o.Who), note: o.Note, loopback: isLoopback(base.Hostname()), token: token{given: o.Token}}
+	r := &Remote{base: base, who: visible(o.Who), note: o.Note, loopback: isLoopback(base.Hostname()), most: mostAnswer,
+		token: token{given: o.Token}}
 	if strings.ContainsFunc(o.Token, notVisible) {
 		return nil, &UsageError{"the token has characters that no token has (PATCHBAY_TOKEN)"}
 	}
@@ -111,7 +113,7 @@ func Get[T any](ctx context.Context, r *Remote, path string, query url.Values) (
 	var answer T
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return answer, r.ask(ctx, question{path: path, query: query}, decode(&answer))
+	return answer, r.ask(ctx, question{path: path, query: query}, r.decode(&answer))
 }
 
 // GetWithToken is Get for what is told only to those who show the token.
@@ -119,7 +121,7 @@ func GetWithToken[T any](ctx context.Context, r *Remote, path string, query url.
 	var answer T
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return answer, r.ask(ctx, question{path: path, query: query, token: true}, decode(&answer))
+	return answer, r.ask(ctx, question{path: path, query: query, token: true}, r.decode(&answer))
 }
 
 // Post changes something; body is one of the types of package api, or nil. Errors are those of Get.
@@ -134,7 +136,7 @@ func Post[T any](ctx context.Context, r *Remote, path string, body any) (T, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return answer, r.ask(ctx, question{path: path, body: text, token: true}, decode(&answer))
+	return answer, r.ask(ctx, question{path: path, body: text, token: true}, r.decode(&answer))
 }
 
 // Stream asks for a path that answers with one JSON value per line, and hands on each until the stream, ctx or use
@@ -142,7 +144,7 @@ func Post[T any](ctx context.Context, r *Remote, path string, body any) (T, erro
 func Stream[T any](ctx context.Context, r *Remote, path string, query url.Values, use func(T) error) error {
 	return r.ask(ctx, question{path: path, query: query, token: true}, func(body io.Reader) error {
 		lines := bufio.NewScanner(body)
-		lines.Buffer(nil, mostAnswer)
+		lines.Buffer(nil, int(r.most))
 		for lines.Scan() {
 			if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 				continue // it tells only that the server is still there
@@ -165,12 +167,12 @@ type useError struct{ err error }
 func (e *useError) Error() string { return e.err.Error() }
 
 // decode reads one JSON value. A longer answer than anybody asks for is an error, not a full memory.
-func decode(into any) func(io.Reader) error {
+func (r *Remote) decode(into any) func(io.Reader) error {
 	return func(body io.Reader) error {
-		limited := &io.LimitedReader{R: body, N: mostAnswer + 1}
+		limited := &io.LimitedReader{R: body, N: r.most + 1}
 		err := json.NewDecoder(limited).Decode(into)
 		if limited.N <= 0 {
-			return fmt.Errorf("it is longer than %d MiB; ask for less", mostAnswer>>20)
+			return fmt.Errorf("it is longer than %d MiB; ask for less", r.most>>20)
 		}
 		return err
 	}

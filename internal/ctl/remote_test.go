@@ -131,7 +131,7 @@ func TestNotReached(t *testing.T) {
 					return
 				}
 			}
-		}, "longer than 64 MiB"},
+		}, "longer than 2 MiB"},
 		"a hostile header": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://a/\u202e")
 			w.WriteHeader(302)
@@ -139,6 +139,7 @@ func TestNotReached(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := remote(t, Options{URL: serve(t, c.h), Token: "t"})
+			r.most = 2 << 20
 			_, err := Get[api.Status](t.Context(), r, api.PathStatus, nil)
 			var none *NotReachedError
 			if !errors.As(err, &none) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), r.URL()) {

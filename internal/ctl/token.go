@@ -46,7 +46,7 @@ func (r *Remote) findToken(ctx context.Context) (string, error) {
 		return found, nil
 	}
 	var status api.Status
-	if err := r.once(ctx, question{path: api.PathStatus}, "", decode(&status)); err != nil {
+	if err := r.once(ctx, question{path: api.PathStatus}, "", r.decode(&status)); err != nil {
 		return "", err
 	}
 	found, err := readNamedToken(status.TokenFile)

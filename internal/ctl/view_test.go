@@ -144,12 +144,14 @@ func TestTimesAreLocal(t *testing.T) {
 }
 
 func TestTopSorts(t *testing.T) {
-	for _, c := range []struct{ sort, first string }{
-		{"queue", "node4"}, {"in", "node1"}, {"out", "node1"}, {"sessions", "node1"},
-	} {
-		lines := strings.Split(Screen{}.Top(someStatus(), someNodes(), c.sort, 0), "\n")
-		if !strings.HasPrefix(lines[4], c.first) {
-			t.Errorf("by %s the first is %s", c.sort, lines[4])
+	nodes := api.Nodes{Time: now, Nodes: []api.Node{
+		{Domain: "none", QueueBytes: 1}, {Domain: "queue", QueueBytes: 2}, {Domain: "in", InPerSec: 2, OutPerSec: 1}, {Domain: "out", InPerSec: 1, OutPerSec: 2},
+		{Domain: "sessions", Sessions: 1},
+	}}
+	for _, sort := range Sorts {
+		lines := strings.Split(Screen{}.Top(someStatus(), nodes, sort, 0), "\n")
+		if !strings.HasPrefix(lines[4], sort) {
+			t.Errorf("by %s the first is %s", sort, lines[4])
 		}
 	}
 }
