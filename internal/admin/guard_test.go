@@ -78,6 +78,7 @@ var guardCases = []guardCase{
 	{"an empty token", withHeader("Authorization", "Bearer "), http.StatusUnauthorized, http.StatusUnauthorized, through},
 	{"another scheme", withHeader("Authorization", "Basic YTpi"), http.StatusUnauthorized, http.StatusUnauthorized, through},
 	{"two tokens", withHeader("Authorization", "Bearer a", "Bearer b"), http.StatusUnauthorized, http.StatusUnauthorized, through},
+	{"the token and another", func(r *http.Request) { r.Header.Add("Authorization", "Bearer b") }, http.StatusUnauthorized, http.StatusUnauthorized, through},
 	{"a proxy, no token", func(r *http.Request) {
 		r.Header.Del("Authorization")
 		r.Header.Set("X-Forwarded-For", "127.0.0.1")
