@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,19 +167,19 @@ func TestStepsAreBounded(t *testing.T) {
 func TestSamplerRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMeter()
-		taken := 0
-		s := newSampler(func() counts { taken++; return m.look() })
+		var taken atomic.Int32
+		s := newSampler(func() counts { taken.Add(1); return m.look() })
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { s.run(ctx); close(done) }()
 		synctest.Wait()
-		if taken != 1 {
-			t.Errorf("at once: %d", taken)
+		if taken.Load() != 1 {
+			t.Errorf("at once: %d", taken.Load())
 		}
 		time.Sleep(12 * time.Second)
 		synctest.Wait()
-		if taken != 3 {
-			t.Errorf("after 12 s: %d", taken)
+		if taken.Load() != 3 {
+			t.Errorf("after 12 s: %d", taken.Load())
 		}
 		cancel()
 		<-done
