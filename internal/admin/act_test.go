@@ -167,3 +167,21 @@ func TestHead(t *testing.T) {
 		t.Errorf("%s %q", got.Status, got.text)
 	}
 }
+
+// TestAfterStop: between the server's end and that of the operations nothing hangs or breaks. What needs the stores is
+// refused.
+func TestAfterStop(t *testing.T) {
+	st := newStage(t, "offline.policy=store")
+	st.attach("node1.im.example", "alice@im.example/phone")
+	if err := st.s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range operations {
+		o := &operations[i]
+		got := st.ask(o.method, o.path+usual[o.id].query, usual[o.id].body, st.withToken)
+		closed := o.id == "readyz" || strings.Contains(" sessions where explain reload tap ", " "+o.id+" ")
+		if closed != (got.StatusCode == http.StatusServiceUnavailable) || got.StatusCode == http.StatusInternalServerError {
+			t.Errorf("%s: %s %s", o.id, got.Status, got.text)
+		}
+	}
+}

@@ -205,3 +205,21 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+// TestStateWords: the words of the router are those of the API.
+func TestStateWords(t *testing.T) {
+	for _, c := range []struct {
+		facts routing.NodeFacts
+		want  string
+	}{
+		{routing.NodeFacts{State: routing.Attached}, api.StateAttached},
+		{routing.NodeFacts{State: routing.Attached, Draining: true}, api.StateDraining},
+		{routing.NodeFacts{State: routing.Away}, api.StateAway},
+		{routing.NodeFacts{State: routing.Past}, api.StateGone},
+		{routing.NodeFacts{State: routing.Never}, api.StateNever},
+	} {
+		if got := c.facts.Word(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

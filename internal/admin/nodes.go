@@ -38,7 +38,7 @@ func noNode(domain string) *api.Error {
 }
 
 func nodeOf(f *routing.NodeFacts) api.Node {
-	n := api.Node{Domain: f.Domain, State: stateOf(f), Links: f.Links, LinksMax: f.LinksMax, Sessions: f.Sessions, Grade: written,
+	n := api.Node{Domain: f.Domain, State: f.Word(), Links: f.Links, LinksMax: f.LinksMax, Sessions: f.Sessions, Grade: written,
 		In: f.In, Out: f.Out, Queue: f.Queue, QueueBytes: f.QueueBytes, QueueMax: f.QueueMax, OldestSecs: f.Oldest.Seconds(),
 		Since: f.Since.UTC(), Confirming: f.Confirming}
 	if !f.GraceEnds.IsZero() {
@@ -51,19 +51,7 @@ func nodeOf(f *routing.NodeFacts) api.Node {
 	return n
 }
 
-// states are the words of the API for those of a node.
-var states = map[routing.NodeState]string{
-	routing.Attached: api.StateAttached, routing.Away: api.StateAway, routing.Past: api.StateGone, routing.Never: api.StateNever,
-}
-
-func stateOf(f *routing.NodeFacts) string {
-	if f.Draining {
-		return api.StateDraining
-	}
-	return states[f.State]
-}
-
-// recordStates are the same for records of the session table.
+// recordStates are the words of the API for the states of the session table.
 var recordStates = map[storage.NodeState]string{
 	storage.Up: api.StateAttached, storage.Draining: api.StateDraining, storage.Away: api.StateAway, storage.Gone: api.StateGone,
 }
