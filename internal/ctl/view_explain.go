@@ -14,12 +14,12 @@ import (
 func (s Screen) Explain(v api.Explanation) string {
 	p := s.page(v.Time)
 	kind := strings.TrimSpace(v.Kind + " " + v.Type)
-	p.groups(text{kind + "   ", bold}, "   ", []string{Clean(v.From) + " -> " + cmp.Or(Clean(v.To), "(nobody)"), "on " + Clean(v.Server) + ", nothing is sent"}, plain)
+	p.groups(text{kind + "   ", bold}, "   ", []string{cmp.Or(Clean(v.From), "(no from)") + " -> " + cmp.Or(Clean(v.To), "(nobody)"), "on " + Clean(v.Server) + ", nothing is sent"}, plain)
 	head, end := text{"  from  ", good}, "  ok"
 	if !v.Origin.Allowed {
 		head.t, end = bad, "  NOT ALLOWED"
 	}
-	p.groups(head, " ", append(strings.Fields(Clean(v.From+" "+v.Origin.Why)), end), plain)
+	p.groups(head, " ", append(strings.Fields(Clean(cmp.Or(v.From, "(no from)")+" "+v.Origin.Why)), end), plain)
 	question := 0
 	for _, r := range v.Rows {
 		question = max(question, width(Clean(r.Question)))

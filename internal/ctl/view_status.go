@@ -164,9 +164,9 @@ func (p *page) ledger(l api.Ledger) {
 	case l.Off == 0:
 		p.line(text{"every stanza is accounted for", good})
 	case l.Off > 0:
-		p.line(text{"!! " + plural(l.Off, "stanza") + " without an outcome: a fault of the server, report it", bad})
+		p.wrap(text{"! ", warn}, plural(l.Off, "stanza")+" without an outcome: a few are between two counters while stanzas move; what stays off is a fault of the server, report it")
 	default:
-		p.line(text{"!! " + plural(-l.Off, "outcome") + " without a stanza: a fault of the server, report it", bad})
+		p.wrap(text{"! ", warn}, plural(-l.Off, "outcome")+" without a stanza: a few are between two counters while stanzas move; what stays off is a fault of the server, report it")
 	}
 	if l.Untold > 0 {
 		p.say(fmt.Sprintf("besides: %s of the server that no queue took", plural(l.Untold, "answer")))
