@@ -46,23 +46,30 @@ func stampOf(path string) stamp {
 	return stamp{info.Size(), info.ModTime()}
 }
 
-// load reads the files. On an error the certificate that was in use stays.
-func (k *keyPair) load(files config.TLS) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.read(files)
+// certificate is a certificate that can be put to use.
+type certificate struct {
+	files config.TLS
+	stamp [2]stamp
+	pair  *tls.Certificate
 }
 
-// read is load with mu held.
-func (k *keyPair) read(files config.TLS) error {
-	k.files, k.looked = files, k.now()
-	k.stamp = [2]stamp{stampOf(files.Cert), stampOf(files.Key)}
-	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+// readCertificate reads the files. The stamp is of before, so that a change meanwhile is seen later.
+func readCertificate(files config.TLS) (certificate, error) {
+	c := certificate{files: files, stamp: [2]stamp{stampOf(files.Cert), stampOf(files.Key)}}
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
 	if err != nil {
-		return fmt.Errorf("read tls.cert and tls.key: %w", err)
+		return c, fmt.Errorf("read tls.cert and tls.key: %w", err)
 	}
-	k.cert.Store(&cert)
-	return nil
+	c.pair = &pair
+	return c, nil
+}
+
+// use puts a certificate in the place of the one in use.
+func (k *keyPair) use(c certificate) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.files, k.stamp, k.looked = c.files, c.stamp, k.now()
+	k.cert.Store(c.pair)
 }
 
 // get is for tls.Config.GetCertificate. One handshake reads the files, the others do not wait for it.
@@ -82,10 +89,13 @@ func (k *keyPair) look() {
 	if k.stamp == [2]stamp{stampOf(k.files.Cert), stampOf(k.files.Key)} {
 		return
 	}
-	if err := k.read(k.files); err != nil {
+	c, err := readCertificate(k.files)
+	k.stamp = c.stamp
+	if err != nil {
 		k.log.WithError(err).Warn("the certificate's files have changed and cannot be used: the one of before stays")
 		return
 	}
+	k.cert.Store(c.pair)
 	k.log.WithField("until", k.cert.Load().Leaf.NotAfter.UTC().Format(time.RFC3339)).Info("certificate read again")
 }
 

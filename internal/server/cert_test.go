@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -67,13 +69,15 @@ func TestKeyPair(t *testing.T) {
 	cert1, key1 := pair(t, 1)
 	cert2, key2 := pair(t, 2)
 	put(files.Cert, cert1)
-	if err := k.load(files); err == nil {
+	if _, err := readCertificate(files); err == nil {
 		t.Error("a certificate without a key was taken")
 	}
 	put(files.Key, key1)
-	if err := k.load(files); err != nil {
+	first, err := readCertificate(files)
+	if err != nil {
 		t.Fatal(err)
 	}
+	k.use(first)
 	want(1, 0)
 	now = now.Add(certificateEach)
 	put(files.Key, key2)
@@ -91,4 +95,67 @@ func TestKeyPair(t *testing.T) {
 	}
 	now = now.Add(certificateEach)
 	want(2, 3)
+}
+
+// A reload that cannot read its certificate changes nothing: the files of before are still followed, and no others. Nor
+// does one that fails for another reason.
+func TestCertificateOfFailedReload(t *testing.T) {
+	dir := t.TempDir()
+	old := config.TLS{Cert: filepath.Join(dir, "old.pem"), Key: filepath.Join(dir, "old.key")}
+	next := config.TLS{Cert: filepath.Join(dir, "next.pem"), Key: filepath.Join(dir, "next.key")}
+	write := func(files config.TLS, serial int64) {
+		t.Helper()
+		cert, key := pair(t, serial)
+		for path, text := range map[string][]byte{files.Cert: cert, files.Key: key} {
+			when := time.Unix(serial, 0) // two writes can come within one tick of the file system's clock
+			if err := errors.Join(os.WriteFile(path, text, 0o600), os.Chtimes(path, when, when)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(old, 1)
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	cfg := config.Default()
+	cfg.Data, cfg.TLS, cfg.Listen.Component, cfg.Listen.ComponentTLS = config.Memory, old, "", "127.0.0.1:0"
+	cfg.Offline.Policy = config.PolicyStore // of no user domain, so that there is no store
+	cfg.Offline.Domains = map[string]*config.OfflineDomain{cfg.Users[0]: {Policy: config.PolicyBounce}}
+	var file config.Config
+	s, err := New(cfg, Options{Log: logrus.NewEntry(log), Load: func() (*config.Config, config.Faults) { c := file; return &c, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Stop() }()
+	later := time.Now()
+	s.keys.now = func() time.Time { return later }
+	serves := func(serial int64) {
+		t.Helper()
+		later = later.Add(time.Minute)
+		if cert, err := s.keys.get(nil); err != nil || cert.Leaf.SerialNumber.Int64() != serial {
+			t.Errorf("serves %v, want %d", cert.Leaf.SerialNumber, serial)
+		}
+	}
+	serves(1)
+	file = *cfg
+	file.TLS = next
+	if _, err := s.Reload(); err == nil {
+		t.Fatal("a certificate was read that is not there")
+	}
+	write(next, 2)
+	serves(1)
+	write(old, 3)
+	serves(3)
+	file.Users = append([]string{"vip.example"}, cfg.Users...)
+	if _, err := s.Reload(); err == nil {
+		t.Fatal("a policy that stores was put in force without a store")
+	}
+	serves(3)
+	file.Users = cfg.Users
+	if _, err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	serves(2)
 }

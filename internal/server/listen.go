@@ -18,9 +18,11 @@ func (s *Server) listen() error {
 		}
 	}
 	if addr := s.Config().Listen.ComponentTLS; addr != "" {
-		if err := s.keys.load(s.Config().TLS); err != nil {
+		cert, err := readCertificate(s.Config().TLS)
+		if err != nil {
 			return err
 		}
+		s.keys.use(cert)
 		ln, err := Listen("listen.component_tls", addr)
 		if err != nil {
 			return err

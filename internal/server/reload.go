@@ -85,13 +85,15 @@ func (s *Server) reload() (Reloaded, error) {
 	if noStore {
 		acting = was.KeepOffline(acting)
 	}
-	if s.tls != nil {
-		if err := s.keys.load(acting.TLS); err != nil {
-			return Reloaded{}, err
-		}
+	cert, err := s.readCertificate(acting)
+	if err != nil {
+		return Reloaded{}, err
 	}
 	if err := s.router.Apply(settingsOf(acting)); err != nil {
 		return Reloaded{}, err
+	}
+	if cert.pair != nil {
+		s.keys.use(cert) // the last that could fail has not
 	}
 	s.cfg.Store(acting)
 	if s.offline != nil {
@@ -101,6 +103,14 @@ func (s *Server) reload() (Reloaded, error) {
 	s.setLevel(acting.Log.Level)
 	ended := s.reconcile()
 	return Reloaded{Changes: changes(was, next, ended, noStore), Warnings: faults}, nil
+}
+
+// readCertificate reads the certificate of a configuration, if a listener shows one.
+func (s *Server) readCertificate(cfg *config.Config) (certificate, error) {
+	if s.tls == nil {
+		return certificate{}, nil
+	}
+	return readCertificate(cfg.TLS)
 }
 
 // setLevel changes what is logged.
