@@ -2,6 +2,7 @@ package routing
 
 import (
 	"hash/maphash"
+	"slices"
 	"time"
 )
 
@@ -86,6 +87,9 @@ func (n *Node) Sources() []*Source {
 	}
 	return links
 }
+
+// Place is which of the domain's nodes the link has, from 0. Only the first can hold users.
+func (s *Source) Place() int { return slices.Index(s.node.all(), s.node) }
 
 // free makes sure that a domain has nodes for so many links, and claims one without a link for src: one whose
 // stanzas wait, if there is one. It gives nil when all are taken.

@@ -171,6 +171,14 @@ var ways = []struct {
 		}
 		st.actor("b").expectEnd("conflict", "", "")
 	}, ends: []end{{"node1.im.example", server.LinkEnded, "conflict", "fewer links", "give each a domain", true, true}}},
+	{title: "a reload gives users to a shared domain", nodes: "  - {domain: node1.im.example, secret: " + house + ", instances: 2}\n", play: func(st *stage) {
+		st.actor("a").attach("node1.im.example", house)
+		st.nodes = cast + "\n"
+		if _, err := st.server.Reload(); err != nil {
+			breakf("%v", err)
+		}
+		st.actor("a").expectEnd("reset", "", "")
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "reset", "attach again", "", true, true}}},
 	{title: "the server is drained", play: func(st *stage) {
 		st.running()
 		st.drain("", false)

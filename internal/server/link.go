@@ -200,7 +200,6 @@ func (l *link) attach() error {
 		return err
 	}
 	_ = l.conn.SetReadDeadline(time.Time{})
-	l.conn.LimitSilence(deadAfter * l.s.Config().Timers.Ping)
 	if err := l.stopping(); err != nil {
 		src.Detach()
 		return err

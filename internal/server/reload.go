@@ -121,7 +121,7 @@ func (s *Server) setLevel(word string) {
 }
 
 // changes lists what differs, and what follows from it.
-func changes(was, next *config.Config, ended map[string]string, noStore bool) []Change {
+func changes(was, next *config.Config, ended map[string]*effect, noStore bool) []Change {
 	var all []Change
 	for _, c := range config.Diff(was, next) {
 		change := Change{Change: c, Applied: c.Live}
@@ -130,7 +130,9 @@ func changes(was, next *config.Config, ended map[string]string, noStore bool) []
 			change.Applied, change.Note = false, "the offline store is opened at the start only"
 		case strings.HasPrefix(c.Path, "nodes["):
 			domain, key, _ := strings.Cut(strings.TrimPrefix(c.Path, "nodes["), "]")
-			change.Note = ended[domain]
+			if e := ended[domain]; e != nil {
+				change.Note = e.String()
+			}
 			if change.Note == "" && key == ".secret" {
 				change.Note = "links that are attached stay"
 			}
@@ -169,64 +171,84 @@ func grantOf(entry *config.Node) *routing.Grant {
 
 var (
 	errNodeGone = &stanza.StreamError{Condition: "host-gone", Text: "this domain was taken out of the configuration; ask who runs the router"}
-	errFewer    = &stanza.StreamError{Condition: "conflict", Text: "fewer links may share this domain now (nodes[].instances); attach with another domain, or allow more"}
+	errFewer    = &stanza.StreamError{Condition: "conflict", Text: "fewer links may share this domain now (nodes[].instances); attach again if no other link has it, or allow more"}
+	errUsersNow = &stanza.StreamError{Condition: "reset", Text: "this domain may hold users now, which a link that shared it cannot; attach again"}
 )
 
+// effect is what a reload did to the links of a domain.
+type effect struct {
+	sessions, links int  // that ended
+	gone            bool // the configuration has the domain no more
+}
+
+func (e *effect) add(more effect) {
+	e.sessions, e.links, e.gone = e.sessions+more.sessions, e.links+more.links, e.gone || more.gone
+}
+
+// String says it in words, "" if nothing happened.
+func (e effect) String() string {
+	switch {
+	case e.gone && e.links == 1:
+		return "its link was ended"
+	case e.links > 0:
+		return countOf(e.links, "link") + " ended"
+	case e.sessions > 0:
+		return countOf(e.sessions, "session") + " ended"
+	}
+	return ""
+}
+
 // reconcile brings every link in line with the configuration that acts, and tells by the entry's domain what followed.
-func (s *Server) reconcile() map[string]string {
-	notes := map[string]string{}
-	links := map[string]int{}
+func (s *Server) reconcile() map[string]*effect {
+	effects := map[string]*effect{}
 	for _, l := range s.openLinks() {
 		src := l.source()
 		if src == nil {
 			continue // it will look by itself once it is attached
 		}
 		domain := src.Node().Domain
-		if note := l.reconcile(); note != "" {
-			notes[domain] = note
+		if effects[domain] == nil {
+			effects[domain] = &effect{}
 		}
-		l.conn.LimitSilence(deadAfter * s.Config().Timers.Ping)
-		links[domain]++
+		effects[domain].add(l.reconcile())
 	}
-	for domain, n := range links {
-		if entry, ok := s.Config().Node(domain); ok && n > max(1, entry.Instances) {
-			notes[domain] = s.trim(domain, max(1, entry.Instances))
-		}
-	}
-	return notes
-}
-
-// trim ends the links of a domain that are over the number that may share it.
-func (s *Server) trim(domain string, keep int) string {
-	sources := s.router.Node(domain).Sources()
-	if len(sources) <= keep {
-		return ""
-	}
-	for _, src := range sources[keep:] {
-		if l := s.linkOf(src); l != nil {
-			l.stop(errFewer)
-		}
-	}
-	return countOf(len(sources)-keep, "link") + " ended"
+	return effects
 }
 
 // reconcile brings the link in line with the configuration that acts. It is called after the source is published and
-// after each change of the configuration, so that none is missed. It tells what followed.
-func (l *link) reconcile() (note string) {
+// after each change of the configuration, so that none is missed; one that comes while it runs makes it look again, for
+// the two may do so in either order.
+func (l *link) reconcile() (done effect) {
+	for {
+		cfg := l.s.Config()
+		done.add(l.follow(cfg))
+		if done.links > 0 || l.s.Config() == cfg {
+			return done
+		}
+	}
+}
+
+// follow brings the link in line with a configuration.
+func (l *link) follow(cfg *config.Config) effect {
 	src := l.source()
-	entry, ok := l.s.Config().Node(src.Node().Domain)
-	if !ok || l.s.router.IsOurs(src.Node().Domain) {
+	l.conn.LimitSilence(deadAfter * cfg.Timers.Ping)
+	entry, ok := cfg.Node(src.Node().Domain)
+	switch {
+	case !ok || l.s.router.IsOurs(src.Node().Domain):
 		l.stop(errNodeGone)
-		return "its link was ended"
+		return effect{links: 1, gone: true}
+	case src.Place() >= max(1, entry.Instances):
+		l.stop(errFewer)
+		return effect{links: 1}
+	case src.Grant().Instances > 1 && len(entry.Users) > 0:
+		l.stop(errUsersNow)
+		return effect{links: 1}
 	}
 	grant := grantOf(entry)
 	if same(src.Grant(), grant) {
-		return ""
+		return effect{}
 	}
-	if ended := src.Regrant(grant); ended > 0 {
-		return countOf(ended, "session") + " ended"
-	}
-	return ""
+	return effect{sessions: src.Regrant(grant)}
 }
 
 func same(a, b *routing.Grant) bool {
