@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -164,7 +165,51 @@ func (d denial) run(t *testing.T, e example) {
 	if told != tries {
 		t.Errorf("%d of %d were told:\n%s", told, tries, strings.Join(many.output(), "\n"))
 	}
+	d.listed(t, f, e, text)
 	d.logged(t, f, e, text)
+}
+
+var serves = regexp.MustCompile(` http=(\S+)`)
+
+// listed holds what ctl links --closed says: all who were refused are one entry, with what the node was told, and what to do.
+func (d denial) listed(t *testing.T, f *filed, e example, text string) {
+	t.Helper()
+	url := "http://" + f.find(t, serves)
+	raw, err := exec.Command(f.cmd.Path, "ctl", "links", "--closed", "-o", "json", "--url", url).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var closed struct {
+		Links []struct {
+			ID                                    uint64
+			Node, Peer, State, Reason, Text, Mend string
+			Count                                 int
+		}
+	}
+	if err := json.Unmarshal(raw, &closed); err != nil {
+		t.Fatal(err)
+	}
+	name, mend := e.domain, strings.ReplaceAll(d.mend, "NODE", e.domain)
+	if d.unnamed {
+		name = ""
+	}
+	found := 0
+	for _, l := range closed.Links {
+		if l.Reason != d.condition {
+			continue
+		}
+		if found++; l.ID != 0 || l.Node != name || l.State != "refused" || l.Text != text || !strings.Contains(l.Mend, mend) || l.Count <= tries {
+			t.Errorf("the entry says %+v", l)
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d entries instead of one:\n%s", found, raw)
+	}
+	shown, err := exec.Command(f.cmd.Path, "ctl", "links", "--closed", "--url", url).Output()
+	line := strings.Join(strings.Fields(string(shown)), " ")
+	if err != nil || !strings.Contains(line, text) || !strings.Contains(line, "mend: ") || !strings.Contains(line, mend) {
+		t.Errorf("ctl links --closed shows (%v):\n%s", err, shown)
+	}
 }
 
 // logged holds the log of the server: one line when it began, with all that its operator needs, then only numbers.
