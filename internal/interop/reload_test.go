@@ -31,6 +31,7 @@ type filed struct {
 	nodes   []string // besides a and b
 	queue   string
 	serial  int64 // of the certificate
+	began   time.Time
 }
 
 func (f *filed) path(name string) string { return filepath.Join(f.dir, name) }
@@ -129,6 +130,7 @@ func (f *filed) begin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.began = time.Now()
 	cmd := exec.Command(binary, "serve", "--config", f.path("patchbay.yaml"))
 	f.server = &server{process: start(t, cmd)}
 	f.addr, f.tlsAddr = f.find(t, listens), f.find(t, listensTLS)
