@@ -136,7 +136,13 @@ func oneFault(f api.Fault) string {
 // Refused draws the faults of a configuration that was not applied, as the check prints them.
 func (s Screen) Refused(err *api.Error) string {
 	p := s.page(time.Time{})
-	p.wrap(text{"not applied: ", bad}, err.Error()+"; the configuration of before acts on")
+	faults := 0
+	for _, f := range err.Faults {
+		if !f.Warning {
+			faults++
+		}
+	}
+	p.wrap(text{"not applied: ", bad}, plural(faults, "fault")+"; the configuration of before acts on")
 	for _, f := range err.Faults {
 		if f.Text == "" {
 			p.wrap(tell("  "), oneFault(f))
