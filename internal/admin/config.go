@@ -1,14 +1,6 @@
 package admin
 
-import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
-
-	"github.com/patchbay-im/patchbay/internal/admin/api"
-	"github.com/patchbay-im/patchbay/internal/config"
-)
+import "github.com/patchbay-im/patchbay/internal/admin/api"
 
 // showConfig answers GET /api/v1/config.
 func (a *Admin) showConfig(q *query) (any, error) {
@@ -24,22 +16,11 @@ func (a *Admin) showConfig(q *query) (any, error) {
 	for _, v := range cfg.Values() {
 		k := api.Key{Path: v.Path, Value: v.Text, Live: v.Live}
 		if secret != "" {
-			k.Print = prints(secret, v.Secrets)
+			k.Print = v.Print(secret)
 		}
 		answer.Keys = append(answer.Keys, k)
 	}
 	return answer, nil
-}
-
-// prints tells secrets apart to who has the token, and nothing to who has not.
-func prints(token string, secrets []config.Secret) string {
-	var all []string
-	for _, s := range secrets {
-		mac := hmac.New(sha256.New, []byte(token))
-		mac.Write([]byte(s))
-		all = append(all, hex.EncodeToString(mac.Sum(nil))[:16])
-	}
-	return strings.Join(all, ",")
 }
 
 // file names the configuration that acts.
