@@ -58,6 +58,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 	known := s.r.sessions.HasSessions(n.ID())
 	n.mu.Lock()
 	n.since = s.r.now()
+	was := n.granted
 	n.setState(s.r, Attached)
 	s.attached = n.since
 	n.confirms.Store(known || n.returning)
@@ -66,6 +67,9 @@ func (s *Source) Start(out Output, hello []byte) error {
 	}
 	n.mu.Unlock()
 	err := n.queue.begin(out, hello)
+	if was != nil && !was.within(s.Grant()) {
+		s.revoke()
+	}
 	if n.home.instances.Load() != nil {
 		s.r.gather(n)
 	}
@@ -102,7 +106,7 @@ func (s *Source) Detach() (clean bool) {
 	if inc, ends := s.inc, s.current(); !shared {
 		n.timer = time.AfterFunc(r.set().Grace, func() { r.expire(n, inc, ends) })
 	}
-	n.src = nil
+	n.src, n.granted = nil, s.Grant()
 	n.read += s.accepted.Load()
 	close(n.left)
 	n.mu.Unlock()

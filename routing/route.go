@@ -33,7 +33,7 @@ func (s *Source) address(w *work, it *item) {
 	h := &it.h
 	it.fromErr, it.again, it.fromDomain, it.toDomain = false, false, nil, nil
 	it.from, it.to = stanza.Address{}, stanza.Address{}
-	it.scratch = it.scratch[:0]
+	it.scratch, it.fromHash = it.scratch[:0], 0
 	var err error
 	if h.From.Set() {
 		if it.from, it.scratch, err = stanza.ParseAddress(h.In(h.From.Value), h.From.Escaped, it.scratch); err != nil {
@@ -141,10 +141,18 @@ func (s *Source) authorise(it *item) error {
 		return invalidFrom("the domain of from is not granted to this link; list it under nodes[].users")
 	case len(it.from.Local()) == 0:
 		return invalidFrom("from is a user domain, for which only the router speaks; put a user or the domain of the node there")
-	case grant.SpeakDomain || s.r.sessions.Holds(it.fromHash, it.from.Bare(), s.node.ID()):
+	case grant.SpeakDomain || s.holds(it):
 		return nil
 	}
 	return invalidFrom("the user in from has no session on this node; announce it first, or set speak: domain for a bridge")
+}
+
+// holds reports whether the node has the user in from, or had until lately.
+func (s *Source) holds(it *item) bool {
+	if it.fromHash == 0 {
+		it.fromHash = s.r.sessions.Hash(it.from.Bare()) // the grant, or the domain, was another when the addresses were read
+	}
+	return s.r.sessions.Holds(it.fromHash, it.from.Bare(), s.node.ID())
 }
 
 func invalidFrom(text string) error {

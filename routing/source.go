@@ -39,7 +39,8 @@ type Source struct {
 	acts  *Settings // those whose limits sc has
 
 	// replaced when the configuration changes
-	grant atomic.Pointer[Grant]
+	grant    atomic.Pointer[Grant]
+	narrowed atomic.Bool // it has been replaced by one that allows less, and the reader has yet to see to what it announced meanwhile
 
 	// written by the reader, read by all
 	accepted atomic.Uint64 // stanzas read
@@ -116,6 +117,10 @@ func (s *Source) Feed(b []byte) (n int, err error) {
 	w.flush()
 	w.src = nil
 	s.r.work.Put(w)
+	if s.narrowed.Load() {
+		s.narrowed.Store(false)
+		s.revoke()
+	}
 	return n, err
 }
 

@@ -37,15 +37,28 @@ func (n *Node) standing() storage.NodeState {
 // TakesSessions reports whether the link may announce sessions that its node does not hold yet.
 func (s *Source) TakesSessions() bool { return !s.node.Draining() && !s.r.Draining() }
 
+// mayHold reports whether a node with the grant may have sessions of a user domain.
+func (g *Grant) mayHold(domain string) bool { return g.Instances <= 1 && slices.Contains(g.Users, domain) }
+
+// within reports whether a node with the grant may hold no more than one with another.
+func (g *Grant) within(other *Grant) bool {
+	return !slices.ContainsFunc(g.Users, func(u string) bool { return g.mayHold(u) && !other.mayHold(u) })
+}
+
 // Regrant replaces what a link may do, and ends the sessions that its node may not hold any more: it gives their number.
-// Stanzas that are being routed may still go by the old grant.
+// Stanzas that are being routed may still go by the old grant; sessions that they announce end with their batch.
 func (s *Source) Regrant(g *Grant) (ended int) {
-	was := s.grant.Swap(g)
-	lost := slices.DeleteFunc(slices.Clone(was.Users), func(u string) bool { return g.Instances <= 1 && slices.Contains(g.Users, u) })
-	if len(lost) == 0 {
+	if s.grant.Swap(g).within(g) {
 		return 0
 	}
-	return s.r.EndSessions(s.node, func(who stanza.Address) bool { return slices.Contains(lost, string(who.Domain())) })
+	s.narrowed.Store(true) // what was announced before the reader finds this, is found here
+	return s.revoke()
+}
+
+// revoke ends the sessions that the node may not hold, and gives their number.
+func (s *Source) revoke() (ended int) {
+	g := s.Grant()
+	return s.r.EndSessions(s.node, func(who stanza.Address) bool { return !g.mayHold(string(who.Domain())) })
 }
 
 // kickedAtOnce is how many sessions end in one commit.
