@@ -55,7 +55,7 @@ scrape_configs:                # prometheus.yml
 ` + "```" + `
 
 Names and labels are a contract, as those of the command line are. A scrape reads what the server counts for itself: it walks no sessions and no stanzas, and adds
-nothing to what a stanza passes. At most %d scrapes are answered at one time, each within %s. Values of reason, outcome, condition and the like come
+nothing to what a stanza passes. At most %d scrapes are answered at one time, each within %d s. Values of reason, outcome, condition and the like come
 from closed lists, and all of them are there from the start, with 0, so that rates work from the first event on.
 
 **The label node** has at most %d values of nodes: those that have an exact entry in the configuration, and those that were attached within the last 7 days. A node that
@@ -68,7 +68,7 @@ Grafana 10 and newer, [prometheus/rules.yaml](prometheus/rules.yaml) alerts, [pr
 
 func render(t *testing.T) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, pageHead, maxScrapes, scrapeTimeout, maxNodes, othersName)
+	fmt.Fprintf(&b, pageHead, maxScrapes, int(scrapeTimeout.Seconds()), maxNodes, othersName)
 	for _, g := range groups() {
 		fmt.Fprintf(&b, "## %s\n\n| name | type | labels | meaning |\n|---|---|---|---|\n", g.title)
 		for _, m := range g.metrics {
