@@ -11,7 +11,7 @@ import (
 // NodeFacts is what is known of one node at this moment, all links of its domain together.
 type NodeFacts struct {
 	Domain     string
-	State      NodeState // the best of its links
+	State      NodeState // the best of its links; Never also for a node that only the configuration knows
 	Draining   bool      // it takes no new sessions
 	Links      int       // open, or being opened
 	LinksMax   int       // as many as may share the domain
@@ -61,6 +61,9 @@ func (r *Router) facts(home *Node, now int64) NodeFacts {
 	f.LinksMax, f.Multicast = len(home.all()), f.State == Attached
 	for _, m := range home.all() {
 		f.add(m, now)
+	}
+	if f.State == Past && home.ID() == 0 {
+		f.State = Never // only the configuration knows it
 	}
 	return f
 }

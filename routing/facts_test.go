@@ -147,7 +147,7 @@ func TestFacts(t *testing.T) {
 		tb.send("n1", "CHAT from='n1' to='bob@im' id='m2'><body>"+long+"</body></message>")
 		size := uint64(2*len("<message type='chat' from='n1' to='bob@im' id='m1'/>") + len("<body></body></message>") - 1 + len(long))
 		want := []NodeFacts{
-			{Domain: "exact", State: Past, LinksMax: 1, QueueMax: 10_000, Since: start},
+			{Domain: "exact", State: Never, LinksMax: 1, QueueMax: 10_000, Since: start},
 			{Domain: "n1", State: Attached, Links: 1, LinksMax: 1, In: 2, QueueMax: 10_000, Since: start},
 			{Domain: "n2", State: Attached, Links: 1, LinksMax: 1, Sessions: 1, Queue: 2, QueueBytes: size, QueueMax: 10_000,
 				Oldest: 3 * time.Second, Since: start},

@@ -38,7 +38,9 @@ func (n *Node) standing() storage.NodeState {
 func (s *Source) TakesSessions() bool { return !s.node.Draining() && !s.r.Draining() }
 
 // mayHold reports whether a node with the grant may have sessions of a user domain.
-func (g *Grant) mayHold(domain string) bool { return g.Instances <= 1 && slices.Contains(g.Users, domain) }
+func (g *Grant) mayHold(domain string) bool {
+	return g.Instances <= 1 && slices.Contains(g.Users, domain)
+}
 
 // within reports whether a node with the grant may hold no more than one with another.
 func (g *Grant) within(other *Grant) bool {

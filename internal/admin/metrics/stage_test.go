@@ -27,6 +27,7 @@ import (
 
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // house is the secret of all nodes on the stage.
@@ -69,6 +70,8 @@ func newStage(t testing.TB, sets ...string) *stage {
 	if len(sets) > 0 && sets[0] == nothingKept {
 		file = strings.Replace(file, "{policy: store}", "{policy: bounce}", 1)
 		sets = []string{"data=:memory:", "listen.component_tls=", "tls.cert=", "tls.key="}
+	} else {
+		past(t, filepath.Join(dir, "data", "sessions"))
 	}
 	st := &stage{t: t, requests: NewRequests([]string{"status", "reload"})}
 	load := func() (*config.Config, config.Faults) {
@@ -95,6 +98,23 @@ func newStage(t testing.TB, sets ...string) *stage {
 	}
 	st.handler = Handler(New(st.s, st.requests), quiet())
 	return st
+}
+
+// past writes a session table of before, with a node that is gone.
+func past(t testing.TB, dir string) {
+	t.Helper()
+	table, err := storage.OpenSessions(storage.Options{Dir: dir, Server: "hub1.im.example", Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, _, err := table.AttachNode("gone.im.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.ExpireNode(rec.ID, rec.Inc)
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // certificate writes cert.pem and key.pem.
