@@ -238,18 +238,10 @@ func (v *View) deliverTo(h *stanza.Header, c Candidate) Verdict {
 	return v.one(4, Target{Node: c.Node, Outbox: true})
 }
 
-// eligible gives one target for each node with a session that this kind, type and form of address may reach
-// by RFC 6121 8.5.2.1 and, for chat to a resource that is gone, 8.5.3.2.1.
+// eligible gives one target for each node with a session that is in reach.
 func (v *View) eligible(h *stanza.Header) []Target {
-	least := 0 // a negative priority never gets messages for the bare address
-	switch {
-	case h.Kind == stanza.Presence && !v.Resource && h.Type != stanza.TypeError:
-		least = -128
-	case h.Kind != stanza.Message:
-		return nil
-	case v.Resource && h.Type != stanza.TypeChat:
-		return nil
-	case h.Type == stanza.TypeGroupchat || h.Type == stanza.TypeError:
+	least, ok := reach(h, v.Resource)
+	if !ok {
 		return nil
 	}
 	v.targets = v.targets[:0]
@@ -259,6 +251,22 @@ func (v *View) eligible(h *stanza.Header) []Target {
 		}
 	}
 	return v.targets
+}
+
+// reach gives the least priority of the sessions that a stanza may reach besides the one that it names, if it may reach
+// any (ok): RFC 6121 8.5.2.1, and 8.5.3.2.1 for chat to a resource that is gone.
+func reach(h *stanza.Header, resource bool) (least int, ok bool) {
+	switch {
+	case h.Kind == stanza.Presence && !resource && h.Type != stanza.TypeError:
+		return -128, true
+	case h.Kind != stanza.Message:
+		return 0, false
+	case resource && h.Type != stanza.TypeChat:
+		return 0, false
+	case h.Type == stanza.TypeGroupchat || h.Type == stanza.TypeError:
+		return 0, false
+	}
+	return 0, true // a negative priority never gets messages for the bare address
 }
 
 // add appends the node of c unless it is there already: a node gets one copy, and shares it out itself.

@@ -74,20 +74,42 @@ func (hs *holds) waiting(bare []byte) bool {
 func (hs *holds) add(bare []byte, h held) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
+	user := string(bare)
+	list := hs.byUser[user]
+	if !hs.fit(list, h) {
+		return false
+	}
+	if list == nil {
+		list = hs.begin(user)
+	}
+	hs.push(user, list, h)
+	return true
+}
+
+// would tells what add would say now; with a node, what it would say behind expect for that node.
+func (hs *holds) would(bare []byte, h held, n *Node) bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	list := hs.byUser[string(bare)]
+	if n == nil || list != nil && list.mail != nil && list.mail != hs.idle {
+		return hs.fit(list, h)
+	}
+	theirs := hs.byMail[n] + len(h.raw) + holdCost
+	if list != nil {
+		for _, other := range list.items {
+			theirs += len(other.raw) + holdCost
+		}
+	}
+	return hs.fit(nil, h) && theirs <= hs.limit/share
+}
+
+// fit reports whether there is room for a stanza, in a list or for a new one. Called with mu held.
+func (hs *holds) fit(list *holdList, h held) bool {
 	cost := len(h.raw) + holdCost
 	if hs.bytes+cost > hs.limit || hs.byOrigin[h.origin]+cost > hs.limit-hs.limit/share {
 		return false
 	}
-	user := string(bare)
-	list := hs.byUser[user]
-	if list == nil {
-		list = hs.begin(user)
-	}
-	if list.mail != nil && hs.byMail[list.mail]+cost > hs.limit/share {
-		return false
-	}
-	hs.push(user, list, h)
-	return true
+	return list == nil || list.mail == nil || hs.byMail[list.mail]+cost <= hs.limit/share
 }
 
 // begin makes a user's list. Called with mu held.

@@ -80,18 +80,11 @@ func (t *iqTable) load(n *Node) *askLoad {
 func (t *iqTable) enter(a *ask) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	from, to, size := t.load(a.origin), t.load(a.node), a.bytes()
-	if t.len >= maxAsks || t.bytes+size > maxAskBytes ||
-		from.asks >= maxAsks/share || from.bytes+size > maxAskBytes/share || to.asked >= maxAsks/share {
+	last, ok := t.room(a)
+	if !ok {
 		return false
 	}
-	last := t.asks[a.key]
-	for n := 1; last != nil && last.same != nil; n++ {
-		if n == maxSame {
-			return false
-		}
-		last = last.same
-	}
+	from, to, size := t.load(a.origin), t.load(a.node), a.bytes()
 	if last == nil {
 		t.asks[a.key] = a
 	} else {
@@ -108,18 +101,68 @@ func (t *iqTable) enter(a *ask) bool {
 	return true
 }
 
+// room reports whether a request can be entered, and gives the last one with its key. Called with mu held.
+func (t *iqTable) room(a *ask) (last *ask, ok bool) {
+	var from, to askLoad
+	if l := t.loads[a.origin]; l != nil {
+		from = *l
+	}
+	if l := t.loads[a.node]; l != nil {
+		to = *l
+	}
+	size := a.bytes()
+	if t.len >= maxAsks || t.bytes+size > maxAskBytes ||
+		from.asks >= maxAsks/share || from.bytes+size > maxAskBytes/share || to.asked >= maxAsks/share {
+		return nil, false
+	}
+	last = t.asks[a.key]
+	for n := 1; last != nil && last.same != nil; n++ {
+		if n == maxSame {
+			return nil, false
+		}
+		last = last.same
+	}
+	return last, true
+}
+
+// would tells what enter would say now.
+func (t *iqTable) would(a *ask) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.room(a)
+	return ok
+}
+
+// pending gives the request that answer would take out: whom it came from, and the address that it was sent to.
+func (t *iqTable) pending(node *Node, asked, asker, id []byte) (origin *Node, as string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a := t.match(node, asked, asker, id); a != nil {
+		return a.origin, a.asked
+	}
+	return nil, ""
+}
+
+// match finds the request that a reply answers. Called with mu held.
+func (t *iqTable) match(node *Node, asked, asker, id []byte) *ask {
+	for a := t.asks[askKey(asker, id)]; a != nil; a = a.same {
+		if a.node == node && (asked == nil || a.asked == string(asked)) {
+			return a
+		}
+	}
+	return nil
+}
+
 // answer takes out the request that a reply of node answers: sent to asker under id, from the address asked,
 // or, with asked nil, from whatever address the node was asked under. nil: nobody asked, or no longer.
 func (t *iqTable) answer(node *Node, asked, asker, id []byte) *ask {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for a := t.asks[askKey(asker, id)]; a != nil; a = a.same {
-		if a.node == node && (asked == nil || a.asked == string(asked)) {
-			t.remove(a)
-			return a
-		}
+	a := t.match(node, asked, asker, id)
+	if a != nil {
+		t.remove(a)
 	}
-	return nil
+	return a
 }
 
 // remove takes a out. Called with mu held.
@@ -211,9 +254,11 @@ func requestHeader(id string) *stanza.Header {
 }
 
 // request enters an iq in the table before it is queued for n.
-func (s *Source) request(it *item, n *Node) bool {
-	return s.r.iqs.enter(&ask{key: askKey(it.asker(s), it.id()), asked: it.to.String(),
-		node: n, origin: s.node, until: s.r.now().Add(s.r.cfg.IQWait)})
+func (s *Source) request(it *item, n *Node) bool { return s.r.iqs.enter(s.newAsk(it, n)) }
+
+func (s *Source) newAsk(it *item, n *Node) *ask {
+	return &ask{key: askKey(it.asker(s), it.id()), asked: it.to.String(),
+		node: n, origin: s.node, until: s.r.now().Add(s.r.cfg.IQWait)}
 }
 
 // reply brings an iq result or error to whoever asked, and to nobody else: an answer is only as good as the
@@ -229,7 +274,7 @@ func (s *Source) reply(w *work, it *item) error {
 	}
 	var asked []byte
 	if it.h.From.Set() {
-		if err := s.authorise(it); err != nil {
+		if _, err := s.authorise(it); err != nil {
 			w.end(BadFrom)
 			return err
 		}

@@ -64,13 +64,18 @@ func (m *mail) init(r *Router, store *storage.Offline) {
 // behind reports whether a stanza has to go behind what is stored for its user, whose session is of before a stop: what is
 // stored was on its way there.
 func (s *Source) behind(it *item, targets []Target) bool {
-	m, bare := &s.r.mail, it.to.Bare()
-	if m.store == nil || s.redo || it.place != PlaceUsers || !slices.ContainsFunc(targets, Target.unsettled) ||
-		!m.store.Has(bare) || m.onTheWay(bare) {
+	if !s.isBehind(it, targets) {
 		return false
 	}
+	bare := it.to.Bare()
 	s.r.Announced(bare, s.r.Expect(bare, targets[0].Node))
 	return true
+}
+
+func (s *Source) isBehind(it *item, targets []Target) bool {
+	m, bare := &s.r.mail, it.to.Bare()
+	return m.store != nil && !s.redo && it.place == PlaceUsers && slices.ContainsFunc(targets, Target.unsettled) &&
+		m.store.Has(bare) && !m.onTheWay(bare)
 }
 
 // unsettled reports whether the target's node is away, or has yet to say who is there.
@@ -98,19 +103,31 @@ func (s *Source) store(w *work, it *item) Reason {
 	if s.mustWait(it) {
 		return s.hold(w, it)
 	}
-	m, user := &s.r.mail, it.user
-	raw := appendDelayed(nil, s.copyOf(w, it), delay{user.Name, s.came()})
-	switch _, err := m.store.Put(it.to.Bare(), s.node.ID(), raw, user.Keep); {
+	m := &s.r.mail
+	_, err := m.store.Put(it.to.Bare(), s.node.ID(), s.delayed(w, it), it.user.Keep)
+	if why := unstored(err); why != None {
+		return why
+	}
+	m.missed(it.to.Bare(), it.toHash)
+	return None
+}
+
+// delayed gives a message as it is stored.
+func (s *Source) delayed(w *work, it *item) []byte {
+	return appendDelayed(nil, s.copyOf(w, it), delay{it.user.Name, s.came()})
+}
+
+// unstored names the reason for which the store did not take a message.
+func unstored(err error) Reason {
+	switch {
 	case err == nil:
+		return None
 	case errors.Is(err, storage.ErrMailboxFull):
 		return MailboxFull
 	case errors.Is(err, storage.ErrStoreFull):
 		return StoreFull
-	default:
-		return DiskFull
 	}
-	m.missed(it.to.Bare(), it.toHash)
-	return None
+	return DiskFull
 }
 
 // came is when the stanza at hand came.

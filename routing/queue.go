@@ -133,6 +133,22 @@ func (q *Queue) promise() bool {
 
 // take queues one stanza if there is room for it. Called with mu held.
 func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
+	res := q.fit(len(h.Raw), r)
+	if res == putOK {
+		q.append(h, e, r)
+	}
+	return res
+}
+
+// would tells what put would say now.
+func (q *Queue) would(h *stanza.Header, r rec) putResult {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.fit(len(h.Raw), r)
+}
+
+// fit says whether a stanza of so many bytes can be queued. Called with mu held.
+func (q *Queue) fit(size int, r rec) putResult {
 	limit := q.limit
 	switch {
 	case r.origin != 0:
@@ -146,10 +162,9 @@ func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 		return putLater
 	case q.gone:
 		return putGone
-	case q.bytes+len(h.Raw) > limit && q.bytes > 0:
+	case q.bytes+size > limit && q.bytes > 0:
 		return putFull
 	}
-	q.append(h, e, r)
 	return putOK
 }
 

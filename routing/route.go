@@ -105,10 +105,10 @@ func (s *Source) one(w *work, it *item) error {
 	if reply(h) && it.place == PlaceServer {
 		s.told(it)
 	}
-	if reply(h) && (it.place == PlaceNode || it.place == PlaceUsers || !h.From.Set()) {
+	if it.answers() {
 		return s.reply(w, it)
 	}
-	if err := s.authorise(it); err != nil {
+	if _, err := s.authorise(it); err != nil {
 		w.end(BadFrom)
 		return err
 	}
@@ -122,29 +122,48 @@ func reply(h *stanza.Header) bool {
 	return h.Kind == stanza.IQ && (h.Type == stanza.TypeResult || h.Type == stanza.TypeError)
 }
 
+// answers reports whether a stanza goes to whoever asked, and not by its address alone.
+func (it *item) answers() bool {
+	return reply(&it.h) && (it.place == PlaceNode || it.place == PlaceUsers || !it.h.From.Set())
+}
+
+// ground is why a link may use an address as from.
+type ground uint8
+
+const (
+	noGround  ground = iota
+	noFrom           // there is none: the stanza is the node's own
+	ownDomain        // it is the node's
+	mayClaim         // the stanza announces it
+	speaksAll        // the link speaks for all users of the domain
+	holdsUser        // the user has a session on the node, or had one less than an hour ago
+)
+
 // authorise holds from against the names that are granted to the link (RFC 6120 8.1.2.1, XEP-0114 3). Presence
 // to a user domain announces: there the grant of the domain is enough, and the service looks at it.
-func (s *Source) authorise(it *item) error {
+func (s *Source) authorise(it *item) (ground, error) {
 	grant := s.Grant()
 	switch {
 	case !it.h.From.Set():
-		return nil
+		return noFrom, nil
 	case it.fromErr:
-		return invalidFrom("from is not a valid address (RFC 7622); write user@domain/resource, or the domain of the node")
+		return noGround, invalidFrom("from is not a valid address (RFC 7622); write user@domain/resource, or the domain of the node")
 	case it.fromDomain != nil && it.fromDomain.node.Load() == s.node.home:
-		return nil
+		return ownDomain, nil
 	case it.fromDomain == nil || it.fromDomain.kind() != PlaceUsers:
-		return invalidFrom("from is in a domain that this link may not use; send from the node's own domain, or from users of a domain granted to it (nodes[].users)")
+		return noGround, invalidFrom("from is in a domain that this link may not use; send from the node's own domain, or from users of a domain granted to it (nodes[].users)")
 	case it.h.Kind == stanza.Presence && it.place == PlaceUsers && len(it.to.Local()) == 0:
-		return nil
+		return mayClaim, nil
 	case !grant.MayAnnounce(it.from.Domain()):
-		return invalidFrom("the domain of from is not granted to this link; list it under nodes[].users")
+		return noGround, invalidFrom("the domain of from is not granted to this link; list it under nodes[].users")
 	case len(it.from.Local()) == 0:
-		return invalidFrom("from is a user domain, for which only the router speaks; put a user or the domain of the node there")
-	case grant.SpeakDomain || s.holds(it):
-		return nil
+		return noGround, invalidFrom("from is a user domain, for which only the router speaks; put a user or the domain of the node there")
+	case grant.SpeakDomain:
+		return speaksAll, nil
+	case s.holds(it):
+		return holdsUser, nil
 	}
-	return invalidFrom("the user in from has no session on this node; announce it first, or set speak: domain for a bridge")
+	return noGround, invalidFrom("the user in from has no session on this node; announce it first, or set speak: domain for a bridge")
 }
 
 // holds reports whether the node has the user in from, or had until lately.

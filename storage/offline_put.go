@@ -12,11 +12,8 @@ const messageMost = 1 << 30
 // commit follows; while more than 4096 changes or 32 MiB wait for that, it waits. The error is
 // ErrMailboxFull, ErrStoreFull, ErrNoSpace, ErrBadUser, ErrClosed, or the failure that OnFail was told of.
 func (f *Offline) Put(bare []byte, origin NodeID, raw []byte, k Keep) (number uint64, err error) {
-	if len(bare) == 0 || len(bare) > maxBare || bytes.IndexByte(bare, 0) >= 0 {
-		return 0, ErrBadUser
-	}
-	if len(raw) > messageMost {
-		return 0, ErrMailboxFull
+	if err := puttable(bare, len(raw)); err != nil {
+		return 0, err
 	}
 	size := int64(len(raw))
 	idle, err := f.gate.take(1, size)
@@ -38,6 +35,48 @@ func (f *Offline) Put(bare []byte, origin NodeID, raw []byte, k Keep) (number ui
 	return number, err
 }
 
+// puttable says what of a message no store takes.
+func puttable(bare []byte, size int) error {
+	if len(bare) == 0 || len(bare) > maxBare || bytes.IndexByte(bare, 0) >= 0 {
+		return ErrBadUser
+	}
+	if size > messageMost {
+		return ErrMailboxFull
+	}
+	return nil
+}
+
+// Fits tells what Put would say to a message of so many bytes, as far as can be told without storing it: nil,
+// ErrMailboxFull, ErrStoreFull, ErrNoSpace or ErrBadUser.
+func (f *Offline) Fits(bare []byte, size int, k Keep) error {
+	if err := puttable(bare, size); err != nil {
+		return err
+	}
+	free := f.free.Load()
+	if changes, _ := f.gate.waiting(); changes == 0 {
+		free = f.room()
+	}
+	s := f.shard(bare)
+	s.mu.RLock()
+	b := s.users[string(bare)]
+	full := b != nil && b.full(size, k) || b == nil && (&mailbox{}).full(size, k)
+	s.mu.RUnlock()
+	switch most := f.total.Load(); {
+	case free < int64(size):
+		return ErrNoSpace
+	case full:
+		return ErrMailboxFull
+	case most > 0 && f.bytes.Load()+int64(size) > most:
+		return ErrStoreFull
+	}
+	return nil
+}
+
+// full reports whether a mailbox may not get so many bytes more. The shard is locked.
+func (b *mailbox) full(size int, k Keep) bool {
+	return k.Messages > 0 && b.count >= k.Messages || k.Bytes > 0 && b.bytes+int64(size) > k.Bytes
+}
+
 // appendMessage is a message as the disk will have it.
 func appendMessage(origin NodeID, raw []byte) []byte {
 	b := make([]byte, 0, messageHead+len(raw))
@@ -57,7 +96,7 @@ func (f *Offline) put(bare, value []byte, k Keep) (uint64, error) {
 	if b == nil {
 		b = &mailbox{last: s.floor}
 	}
-	if k.Messages > 0 && b.count >= k.Messages || k.Bytes > 0 && b.bytes+int64(size) > k.Bytes {
+	if b.full(size, k) {
 		return 0, ErrMailboxFull
 	}
 	if !f.book(int64(size)) {
@@ -128,15 +167,17 @@ func (w *work) end() {
 // compactions.
 const slack = 64 << 20
 
-// look asks how much of the disk may be used: 5 % of it stay free, and no less than the committers need, or
-// they would stop the server.
-func (f *Offline) look() {
-	f.free.Store(1 << 62)
-	if f.opt.Dir == Memory {
-		return
+// look notes how much of the disk may be used.
+func (f *Offline) look() { f.free.Store(f.room()) }
+
+// room asks how much of the disk may be used: 5 % of it stay free, and no less than the committers need, or they would
+// stop the server.
+func (f *Offline) room() int64 {
+	if f.opt.Dir != Memory {
+		if free, size, ok := f.space(f.opt.Dir); ok {
+			_, waiting := f.gate.waiting()
+			return int64(free) - int64(max(size/20, reserve)) - slack - waiting
+		}
 	}
-	if free, size, ok := f.space(f.opt.Dir); ok {
-		_, waiting := f.gate.waiting()
-		f.free.Store(int64(free) - int64(max(size/20, reserve)) - slack - waiting)
-	}
+	return 1 << 62
 }
