@@ -99,7 +99,7 @@ func (d *redo) storeHeld(h held) bool {
 	if !ok {
 		return false
 	}
-	src.since = h.until.Add(-d.r.set().Settle)
+	src.since = h.came
 	v := d.decideLate(it)
 	if v.Action != Store {
 		return false

@@ -93,7 +93,7 @@ func (left *remains) take(again *redo, n *Node, o leftover) {
 			return
 		}
 	}
-	h := held{raw: append([]byte(nil), raw...), origin: origin, until: r.now().Add(r.set().Settle)}
+	h := r.heldNow(append([]byte(nil), raw...), origin, false)
 	bare := string(to.Bare())
 	r.holds.park(bare, h)
 	left.stanzas = append(left.stanzas, leftover{user: bare})

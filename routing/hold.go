@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"container/heap"
 	"maps"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 type held struct {
 	raw     []byte // as it will go on
 	origin  *Node  // the node it came from
+	came    time.Time
 	until   time.Time
 	request bool // an iq get or set
 }
@@ -43,7 +45,7 @@ type holds struct {
 	bytes    int                  // what all cost
 	byOrigin map[*Node]int        // and those of one node: an eighth is left to others
 	byMail   map[*Node]int        // and those behind the replays of one node: an eighth at most
-	order    []dueAt              // of all, by time
+	order    dueHeap              // of all, the first to be due at the top
 	passed   time.Time            // up to which order has been worked off
 }
 
@@ -51,6 +53,21 @@ type holds struct {
 type dueAt struct {
 	until time.Time
 	bare  string
+}
+
+// dueHeap is for container/heap. What came later can be due earlier: the settle time may have become shorter.
+type dueHeap []dueAt
+
+func (d dueHeap) Len() int           { return len(d) }
+func (d dueHeap) Less(i, j int) bool { return d[i].until.Before(d[j].until) }
+func (d dueHeap) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *dueHeap) Push(x any)        { *d = append(*d, x.(dueAt)) }
+func (d *dueHeap) Pop() any {
+	last := len(*d) - 1
+	x := (*d)[last]
+	(*d)[last] = dueAt{}
+	*d = (*d)[:last]
+	return x
 }
 
 // holdCost is what a held stanza costs besides its bytes: its entries, and its user's list.
@@ -219,20 +236,16 @@ func (hs *holds) users() []string {
 	return slices.Collect(maps.Keys(hs.byUser))
 }
 
-// due gives the users for whom something has waited long enough at now. All wait equally long, so they come in the
-// order in which they were held.
+// due gives the users for whom something has waited long enough at now.
 func (hs *holds) due(now time.Time) []string {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	n := 0
 	var users []string
-	for n < len(hs.order) && !now.Before(hs.order[n].until) {
-		if user := hs.order[n].bare; hs.byUser[user] != nil {
+	for len(hs.order) > 0 && !now.Before(hs.order[0].until) {
+		if user := heap.Pop(&hs.order).(dueAt).bare; hs.byUser[user] != nil {
 			users = append(users, user)
 		}
-		n++
 	}
-	hs.order = slices.Delete(hs.order, 0, n)
 	hs.passed = now
 	return users
 }
@@ -241,7 +254,7 @@ func (hs *holds) due(now time.Time) []string {
 // has been sent.
 func (s *Source) hold(w *work, it *item) Reason {
 	raw := s.copyOf(w, it)
-	if !s.r.holds.add(it.to.Bare(), held{raw: raw, origin: s.node, until: s.r.now().Add(s.r.set().Settle), request: request(&it.h)}) {
+	if !s.r.holds.add(it.to.Bare(), s.r.heldNow(raw, s.node, request(&it.h))) {
 		return HoldFull
 	}
 	// The user may have appeared since the look-up, and those who let go what is held may have been here before.
@@ -249,6 +262,12 @@ func (s *Source) hold(w *work, it *item) Reason {
 		s.r.release([]string{string(it.to.Bare())})
 	}
 	return None
+}
+
+// heldNow is a stanza that is held from now on.
+func (r *Router) heldNow(raw []byte, origin *Node, request bool) held {
+	now := r.now()
+	return held{raw: raw, origin: origin, came: now, until: now.Add(r.set().Settle), request: request}
 }
 
 // copyOf gives a stanza as it will go on, in bytes of its own.

@@ -1,6 +1,9 @@
 package routing
 
-import "time"
+import (
+	"container/heap"
+	"time"
+)
 
 // While a user gets what is stored, a replay owns the user's hold list: newer stanzas join it, and are decided when
 // the last stored message has been queued. The list stays as long as an announce is expected, or another turn of the
@@ -177,7 +180,7 @@ func (hs *holds) ordinary(bare string, list *holdList) {
 	case len(list.items) == 0:
 		hs.end(bare)
 	case !list.items[0].until.After(hs.passed):
-		hs.order = append(hs.order, dueAt{hs.passed, bare}) // its time has come while the replay ran
+		heap.Push(&hs.order, dueAt{hs.passed, bare}) // its time has come while the replay ran
 	}
 }
 
@@ -222,7 +225,7 @@ func (hs *holds) push(bare string, list *holdList, h held) {
 		hs.byMail[list.mail] += cost
 	}
 	list.items = append(list.items, h)
-	hs.order = append(hs.order, dueAt{h.until, bare})
+	heap.Push(&hs.order, dueAt{h.until, bare})
 	hs.bytes += cost
 	hs.byOrigin[h.origin] += cost
 	hs.len.Add(1)

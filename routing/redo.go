@@ -146,7 +146,7 @@ func (d *redo) held(h held, mail bool) bool {
 		d.w.end(Unreadable)
 		return true
 	}
-	src.since = h.until.Add(-d.r.set().Settle)
+	src.since = h.came
 	v := Decide(&it.h, &d.w.view)
 	if mail && v.Action == Store {
 		return false // what is stored would go behind what follows here
