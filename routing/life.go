@@ -28,7 +28,7 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 	n.id.Store(uint32(rec.ID))
 	src.inc, src.mark = rec.Inc, mark
 	if n.Draining() {
-		r.sessions.SetNodeState(rec.ID, rec.Inc, storage.Draining, time.Time{})
+		r.sessions.Stand(rec.ID, n.standing)
 	}
 	n.mu.Lock()
 	n.rec = rec

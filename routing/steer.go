@@ -2,7 +2,6 @@ package routing
 
 import (
 	"slices"
-	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
@@ -18,9 +17,7 @@ func (r *Router) Draining() bool { return r.draining.Load() }
 // the next ones too, until the server stops.
 func (n *Node) SetDraining(r *Router, on bool) {
 	n.home.draining.Store(on)
-	for _, src := range n.Sources() {
-		r.sessions.SetNodeState(n.ID(), src.current(), n.standing(), time.Time{})
-	}
+	r.sessions.Stand(n.ID(), n.standing) // one that attaches at this moment looks by itself, behind its record
 }
 
 // Draining reports whether the node itself takes no new sessions.

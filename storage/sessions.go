@@ -176,6 +176,24 @@ func (s *Sessions) SetNodeState(id NodeID, inc uint64, st NodeState, until time.
 	return ok
 }
 
+// Stand brings the state of an attached node, Up or Draining, in line with what standing says. It is asked while nobody
+// else can change the record, so that of several calls the last is right. A node that is not attached stays as it is.
+func (s *Sessions) Stand(id NodeID, standing func() NodeState) {
+	rec, ok := s.Node(id)
+	if !ok {
+		return
+	}
+	_, ok = s.nodes.transition(id, rec.Inc, func(r *NodeRecord) {
+		if r.State == Up || r.State == Draining {
+			r.State = standing()
+		}
+	})
+	if ok {
+		s.nodeChanged(id)
+		_ = s.commits.nudge() // a failed committer has told OnFail
+	}
+}
+
 // ExpireNode ends all sessions of a node at once, and sweeps them from memory and disk in the
 // background. It gives their number, 0 if the incarnation is not current; while Loading, those that are not in
 // memory yet have ended too, but are not in the number.
