@@ -76,6 +76,9 @@ func (n *Node) setState(r *Router, s NodeState) {
 	}
 }
 
+// become changes the state of a node without a link, unless it has another one already: a link may attach meanwhile.
+func (n *Node) become(s, next NodeState) { n.state.CompareAndSwap(uint32(s), uint32(next)) }
+
 // ID is the node's number in the session table, 0 if it was never attached.
 func (n *Node) ID() storage.NodeID { return storage.NodeID(n.id.Load()) }
 

@@ -58,9 +58,7 @@ func (r *Router) Apply(next Settings) error {
 // serve makes the domains of the settings known.
 func (r *Router) serve(set *Settings) {
 	for _, name := range set.Known {
-		if n := r.nodeOf(name); n.State() == Never {
-			n.setState(r, Past)
-		}
+		r.nodeOf(name).become(Never, Past)
 	}
 	for i := range set.Users {
 		u := &set.Users[i]
@@ -81,8 +79,12 @@ func (r *Router) retire(was *Settings) {
 		}
 	}
 	for _, name := range was.Known {
-		if n := r.Node(name); n != nil && n.ID() == 0 && !slices.Contains(now.Known, name) {
-			n.setState(r, Never)
+		n := r.Node(name)
+		if n == nil || n.ID() != 0 || slices.Contains(now.Known, name) {
+			continue
+		}
+		if n.become(Past, Never); n.ID() != 0 {
+			n.become(Never, Past) // it has come and gone this moment
 		}
 	}
 }
