@@ -255,6 +255,19 @@ func (r *Router) Moved(bare []byte) {
 	r.release([]string{user})
 }
 
+// Forsake decides anew what waits for a session that has just ended at a node that is away: elsewhere newer stanzas would
+// go before it. It is called between Moving and Moved. While the view is not complete all stays where it is, because what is
+// held then goes behind what is newer.
+func (r *Router) Forsake(who stanza.Address, from *Node) {
+	if !r.Complete() {
+		return
+	}
+	r.Move(who, from, nil)
+	if bare := who.Bare(); r.mail.store != nil && r.mail.store.Has(bare) {
+		r.mail.missed(bare, r.sessions.Hash(bare)) // what was on its way there is for the user's other nodes
+	}
+}
+
 // follow looks, behind a stanza that was queued for a node that is away, whether the user has moved since the look-up:
 // then it is taken along, as Move would have done had it been there.
 func (r *Router) follow(to stanza.Address, from *Node) {
@@ -278,7 +291,7 @@ func (r *Router) follow(to stanza.Address, from *Node) {
 }
 
 // Move takes what waits for a session at a node that is away to the node on which the user is now, before
-// anything newer can go there. to holds the session from now on.
+// anything newer can go there. to holds the session from now on; nil: nobody does.
 func (r *Router) Move(who stanza.Address, from, to *Node) {
 	if from.State() != Away || from.queue.stats().Waiting == 0 {
 		return
@@ -302,6 +315,11 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 	again := newRedo(r)
 	defer again.close()
 	for _, s := range waiting {
+		if to == nil {
+			again.once(s.raw, s.rec)
+			again.flush()
+			continue
+		}
 		origin := r.table.node(s.rec.origin)
 		src, it, ok := again.read(s.raw, origin)
 		switch {

@@ -3,6 +3,7 @@ package service
 import (
 	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // Kick ends the sessions of a user, or with a full JID that one, and gives their number. Each node that held one is told by
@@ -14,18 +15,32 @@ func (s *Service) Kick(who stanza.Address, reason string) (ended int) {
 		if err != nil || !ok || !who.IsBare() && string(who.Resource()) != string(session.Resource()) {
 			continue
 		}
-		b := s.sessions.Begin(x.Node, rec.Inc, s.sessions.NextMark())
-		kicked := b.Kick(session.Bare(), session.Resource())
-		b.Commit(nil)
-		if !kicked {
+		n := s.router.Node(rec.Domain)
+		if n == nil || !s.end(n, session, rec) {
 			continue // it has just left
 		}
 		ended++
-		if n := s.router.Node(rec.Domain); n != nil && n.Reachable() == routing.Attached {
+		if n.Reachable() == routing.Attached {
 			s.router.Send(n, appendKicked(nil, session, n.Domain, reason))
 		}
 	}
 	return ended
+}
+
+// end ends a session of a node, and reports whether it was there. What waits for it at a node that is away goes on before
+// anything newer.
+func (s *Service) end(n *routing.Node, session stanza.Address, rec storage.NodeRecord) bool {
+	if n.State() == routing.Away {
+		s.router.Moving(session.Bare())
+		defer s.router.Moved(session.Bare())
+	}
+	b := s.sessions.Begin(rec.ID, rec.Inc, s.sessions.NextMark())
+	kicked := b.Kick(session.Bare(), session.Resource())
+	b.Commit(nil)
+	if kicked {
+		s.router.Forsake(session, n)
+	}
+	return kicked
 }
 
 // appendKicked appends the notice for the node that held the session.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/patchbay-im/patchbay/stanza"
@@ -45,6 +46,33 @@ func TestKick(t *testing.T) {
 				t.Errorf("%s ended as %s", e.JID, e.Why)
 			}
 		}
+	})
+}
+
+// What waits for a kicked session at a node that is away is decided anew, before anything newer.
+func TestKickAway(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		chat := func(to string, n int) {
+			if err := tb.send("n1", fmt.Sprintf("<message type='chat' from='n1' to='%s' id='m%d'/>", to, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tb.state("n2", "", "<announce jid='alice@im/a'/><announce jid='bob@im/a'/>")
+		tb.expect("n2", "result s")
+		tb.detach("n2")
+		chat("alice@im", 1)
+		chat("alice@im/a", 2)
+		chat("bob@im", 3)
+		if n := tb.kick("alice@im", ""); n != 1 {
+			t.Errorf("%d sessions ended, want 1", n)
+		}
+		tb.expect("n1", "error m1 service-unavailable offline; error m2 service-unavailable offline")
+		tb.attach("n3")
+		tb.presence("n3", "alice@im/b", "0", false)
+		chat("alice@im", 4)
+		tb.expect("n3", "chat m4")
+		tb.attach("n2")
+		tb.expect("n2", "chat m3")
 	})
 }
 
