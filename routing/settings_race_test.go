@@ -3,10 +3,8 @@ package routing
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
-	"github.com/patchbay-im/patchbay/storage"
 )
 
 // meanwhile is a Service in which the configuration changes while a stanza is served: do stands for what others do.
@@ -70,41 +68,6 @@ func TestRegrantAway(t *testing.T) {
 		}
 		if n := tb.sessions.Total(); n != 0 {
 			t.Errorf("%d sessions are left in a domain that the node may not have", n)
-		}
-	})
-}
-
-// A shorter settle time counts at once, also behind what is held for longer; and when a stanza came stays known.
-func TestApplySettle(t *testing.T) {
-	storeBed(t, func(tb *testbed) {
-		tb.attach("n1")
-		tb.r.complete.Store(false)
-		tb.change(func(set *Settings) { set.Settle = time.Minute })
-		tb.send("n1", "CHAT from='n1' to='bob@im' id='m1'/>")
-		tb.change(func(set *Settings) { set.Settle = time.Second })
-		tb.send("n1", "CHAT from='n1' to='carol@im' id='m2'/>")
-		came := time.Now()
-		time.Sleep(2 * time.Second)
-		stored := func(bare string) []storage.Stored {
-			list, err := tb.r.mail.store.Read([]byte(bare), 0, 10)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return list
-		}
-		if n := len(stored("carol@im")); n != 1 {
-			t.Errorf("%d are stored after the new settle time, want 1", n)
-		}
-		if n := len(stored("bob@im")); n != 0 {
-			t.Errorf("%d are stored before the old settle time, want none", n)
-		}
-		time.Sleep(time.Minute)
-		list := stored("bob@im")
-		if stamp := "stamp='" + came.UTC().Format("2006-01-02T15:04:05"); len(list) != 1 || !strings.Contains(string(list[0].Raw), stamp) {
-			t.Errorf("got %+v, want %s", list, stamp)
-		}
-		for _, u := range []string{"bob@im", "carol@im"} {
-			tb.login("n1", u+"/1")
 		}
 	})
 }
