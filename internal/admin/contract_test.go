@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"io"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
 
 	"github.com/patchbay-im/patchbay/component"
 )
@@ -36,6 +38,11 @@ func (st *stage) attach(domain string, users ...string) *component.Node {
 		}
 	}
 	return n
+}
+
+// chat is a message as a node sends it.
+func chat(from, to string) xml.TokenReader {
+	return component.Message{Message: stanza.Message{Type: stanza.ChatMessage, From: jid.MustParse(from), To: jid.MustParse(to)}, Body: "hello"}.TokenReader()
 }
 
 // answers are asks of every operation, good ones and bad ones, and the status of each. An operation without a row is a
@@ -81,6 +88,13 @@ var answers = []struct {
 	{"outcomes", "?since=5", "", 400},
 	{"outcomes", "?reason=none", "", 400},
 	{"outcomes", "?node=node7.im.example", "", 404},
+	{"explain", "?from=alice@im.example/phone&to=dora@im.example&type=chat", "", 200},
+	{"explain", "?from=alice@im.example/phone&to=nobody@im.example&type=chat", "", 200},
+	{"explain", "?from=alice@im.example/phone&to=@&kind=iq", "", 200},
+	{"explain", "?from=mallory@other.example&to=a%00b&kind=presence", "", 200},
+	{"explain", "?from=%3Cx%3E&type='/%3E%3Cy/%3E", "", 200},
+	{"explain", "", "", 200},
+	{"explain", "?kind=packet", "", 400},
 	{"doctor", "", "", 200},
 	{"config", "", "", 200},
 	{"openapi", "", "", 200},

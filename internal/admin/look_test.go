@@ -217,3 +217,39 @@ func TestConfig(t *testing.T) {
 		t.Error("the print does not depend on the token: it can be looked up")
 	}
 }
+
+// TestExplain: the verdict is the router's, and the reason is counted where it really happened.
+func TestExplain(t *testing.T) {
+	st := newStage(t)
+	n := st.attach("node1.im.example", "alice@im.example/phone")
+	ask := api.PathExplain + "?from=alice@im.example/phone&type=chat&to="
+	v := read[api.Explanation](st, ask+"alice@im.example")
+	if v.Verdict.Action != "deliver" || v.Verdict.Row != 4 || v.Verdict.Copies != 1 || v.Recent != nil || len(v.Rows) != 4 || !v.Rows[3].Matched ||
+		len(v.Sessions) != 1 || !v.Sessions[0].Copy || v.Sessions[0].Grade != written || v.Origin.Node != "node1.im.example" || !v.Origin.Allowed ||
+		len(v.Verdict.Targets) != 1 || v.Verdict.Targets[0].Node != "node1.im.example" {
+		t.Errorf("%+v", v)
+	}
+	v = read[api.Explanation](st, ask+"carol@im.example")
+	if v.Verdict.Action != "bounce" || v.Verdict.Reason != "no-session" || v.Verdict.Error != "cancel/service-unavailable" || v.Recent == nil || v.Recent.Count != 0 {
+		t.Errorf("%+v", v)
+	}
+	for range 3 {
+		if err := n.Send(t.Context(), chat("alice@im.example/phone", "carol@im.example")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st.eventually("three bounces are counted", func() bool { return read[api.Explanation](st, ask+"carol@im.example").Recent.Count == 3 })
+	for _, query := range []string{"", "?node=node1.im.example", "?reason=no-session"} {
+		o := read[api.Outcomes](st, api.PathOutcomes+query)
+		if len(o.Reasons) != 1 || o.Reasons[0].Reason != "no-session" || o.Reasons[0].Total != 3 || o.Reasons[0].Recent != 3 || o.Reasons[0].Outcome != "bounced" ||
+			o.Reasons[0].Error != "cancel/service-unavailable" || o.Reasons[0].Mend == "" || o.Accepted < 3 || o.Recent < 3 {
+			t.Errorf("%s: %+v", query, o)
+		}
+		if whole := o.Ledger != nil; whole != (query != "?node=node1.im.example") || whole && o.Ledger.Bounced != 3 {
+			t.Errorf("%s: %+v", query, o.Ledger)
+		}
+	}
+	if o := read[api.Outcomes](st, api.PathOutcomes+"?reason=queue-full"); len(o.Reasons) != 1 || o.Reasons[0].Total != 0 {
+		t.Errorf("a reason that never happened: %+v", o.Reasons)
+	}
+}

@@ -61,6 +61,13 @@ var operations = []operation{
 			{name: "node", doc: "Only what came from this node."},
 			{name: "reason", kind: choiceParam, choices: reasonWords(), doc: "Only this reason, also if it never happened."},
 		}, answer: api.Outcomes{}, also: absent, do: (*Admin).outcomes},
+	{method: http.MethodGet, path: api.PathExplain, id: "explain", summary: "What would become of a stanza, and why, by the code that routes. Nothing is sent.",
+		who: local, params: []param{
+			{name: "from", doc: "Who would send it; it may break the rules."},
+			{name: "to", doc: "Whom it would be for; it may break the rules."},
+			{name: "kind", kind: choiceParam, choices: []string{"message", "iq", "presence"}, doc: "The stanza; message if it is not given."},
+			{name: "type", doc: "Its type.", example: "chat"},
+		}, answer: api.Explanation{}, also: []int{http.StatusServiceUnavailable}, do: (*Admin).explain},
 	{method: http.MethodGet, path: api.PathDoctor, id: "doctor", summary: "The self-check of the running system: what is right, what is wrong, and what to do.",
 		who: local, answer: api.Doctor{}, do: (*Admin).doctor},
 	{method: http.MethodGet, path: api.PathConfig, id: "config", summary: "The configuration that acts, key by key. Secrets are bullets; with the token each has a print.",
