@@ -253,24 +253,15 @@ func (x *explaining) answer() {
 		it.from, it.scratch, _ = stanza.ParseAddress([]byte(as), false, it.scratch)
 	}
 	row.Why = "RFC 6120 8.2.3: it goes to whoever asked"
-	if it.place == PlaceNode && origin.home.instances.Load() != nil {
-		x.toAsker(row, origin.reach())
-		return
-	}
-	x.src.view(x.w, it)
-	if v := Decide(h, &x.w.view); v.Action == Deliver || v.Action == Hold {
+	v, direct := x.src.answerTo(x.w, it, origin)
+	if !direct {
 		x.decided(v)
 		return
 	}
-	x.toAsker(row, origin)
-}
-
-// toAsker is the verdict on an answer that goes to the node that asked, whoever has the address now.
-func (x *explaining) toAsker(row ExplainedRow, n *Node) {
 	x.w.view.Sessions = x.w.view.Sessions[:0]
-	x.verdict(Verdict{Action: Deliver, Targets: []Target{{Node: n, Outbox: n.State() != Attached}}})
+	x.verdict(v)
 	x.Rows = []ExplainedRow{row}
-	x.queueNote(n, false) // it waits behind nothing
+	x.queueNote(v.Targets[0].Node, false) // it waits behind nothing
 }
 
 // decided tells a verdict of Decide.

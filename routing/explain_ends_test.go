@@ -91,7 +91,8 @@ func (m *explainModel) send(q Query, e Explanation, src *Source) {
 	}
 	maps.DeleteFunc(got.Copies, func(_ string, n int) bool { return n == 0 })
 	want := m.expected(q, e)
-	if len(e.Sessions) > 0 && e.Verdict.Row == 5 && len(e.Verdict.Targets) == 1 && e.Verdict.Targets[0].Waits && len(got.Copies) == 1 {
+	m.tapped(q, e, got, bad != nil && e.Verdict.Reason == None)
+	if len(e.Sessions) > 0 && e.Verdict.Row == 5 && len(e.Verdict.Targets) == 1 && e.Verdict.Targets[0].Waits {
 		return // forwarded to a node that is away: follow takes it to a session that does not get messages
 	}
 	if after.Untold > before.Untold && got.Error == "" {
@@ -121,6 +122,38 @@ func canonicalJID(s string) string {
 		return s
 	}
 	return a.String()
+}
+
+// tapped holds what a tap shows of the stanza against what became of it.
+func (m *explainModel) tapped(q Query, e Explanation, got explainEnds, unread bool) {
+	if m.tap == nil {
+		return
+	}
+	if unread { // it was no stanza
+		if len(m.tap.C()) > 0 {
+			m.t.Fatalf("%+v passed: %+v", q, <-m.tap.C())
+		}
+		return
+	}
+	p := <-m.tap.C()
+	action, reason, targets := e.Verdict.Action, None, 0
+	switch {
+	case len(e.Notes) > 0 && len(e.Notes) == max(1, e.Verdict.Copies):
+		action, reason = e.Notes[0].Action.String(), e.Notes[0].Reason
+	case action == "deliver":
+		targets = e.Verdict.Copies
+	case action == "bounce" || action == "drop" || action == EndLink:
+		reason = e.Verdict.Reason
+	}
+	if len(e.Notes) > 0 && targets > 0 {
+		reason = QueueFull // some got it
+	}
+	if len(e.Notes) == 1 && e.Notes[0].Node == "" {
+		action, reason, targets = e.Notes[0].Action.String(), e.Notes[0].Reason, 0
+	}
+	if p.Action != action || p.Reason != reason || len(p.Targets) != targets || p.ID != q.ID || p.Kind != q.Kind {
+		m.t.Fatalf("%+v: the tap shows %+v, want %s %s and %d targets; explained %+v, ends %+v", q, p, action, reason, targets, e, got)
+	}
 }
 
 // followed reports whether a stanza that was to join others has gone its way with them, behind what was stored: to each

@@ -64,6 +64,7 @@ type explainModel struct {
 	sessions *storage.Sessions
 	offline  *storage.Offline
 	served   int
+	tap      *Tap // nil in half of the worlds: those who look change nothing
 	wires    map[*Source]*wire
 	held     []string
 	live     []string // addresses that somebody may use
@@ -116,6 +117,9 @@ func newExplainModel(t *rapid.T, met map[string]int) *explainModel {
 	}
 	m.troubles(cfg.Queue)
 	m.live = m.alive()
+	if rapid.Bool().Draw(t, "tapped") {
+		m.tap = m.r.Tap(TapFilter{})
+	}
 	return m
 }
 

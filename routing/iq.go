@@ -289,17 +289,25 @@ func (s *Source) reply(w *work, it *item) error {
 		it.from, it.scratch, _ = stanza.ParseAddress([]byte(a.asked), false, it.scratch) // canonical already
 	}
 	s.finishRun(w)
-	if it.place == PlaceNode && a.origin.home.instances.Load() != nil {
-		s.settle(w, it, s.send(w, it, a.origin.reach())) // the one of them that asked
-		return nil
-	}
-	s.view(w, it)
-	v := Decide(&it.h, &w.view)
-	switch v.Action {
-	case Deliver, Hold:
+	v, direct := s.answerTo(w, it, a.origin)
+	if direct {
+		s.settle(w, it, s.send(w, it, v.Targets[0].Node))
+	} else {
 		s.do(w, it, v)
-	default:
-		s.settle(w, it, s.send(w, it, a.origin)) // the asker has no session now; the node that asked for it may still care
 	}
 	return nil
+}
+
+// answerTo decides on an answer that a node asked for. direct: it goes to that node itself, because it is one of several
+// links of the domain that asked, or because the asker has no session now, and the node may still care.
+func (s *Source) answerTo(w *work, it *item, origin *Node) (v Verdict, direct bool) {
+	if it.place == PlaceNode && origin.home.instances.Load() != nil {
+		origin = origin.reach()
+	} else {
+		s.view(w, it)
+		if v := Decide(&it.h, &w.view); v.Action == Deliver || v.Action == Hold {
+			return v, false
+		}
+	}
+	return w.view.one(0, Target{Node: origin, Outbox: origin.State() != Attached}), true
 }

@@ -16,6 +16,9 @@ func (s *Source) route(w *work, k int) error {
 		s.address(w, &w.items[i])
 	}
 	w.touched += s.r.sessions.TouchAll(w.hashes)
+	if taps := s.r.taps.Load(); taps != nil {
+		return s.routeTapped(w, k, *taps)
+	}
 	for i := range k {
 		w.accepted++
 		if err := s.one(w, &w.items[i]); err != nil {

@@ -60,8 +60,9 @@ type Router struct {
 	draining atomic.Bool // the server takes no new sessions
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
-	away     atomic.Int32 // nodes that are away
-	clock    atomic.Int64 // UnixNano, advanced by housekeeping: for what must not ask for the time
+	away     atomic.Int32           // nodes that are away
+	taps     atomic.Pointer[[]*Tap] // nil: there are none
+	clock    atomic.Int64           // UnixNano, advanced by housekeeping: for what must not ask for the time
 
 	// guarded by mu
 	mu       sync.Mutex
