@@ -20,6 +20,7 @@ var usual = map[string]struct{ query, body string }{
 	"status": {}, "openapi": {}, "healthz": {}, "readyz": {}, "metrics": {}, "nodes": {}, "links": {query: "?closed=true"}, "doctor": {}, "config": {},
 	"sessions": {query: "?user=bob@im.example"}, "where": {query: "?jid=bob@im.example"}, "outcomes": {query: "?since=5m"},
 	"explain":     {query: "?from=alice@im.example/phone&to=bob@im.example"},
+	"tap":         {query: "?for=1s&match=nobody@im.example"},
 	"drain-state": {query: "?server=true"},
 	"drain":       {body: `{"node":"node9.im.example"}`}, "undrain": {body: `{"server":true}`}, "kick": {body: `{"target":"bob@im.example"}`},
 	"reload": {}, "secret": {body: `{"domain":"node9.im.example"}`},

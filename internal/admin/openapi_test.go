@@ -81,6 +81,9 @@ func document(t *testing.T) []byte {
 func (s *schemas) operation(o *operation) object {
 	good := object{"description": "Done."}
 	media := orElse(o.media, mediaJSON)
+	if media == mediaNDJSON {
+		good["description"] = "Lines, each of this schema, as they come."
+	}
 	switch {
 	case o.answer != nil:
 		good["content"] = object{media: object{"schema": s.of(o.answer)}}

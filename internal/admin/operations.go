@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 )
@@ -72,6 +73,13 @@ var operations = []operation{
 		who: local, answer: api.Doctor{}, do: (*Admin).doctor},
 	{method: http.MethodGet, path: api.PathConfig, id: "config", summary: "The configuration that acts, key by key. Secrets are bullets; with the token each has a print.",
 		who: local, answer: api.Config{}, do: (*Admin).showConfig},
+	{method: http.MethodGet, path: api.PathTap, id: "tap", summary: "Stanzas as they pass, one a line, until the bounds are met or the reader ends. Four may be open.",
+		who: holder, params: []param{
+			{name: "match", kind: addressParam, doc: "Only from or to this user, this domain, or this node.", example: "bob@im.example"},
+			{name: "for", kind: durationParam, least: int64(time.Second), most: int64(longestTap), doc: "End after so long.", example: "1m"},
+			{name: "count", kind: numberParam, least: 1, most: mostTapped, doc: "End after so many."},
+			{name: "body", kind: flagParam, doc: "With the whole stanza; needs admin.tap_bodies in the configuration."},
+		}, answer: api.Tapped{}, media: mediaNDJSON, also: []int{http.StatusServiceUnavailable}, raw: (*Admin).tap},
 	{method: http.MethodGet, path: api.PathOpenAPI, id: "openapi", summary: "This document.",
 		who: local, media: mediaJSON, raw: (*Admin).openAPI},
 
