@@ -24,6 +24,13 @@ var (
 	errInUse   = errors.New("another process has the directory open")
 )
 
+// The memory in which a database collects what becomes a table, and how many of them may wait for that. Each has a
+// write-ahead file of its size.
+const (
+	memtable  = 16 << 20
+	memtables = 3
+)
+
 // badgerOptions are for small values, one writer, and an idle server that stays small.
 func badgerOptions(dir string, log *badgerLog) badger.Options {
 	o := badger.DefaultOptions(dir)
@@ -32,8 +39,8 @@ func badgerOptions(dir string, log *badgerLog) badger.Options {
 	}
 	o = o.WithSyncWrites(true).
 		WithDetectConflicts(false). // one writer
-		WithMemTableSize(16 << 20).
-		WithNumMemtables(3).
+		WithMemTableSize(memtable).
+		WithNumMemtables(memtables).
 		WithBlockCacheSize(8 << 20). // sessions are read at open and by ConsistencyCheck only, messages once
 		WithIndexCacheSize(8 << 20).
 		WithValueThreshold(2 * partMost). // values live in the tables: no value log to check and to collect

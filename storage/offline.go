@@ -86,7 +86,8 @@ type Offline struct {
 	tally                  commitTally
 	total                  atomic.Int64 // the most bytes
 	users, messages, bytes atomic.Int64 // of all mailboxes
-	free                   atomic.Int64 // bytes of the file system above the reserve, when last looked at
+	looking                sync.Mutex   // held by who asks for free
+	free                   atomic.Int64 // bytes of the file system that may be used, when last looked at
 }
 
 // mailboxes is one shard of the users.

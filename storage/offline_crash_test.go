@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -227,48 +229,79 @@ func TestOfflineBadRecords(t *testing.T) {
 	}
 }
 
-// childFillMail stores until it is refused, and says why, and what was taken.
+// childFillMail stores until two seconds after the first refusal, and says whether the disk ever had less than the reserve,
+// and what was taken.
 func childFillMail(dir string) {
 	f, err := OpenOffline(OfflineOptions{Dir: dir, OnFail: func(err error) { fmt.Println("failed", err) }})
 	if err != nil {
 		fmt.Println("open", err)
 		os.Exit(1)
 	}
-	taken := 0
-	for ; err == nil; taken++ {
-		_, err = f.Put(fmt.Appendf(nil, "user%d", taken%10), 1, bytes.Repeat([]byte{'x'}, 5000), Keep{})
+	size, _ := strconv.Atoi(filepath.Base(dir))
+	least, over, ended := uint64(1<<62), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
+			free, _, _ := space(dir)
+			least = min(least, free)
+			select {
+			case <-over:
+				return
+			default:
+			}
+		}
+	}()
+	taken, end := 0, time.Time{}
+	for end.IsZero() || time.Now().Before(end) {
+		_, err := f.Put(fmt.Appendf(nil, "user%d", taken%10), 1, bytes.Repeat([]byte{'x'}, size), Keep{})
+		switch {
+		case err == nil:
+			taken++
+		case err != ErrNoSpace || f.commits.flush() != nil:
+			fmt.Println("put", err)
+			os.Exit(1)
+		case end.IsZero():
+			end = time.Now().Add(2 * time.Second)
+		}
 	}
 	flushed := f.commits.flush()
-	free, _, _ := space(dir)
-	fmt.Println(err == ErrNoSpace, flushed, free >= reserve, taken-1)
+	close(over)
+	<-ended
+	fmt.Println(flushed, least >= reserve, taken)
 	fmt.Println(f.Close())
 	os.Exit(0)
 }
 
-// TestOfflineFullDisk: before the disk is full messages are refused; those that were taken are there.
+// TestOfflineFullDisk: before the disk is full messages are refused; those that were taken are there, and what the database
+// does with them does not come near the reserve.
 func TestOfflineFullDisk(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "small")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=400m"); err != nil {
-		t.Skipf("needs the right to mount a small file system: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
-	_, lines := child(t, dir, "fill with mail")
-	var said []string
-	for lines.Scan() {
-		said = append(said, lines.Text())
-	}
-	var taken int
-	if len(said) != 2 || said[1] != "<nil>" {
-		t.Fatalf("got %q", said)
-	}
-	if _, err := fmt.Sscanf(said[0], "true <nil> true %d", &taken); err != nil || taken < 10000 {
-		t.Fatalf("got %q", said)
-	}
-	f := opened(t, OfflineOptions{Dir: dir})
-	if got := f.Stats().Loaded; got != taken {
-		t.Errorf("%d messages of %d that were taken", got, taken)
+	for _, c := range []struct{ disk, size, least int }{{300, 5000, 5000}, {300, 60000, 500}, {400, 60000, 1000}} {
+		t.Run(fmt.Sprintf("%d MiB, messages of %d", c.disk, c.size), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), strconv.Itoa(c.size))
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", c.disk)); err != nil {
+				t.Skipf("needs the right to mount a small file system: %v", err)
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
+			_, lines := child(t, dir, "fill with mail")
+			var said []string
+			for lines.Scan() {
+				said = append(said, lines.Text())
+			}
+			var taken int
+			if len(said) != 2 || said[1] != "<nil>" {
+				t.Fatalf("got %q", said)
+			}
+			if _, err := fmt.Sscanf(said[0], "<nil> true %d", &taken); err != nil || taken < c.least {
+				t.Fatalf("got %q", said)
+			}
+			f := opened(t, OfflineOptions{Dir: dir})
+			if got := f.Stats().Loaded; got != taken {
+				t.Errorf("%d messages of %d that were taken", got, taken)
+			}
+			finished(t, f)
+		})
 	}
 }

@@ -21,7 +21,7 @@ func (f *Offline) Put(bare []byte, origin NodeID, raw []byte, k Keep) (number ui
 		return 0, err
 	}
 	if idle { // else the committer looks, after each group
-		f.look()
+		f.glance()
 	}
 	if f.free.Load() < size {
 		err = ErrNoSpace
@@ -161,23 +161,4 @@ func (w *work) end() {
 		w.s.floor = max(w.s.floor, w.box.last)
 		delete(w.s.users, w.bare)
 	}
-}
-
-// slack is what this database may write beyond what is put: tables from its write-ahead files, and by
-// compactions.
-const slack = 64 << 20
-
-// look notes how much of the disk may be used.
-func (f *Offline) look() { f.free.Store(f.room()) }
-
-// room asks how much of the disk may be used: 5 % of it stay free, and no less than the committers need, or they would
-// stop the server.
-func (f *Offline) room() int64 {
-	if f.opt.Dir != Memory {
-		if free, size, ok := f.space(f.opt.Dir); ok {
-			_, waiting := f.gate.waiting()
-			return int64(free) - int64(max(size/20, reserve)) - slack - waiting
-		}
-	}
-	return 1 << 62
 }

@@ -228,7 +228,7 @@ func TestOfflineNoSpace(t *testing.T) {
 		above int64
 		want  error
 	}{{-1, ErrNoSpace}, {0, ErrNoSpace}, {1 << 20, nil}, {-1, ErrNoSpace}} {
-		free = uint64(size/20 + slack + c.above)
+		free = uint64(size/20 + f.headroom() + c.above)
 		if _, err := f.Put([]byte("alice"), 1, make([]byte, 1000), Keep{}); !errors.Is(err, c.want) {
 			t.Errorf("%d above the reserve: got %v", c.above, err)
 		}
@@ -335,6 +335,9 @@ func TestOfflineClosed(t *testing.T) {
 	}
 	if err := f.ConsistencyCheck(); !errors.Is(err, ErrClosed) {
 		t.Errorf("check: %v", err)
+	}
+	if err := f.Fits([]byte("alice"), 1, Keep{}); err != nil { // it asks the levels of a closed database
+		t.Errorf("fits: %v", err)
 	}
 }
 
