@@ -52,7 +52,7 @@ func newServeCommand() *cobra.Command {
 // serve runs a server until a signal or until its disk fails.
 func serve(ctx context.Context, stderr io.Writer, file string, sets []string) error {
 	began := time.Now()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // before a node can attach
+	ctx, hangup, stop := signals(ctx, file) // before a node can attach
 	defer stop()
 	cfg, err := loadConfig(stderr, file, sets)
 	if err != nil {
@@ -83,7 +83,20 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 			Info("development server: loopback only, no TLS, one secret for all nodes")
 	}
 	log.Infof("ready in %d ms", ready.Milliseconds())
-	return running{s, a, log, stderr, failed, stop}.wait(ctx)
+	return running{s, a, log, stderr, failed, hangup, stop}.wait(ctx)
+}
+
+// signals gives a context that ends with the signal to stop, and the signals to load the file again. Without a file SIGHUP
+// means what it always has: the terminal was closed.
+func signals(ctx context.Context, file string) (context.Context, <-chan os.Signal, func()) {
+	if file == "" {
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		return ctx, nil, stop
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	return ctx, hangup, stop
 }
 
 // loader gives what reads the file again, nil without one.
@@ -120,20 +133,18 @@ type running struct {
 	log    *logrus.Logger
 	stderr io.Writer
 	failed <-chan error
-	stop   func() // stops catching signals
+	hangup <-chan os.Signal // nil: there is no file to load again
+	stop   func()           // stops catching signals
 }
 
 // wait loads the configuration again at SIGHUP, and ends the server at another signal; a second one ends the process at
 // once.
 func (r running) wait(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for ctx.Err() == nil {
 		select {
 		case err := <-r.failed:
 			return &exitError{exitFailed, err} // nothing may be acknowledged any more: end, the disk has what was
-		case <-hangup:
+		case <-r.hangup:
 			r.reload()
 		case <-ctx.Done():
 		}
@@ -260,7 +271,7 @@ func writeBanner(w io.Writer, cfg *config.Config, s *server.Server, a *admin.Adm
 	}
 	operations := "off"
 	if addr := a.HTTPAddr(); addr != "" {
-		operations = "http://" + addr + "/api/v1/status, /healthz and /readyz"
+		operations = "http://" + addr + "   patchbay ctl status; /metrics, /healthz, /readyz"
 	}
 	node := cfg.Nodes[0]
 	fmt.Fprintf(w, `patchbay %s   development server: loopback only, no TLS, one secret for all nodes

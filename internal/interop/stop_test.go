@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -130,6 +131,18 @@ func TestStopAtOnce(t *testing.T) {
 		s.find(t, listens)
 		s.stop(t)
 	}
+}
+
+// TestHangupWithoutFile closes the terminal of a development server: it stops in order, as there is nothing to load again.
+func TestHangupWithoutFile(t *testing.T) {
+	s := serve(t, t.TempDir())
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.wait(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, strings.Join(s.output(), "\n"))
+	}
+	s.ledger(t)
 }
 
 // TestStopStuck ends the server while one node takes nothing: it may not hold up the stop beyond the drain time, and
