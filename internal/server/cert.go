@@ -14,7 +14,8 @@ import (
 	"github.com/patchbay-im/patchbay/internal/config"
 )
 
-// certificateEach is how often, at most, a handshake looks whether the certificate's files have changed.
+// certificateEach is how often, at most, a handshake, or who asks for the certificate, looks whether its files have
+// changed.
 const certificateEach = 2 * time.Second
 
 // keyPair is the server's certificate. It is read again when its files change, so that a rotation needs no restart and
@@ -99,10 +100,12 @@ func (k *keyPair) look() {
 	k.log.WithField("until", k.cert.Load().Leaf.NotAfter.UTC().Format(time.RFC3339)).Info("certificate read again")
 }
 
-// Certificate is the server's certificate, nil without listen.component_tls.
+// Certificate is the server's certificate, nil without listen.component_tls. It looks at the files as a handshake does:
+// who asks wants to know whether a new one is in use, and no node may attach for days.
 func (s *Server) Certificate() *x509.Certificate {
-	if cert := s.keys.cert.Load(); cert != nil {
-		return cert.Leaf
+	if s.keys.cert.Load() == nil {
+		return nil
 	}
-	return nil
+	cert, _ := s.keys.get(nil) // never fails
+	return cert.Leaf
 }

@@ -97,6 +97,38 @@ func TestKeyPair(t *testing.T) {
 	want(2, 3)
 }
 
+// Who asks for the certificate learns of a new one without a handshake: doctor and metrics would warn of the old one
+// until a node attaches.
+func TestCertificateWithoutHandshake(t *testing.T) {
+	dir, now := t.TempDir(), day
+	files := config.TLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s := &Server{keys: &keyPair{log: logrus.NewEntry(log), now: func() time.Time { return now }}}
+	if cert := s.Certificate(); cert != nil {
+		t.Errorf("a certificate without TLS: %v", cert.SerialNumber)
+	}
+	for serial := int64(1); serial <= 2; serial++ {
+		cert, key := pair(t, serial)
+		for path, text := range map[string][]byte{files.Cert: cert, files.Key: key} {
+			if err := errors.Join(os.WriteFile(path, text, 0o600), os.Chtimes(path, now, now)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if serial == 1 {
+			first, err := readCertificate(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.keys.use(first)
+		}
+		if got := s.Certificate().SerialNumber.Int64(); got != serial {
+			t.Errorf("certificate %d, want %d", got, serial)
+		}
+		now = now.Add(certificateEach)
+	}
+}
+
 // A reload that cannot read its certificate changes nothing: the files of before are still followed, and no others. Nor
 // does one that fails for another reason.
 func TestCertificateOfFailedReload(t *testing.T) {
