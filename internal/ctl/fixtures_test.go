@@ -183,8 +183,9 @@ func someDoctor() api.Doctor {
 func someReload() api.Reloaded {
 	return api.Reloaded{File: api.ConfigFile{File: "/etc/patchbay/patchbay.yaml", LoadedAt: now}, Changes: []api.Change{
 		{Path: "timers.grace", Old: "30s", New: "45s", Applied: true},
-		{Path: "nodes[node9.im.example]", New: "[im.example]", Applied: true},
-		{Path: "nodes[node4.im.example]", Old: "[im.example]", Applied: true, Note: "its link was ended"},
+		{Path: "nodes[node9.im.example]", New: "added", Applied: true},
+		{Path: "offline.domains.vip.example.policy", New: "discard", Applied: true},
+		{Path: "nodes[node4.im.example]", New: "removed", Applied: true, Note: "its link was ended"},
 		{Path: "listen.http", Old: "127.0.0.1:5280", New: "0.0.0.0:5280"},
 	}, Warnings: []api.Fault{{File: "/etc/patchbay/patchbay.yaml", Line: 18, Column: 9, Message: "tls.cert expires in 9 days (2026-12-01)", Warning: true}}}
 }

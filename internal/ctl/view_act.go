@@ -109,6 +109,8 @@ func (s Screen) Reloaded(v api.Reloaded) string {
 func change(c api.Change) string {
 	said := c.Path + ": "
 	switch {
+	case strings.HasSuffix(c.Path, "]"): // a whole node: added, or removed
+		said += c.New
 	case c.Old == "":
 		said += "new: " + c.New
 	case c.New == "":
