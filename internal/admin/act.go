@@ -135,8 +135,8 @@ func faultsOf(faults config.Faults) []api.Fault {
 		var text bytes.Buffer
 		_ = config.Faults{f}.Write(&text, false) // a buffer takes all
 		_, shown, _ := strings.Cut(text.String(), "\n")
-		all = append(all, api.Fault{File: f.File, Line: f.Line, Column: f.Column, Code: f.Code, Message: f.Message, Mend: f.Mend,
-			Source: f.Source, Warning: f.Warning, Text: shown})
+		all = append(all, api.Fault{File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Code: f.Code, Message: f.Message,
+			Mend: f.Mend, Source: f.Source, Warning: f.Warning, Text: shown})
 	}
 	return all
 }

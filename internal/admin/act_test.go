@@ -137,7 +137,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("%s %s %v", got.Status, got.text, err)
 	}
 	for _, f := range bad.Faults {
-		if f.Line == 0 || f.Code == "" || !strings.Contains(f.Text, f.Message) || strings.Contains(f.Text, "1 fault") {
+		if f.Line == 0 || f.Code == "" || !strings.Contains("limits.queue log.level", f.Path) || f.Path == "" || !strings.Contains(f.Text, f.Message) || strings.Contains(f.Text, "1 fault") {
 			t.Errorf("%+v", f)
 		}
 	}
