@@ -71,6 +71,9 @@ func (c *checking) ask(ctx context.Context, cmd *cobra.Command, url string, cfg 
 		told = append(told, config.Told{Path: k.Path, Text: k.Value, Print: k.Print, Live: k.Live})
 	}
 	d.server, d.changes = running.Server, cfg.DiffTold(told, token)
+	if !running.Store {
+		d.changes = config.WithoutStore(d.changes, cfg)
+	}
 	return d, nil
 }
 

@@ -43,7 +43,7 @@ func pretend(t *testing.T, cfg *config.Config, tokenFile string) string {
 		answer(w, api.Status{Server: cfg.Server, TokenFile: tokenFile})
 	})
 	mux.HandleFunc("GET "+api.PathConfig, func(w http.ResponseWriter, r *http.Request) {
-		said := api.Config{Server: cfg.Server}
+		said := api.Config{Server: cfg.Server, Store: cfg.Stores()}
 		for _, v := range cfg.Values() {
 			k := api.Key{Path: v.Path, Value: v.Text, Live: v.Live}
 			if r.Header.Get("Authorization") == "Bearer "+runningToken {
@@ -106,6 +106,9 @@ func TestCheckAgainstRunning(t *testing.T) {
 		{runningFile, good + "nothing differs.\n"},
 		{runningFile + "limits: {depth: 64}\n", good + "nothing differs.\n"},
 		{runningFile + "limits: {depth: 32}\n", good + "1 change applies live.\n  limits.depth  64 -> 32\n"},
+		{runningFile + "offline: {policy: discard}\n", good + "1 change applies live.\n  offline.policy  bounce -> discard\n"},
+		{runningFile + "offline: {policy: store, total: 2GiB}\n", good + "offline.policy and offline.total need a restart.\n" + // the store is not open
+			"  offline.policy  bounce -> store   needs a restart\n  offline.total   1GiB -> 2GiB   needs a restart\n"},
 		{turn("5280", "5281") + "limits: {depth: 32}\ntimers: {grace: 1m}\n", good + "2 changes apply live, listen.http needs a restart.\n" +
 			"  listen.http   127.0.0.1:5280 -> 127.0.0.1:5281   needs a restart\n  limits.depth  64 -> 32\n  timers.grace  30s -> 1m\n"},
 		{turn("5280", "5281") + "log: {format: json}\n", good + "listen.http and log.format need a restart.\n"},

@@ -5,7 +5,7 @@ import "github.com/patchbay-im/patchbay/internal/admin/api"
 // showConfig answers GET /api/v1/config.
 func (a *Admin) showConfig(q *query) (any, error) {
 	cfg := a.s.Config()
-	answer := api.Config{Server: cfg.Server, Time: a.opt.Now().UTC(), File: a.file()}
+	answer := api.Config{Server: cfg.Server, Time: a.opt.Now().UTC(), File: a.file(), Store: a.s.Offline() != nil}
 	secret := ""
 	if q.shown {
 		var err error

@@ -28,21 +28,12 @@ func openOffline(cfg *config.Config, opt Options) (*storage.Offline, error) {
 	if dir != config.Memory {
 		dir = filepath.Join(dir, "queues")
 	}
-	if !stores(cfg) {
+	if !cfg.Stores() {
 		if _, err := os.Stat(dir); dir == config.Memory || err != nil {
 			return nil, nil
 		}
 	}
 	return storage.OpenOffline(storage.OfflineOptions{Dir: dir, Total: cfg.Offline.Total, Log: opt.Log, OnFail: opt.OnFail})
-}
-
-func stores(cfg *config.Config) bool {
-	for _, u := range cfg.Users {
-		if cfg.Offline.Of(u).Policy == config.PolicyStore {
-			return true
-		}
-	}
-	return false
 }
 
 // policies are the words of the configuration, as routing has them.

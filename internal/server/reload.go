@@ -81,7 +81,7 @@ func (s *Server) reload() (Reloaded, error) {
 	}
 	was := s.Config()
 	acting := was.Reloaded(next)
-	noStore := s.offline == nil && stores(acting)
+	noStore := s.offline == nil && acting.Stores()
 	if noStore {
 		acting = was.KeepOffline(acting)
 	}
@@ -123,11 +123,15 @@ func (s *Server) setLevel(word string) {
 // changes lists what differs, and what follows from it.
 func changes(was, next *config.Config, ended map[string]*effect, noStore bool) []Change {
 	var all []Change
-	for _, c := range config.Diff(was, next) {
+	found := config.Diff(was, next)
+	if noStore {
+		found = config.WithoutStore(found, next)
+	}
+	for _, c := range found {
 		change := Change{Change: c, Applied: c.Live}
 		switch {
-		case noStore && strings.HasPrefix(c.Path, "offline."):
-			change.Applied, change.Note = false, "the offline store is opened at the start only"
+		case !c.Live && strings.HasPrefix(c.Path, "offline."):
+			change.Note = "the offline store is opened at the start only"
 		case strings.HasPrefix(c.Path, "nodes["):
 			domain, key, _ := strings.Cut(strings.TrimPrefix(c.Path, "nodes["), "]")
 			if e := ended[domain]; e != nil {

@@ -96,6 +96,7 @@ type Config struct {
 	Server string     `json:"server"`
 	Time   time.Time  `json:"time"`
 	File   ConfigFile `json:"file"`
+	Store  bool       `json:"offline_store"` // it is open; if not, a policy that stores needs a restart, and the keys under offline with it
 	Keys   []Key      `json:"keys"`
 }
 
