@@ -130,6 +130,14 @@ func TestReload(t *testing.T) {
 	if v := read[api.Status](st, api.PathStatus); len(v.Wrong) != 0 {
 		t.Errorf("after it: %+v", v.Wrong)
 	}
+	write(strings.Replace(string(good), "drain: 2s", "drain: 3s, grace: 45s", 1) + "offline: {policy: store}\nlog: {format: json}\n")
+	if v := change[api.Reloaded](st, api.PathReload, ""); len(v.Changes) != 2 || v.Changes[0].Applied || v.Changes[1].Applied {
+		t.Errorf("%+v", v.Changes)
+	}
+	const stays = "what the configuration file says of offline.policy, log.format acts after a restart only"
+	if v := read[api.Status](st, api.PathStatus); len(v.Wrong) != 1 || v.Wrong[0].Check != "config-file" || v.Wrong[0].Message != stays {
+		t.Errorf("a file that acts in part: %+v", v.Wrong)
+	}
 	write(string(good) + "limits: {queue: 1}\nlog: {level: loud}\n")
 	got := st.ask(http.MethodPost, api.PathReload, "", st.withToken)
 	var bad api.Error

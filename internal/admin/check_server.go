@@ -135,9 +135,22 @@ func checkFile(e *evidence) []api.Finding {
 	}
 	here := sha256.Sum256(text)
 	if hex.EncodeToString(here[:]) == loaded {
-		return nil
+		return restartFor(e.a.s.Reloads().Waiting)
 	}
 	return warn("the configuration file differs from what acts", "patchbay check --against-running, then patchbay ctl reload")
+}
+
+// restartFor finds keys that were loaded and do not act.
+func restartFor(keys []string) []api.Finding {
+	const most = 3 // names in one sentence
+	if len(keys) == 0 {
+		return nil
+	}
+	names := strings.Join(keys[:min(most, len(keys))], ", ")
+	if more := len(keys) - most; more > 0 {
+		names += " and " + several(more, "key") + " more"
+	}
+	return warn("what the configuration file says of "+line(names)+" acts after a restart only", "restart the server, or take it back: patchbay check --against-running")
 }
 
 // cause is an error of a file without the file's name.

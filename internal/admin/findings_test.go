@@ -192,6 +192,17 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+// TestRestartFor names keys that act after a restart only, not all of many.
+func TestRestartFor(t *testing.T) {
+	if found := restartFor(nil); found != nil {
+		t.Error(say(found))
+	}
+	want := "warning what the configuration file says of server, data, listen.http and 2 keys more acts after a restart only"
+	if got := say(restartFor([]string{"server", "data", "listen.http", "listen.metrics", "log.format"})); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
 // TestWords: numbers as people write them.
 func TestWords(t *testing.T) {
 	for _, c := range []struct{ got, want string }{

@@ -38,6 +38,7 @@ type Reloads struct {
 	OK, Failed uint64
 	Last       time.Time // when the configuration that acts was loaded
 	Refused    bool      // the last one was: what acts is not what the file says
+	Waiting    []string  // keys of the file that act after a restart only, in its order; replaced whole
 }
 
 // Reload loads the configuration again and puts it in the place of the one that acts. Links stay, but for those of nodes
@@ -55,10 +56,22 @@ func (s *Server) Reload() (Reloaded, error) {
 		s.reloads.OK++
 		s.reloads.Refused = false
 		s.reloads.Last = time.Now()
+		s.reloads.Waiting = waiting(done.Changes)
 	}
 	s.mu.Unlock()
 	s.tellReload(done, err)
 	return done, err
+}
+
+// waiting gives the keys that differ and were not applied.
+func waiting(all []Change) []string {
+	var keys []string
+	for _, c := range all {
+		if !c.Applied {
+			keys = append(keys, c.Path)
+		}
+	}
+	return keys
 }
 
 // Reloads tells how often the configuration was loaded again.
