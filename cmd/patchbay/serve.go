@@ -71,7 +71,7 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 		_ = s.Stop()
 		return &exitError{exitFailed, inUse(err)}
 	}
-	ready := time.Since(began)
+	took := time.Since(began)
 	switch {
 	case file != "":
 		log.WithFields(logrus.Fields{"server": cfg.Server, "nodes": len(cfg.Nodes), "component": s.ComponentAddr(), "component_tls": s.ComponentTLSAddr(),
@@ -82,7 +82,7 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 		log.WithFields(logrus.Fields{"server": cfg.Server, "component": s.ComponentAddr(), "http": a.HTTPAddr(), "data": cfg.Data}).
 			Info("development server: loopback only, no TLS, one secret for all nodes")
 	}
-	log.Infof("ready in %d ms", ready.Milliseconds())
+	log.Info(begun(s.Ready(), took, cfg.Timers.Settle))
 	return running{s, a, log, stderr, failed, hangup, stop}.wait(ctx)
 }
 
@@ -97,6 +97,14 @@ func signals(ctx context.Context, file string) (context.Context, <-chan os.Signa
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	return ctx, hangup, stop
+}
+
+// begun says how long the start took. It says ready only when /readyz does: after a restart nodes have to come back first.
+func begun(ready bool, took, settle time.Duration) string {
+	if ready {
+		return fmt.Sprintf("ready in %d ms", took.Milliseconds())
+	}
+	return fmt.Sprintf("listening after %d ms; ready when the nodes of before are back, or after %v", took.Milliseconds(), settle)
 }
 
 // loader gives what reads the file again, nil without one.

@@ -103,6 +103,16 @@ func TestBanner(t *testing.T) {
 	golden(t, "banner.txt", got)
 }
 
+// A start says ready only when it is: after a restart /readyz says no until the nodes of before are back.
+func TestBegun(t *testing.T) {
+	if got := begun(true, 41*time.Millisecond, 10*time.Second); got != "ready in 41 ms" {
+		t.Error(got)
+	}
+	if got := begun(false, 41*time.Millisecond, 10*time.Second); got != "listening after 41 ms; ready when the nodes of before are back, or after 10s" {
+		t.Error(got)
+	}
+}
+
 // A server that runs has metrics, of itself and of who asks.
 func TestServeMetrics(t *testing.T) {
 	cfg, err := config.Development(config.Memory)

@@ -208,7 +208,7 @@ func patchbay(t *testing.T, data string, sets ...string) *exec.Cmd {
 
 var (
 	listens = regexp.MustCompile(` component=(\S+)`)
-	ready   = regexp.MustCompile(`ready in \d+ ms`)
+	ready   = regexp.MustCompile(`(ready in|listening after) \d+ ms`)
 	stopped = regexp.MustCompile(` INFO +stopped  +(.*)$`)
 	figure  = regexp.MustCompile(`(\w+)=(\d+)`)
 )
