@@ -98,6 +98,9 @@ func (s Screen) Node(v api.Nodes) string {
 		}
 		head := "   " + n.State
 		if !n.Since.IsZero() {
+			if n.State == api.StateDraining {
+				head += ", attached" // what is told is since when it has a link
+			}
 			head += " since " + p.since(n.Since) + " (" + span(v.Time.Sub(n.Since).Seconds()) + ")"
 		}
 		p.line(text{n.Domain, bold}, text{head, stateTone(n.State)})

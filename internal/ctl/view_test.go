@@ -21,6 +21,7 @@ var screens = map[string]func(s Screen) string{
 	"nodes-none":    func(s Screen) string { return s.Nodes(api.Nodes{Server: hub, Time: now}) },
 	"nodes-long":    func(s Screen) string { return s.Nodes(longNodes()) },
 	"node":          func(s Screen) string { return s.Node(only(3)) },
+	"node-draining": func(s Screen) string { return s.Node(only(4)) },
 	"node-never":    func(s Screen) string { return s.Node(only(6)) },
 	"links":         func(s Screen) string { return s.Links(someLinks()) },
 	"links-none":    func(s Screen) string { return s.Links(api.Links{Time: now}) },
