@@ -217,6 +217,18 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestNodeCounts: each node is counted once, by its state.
+func TestNodeCounts(t *testing.T) {
+	var c api.NodeCounts
+	for _, f := range []routing.NodeFacts{{State: routing.Attached}, {State: routing.Attached, Draining: true}, {State: routing.Away, Draining: true},
+		{State: routing.Past}, {State: routing.Never}, {State: routing.Never}} {
+		countNode(&c, &f)
+	}
+	if c != (api.NodeCounts{Attached: 2, Draining: 1, Away: 1, Gone: 1, Never: 2}) {
+		t.Errorf("%+v", c)
+	}
+}
+
 // TestStateWords: the words of the router are those of the API.
 func TestStateWords(t *testing.T) {
 	for _, c := range []struct {

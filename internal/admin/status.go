@@ -50,6 +50,8 @@ func countNode(c *api.NodeCounts, f *routing.NodeFacts) {
 		c.Away++
 	case routing.Past:
 		c.Gone++
+	case routing.Never:
+		c.Never++
 	}
 }
 

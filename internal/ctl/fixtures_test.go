@@ -33,7 +33,7 @@ func someStatus() api.Status {
 	return api.Status{Server: hub, Version: "0.1.0", Time: now, StartedAt: ago(76 * time.Hour), UptimeSeconds: 76 * 3600, Health: api.Failed, Ready: true,
 		ViewComplete: true, Listen: api.Listen{Component: "127.0.0.1:5347", ComponentTLS: "0.0.0.0:5348", HTTP: "127.0.0.1:5280", Metrics: "0.0.0.0:9347"},
 		Config: api.ConfigFile{File: "/etc/patchbay/patchbay.yaml", SHA256: "b51f00000000000000000000000000000000000000000000000000000000c6c8", LoadedAt: ago(3 * time.Hour)},
-		Nodes:  api.NodeCounts{Attached: 4, Draining: 1, Away: 1, Gone: 1}, Links: 4, Sessions: 446_153, Held: 3,
+		Nodes:  api.NodeCounts{Attached: 4, Draining: 1, Away: 1, Gone: 1, Never: 2}, Links: 4, Sessions: 446_153, Held: 3,
 		Rates: api.Rates{Accepted: 8096, Delivered: 8077.4, NotDelivered: 1.25}, Ledger: someLedger(),
 		Memory: api.Memory{ResidentBytes: 327_155_712, HeapBytes: 210_763_776, QueueBytes: 1_153_434},
 		Disk:   &api.Disk{Path: "/var/lib/patchbay", FreeBytes: 19_327_352_832}, Wrong: someWrong()}

@@ -86,6 +86,9 @@ func counts(n api.NodeCounts) []string {
 	if n.Gone > 0 {
 		words = append(words, count(n.Gone)+" gone")
 	}
+	if n.Never > 0 {
+		words = append(words, count(n.Never)+" never seen")
+	}
 	return words
 }
 

@@ -58,7 +58,8 @@ type NodeCounts struct {
 	Attached int `json:"attached"`
 	Draining int `json:"draining"` // of the attached
 	Away     int `json:"away"`
-	Gone     int `json:"gone"` // known, past their grace
+	Gone     int `json:"gone"`       // known, past their grace
+	Never    int `json:"never_seen"` // of the file, and not attached since it names them
 }
 
 // Rates are per second, over the last 10 s.
