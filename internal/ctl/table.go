@@ -40,10 +40,17 @@ func (l *layout) total() int {
 	return sum
 }
 
+// mostCell is how many columns a text has that may be cut, where there is room for any. Nodes choose their names: one of
+// a thousand characters must not blow up each line of what goes into a pipe or a ticket.
+const mostCell = 120
+
 // fit lays a table out for a width, 0 being any: first the gaps shrink, then columns are left out, then texts are cut.
 func (t *table) fit(room int, wide bool) layout {
 	l := layout{sizes: t.sizes(), gap: 2}
 	for i, c := range t.columns {
+		if c.cut > 0 && !wide {
+			l.sizes[i] = min(l.sizes[i], mostCell)
+		}
 		if (!c.wide || wide) && l.sizes[i] > 0 {
 			l.shown = append(l.shown, i)
 		}

@@ -56,6 +56,18 @@ var screens = map[string]func(s Screen) string{
 	},
 }
 
+// TestLongName: a name that a node has chosen is cut in a pipe, too; -o wide has all of it.
+func TestLongName(t *testing.T) {
+	v := only(0)
+	v.Nodes[0].Domain = strings.Repeat("a", 1000) + ".example"
+	for wide, want := range map[bool]int{false: mostCell, true: 1008} {
+		lines := strings.Split(Screen{Wide: wide}.Nodes(v), "\n")
+		if name, _, _ := strings.Cut(lines[1], " "); width(name) != want {
+			t.Errorf("wide %v: %d columns", wide, width(name))
+		}
+	}
+}
+
 func only(i int) api.Nodes {
 	v := someNodes()
 	v.Nodes = v.Nodes[i : i+1]
