@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -236,6 +237,11 @@ func (hs *holds) users() []string {
 	return slices.Collect(maps.Keys(hs.byUser))
 }
 
+// usersOf gives those of a domain.
+func (hs *holds) usersOf(domain string) []string {
+	return slices.DeleteFunc(hs.users(), func(bare string) bool { return !strings.HasSuffix(bare, "@"+domain) })
+}
+
 // due gives the users for whom something has waited long enough at now.
 func (hs *holds) due(now time.Time) []string {
 	hs.mu.Lock()
@@ -257,8 +263,11 @@ func (s *Source) hold(w *work, it *item) Reason {
 	if !s.r.holds.add(it.to.Bare(), s.r.heldNow(raw, s.node, request(&it.h))) {
 		return HoldFull
 	}
-	// The user may have appeared since the look-up, and those who let go what is held may have been here before.
-	if s.view(w, it); !s.redo && Decide(&it.h, &w.view).Action != Hold && !s.r.holds.mailed(it.to.Bare()) {
+	// The user may have appeared since the look-up, or the domain be none of users any more, and those who let go what is
+	// held may have been here before.
+	s.view(w, it)
+	gone := it.toDomain.user.Load() == nil
+	if !s.redo && (gone || Decide(&it.h, &w.view).Action != Hold) && !s.r.holds.mailed(it.to.Bare()) {
 		s.r.release([]string{string(it.to.Bare())})
 	}
 	return None

@@ -76,6 +76,7 @@ func (r *Router) retire(was *Settings) {
 		name := was.Users[i].Name
 		if !slices.ContainsFunc(now.Users, func(u UserDomain) bool { return u.Name == name }) {
 			r.table.entry(name).user.Store(nil)
+			r.release(r.holds.usersOf(name)) // a node may have the name next, and then they would be late
 		}
 	}
 	for _, name := range was.Known {

@@ -115,6 +115,21 @@ func TestApplyBelowWhatWaits(t *testing.T) {
 	})
 }
 
+// What is held for users of a domain that is none of theirs any more is decided at once.
+func TestApplyHeld(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.attach("n1")
+		tb.r.complete.Store(false)
+		tb.change(func(set *Settings) { set.Users = append([]UserDomain{{Name: "vip"}}, set.Users...) })
+		tb.send("n1", "CHAT from='n1' to='bob@vip' id='m1'/>CHAT from='n1' to='bob@im' id='m2'/>")
+		tb.expect("n1", "")
+		tb.change(func(set *Settings) { set.Users = set.Users[1:] })
+		tb.expect("n1", "m1:remote-server-not-found")
+		time.Sleep(testSettle + time.Second)
+		tb.expect("n1", "m2:remote-server-timeout")
+	})
+}
+
 // A policy that stores needs a store; nothing changes without one.
 func TestApplyNoStore(t *testing.T) {
 	bubble(t, func(tb *testbed) {
