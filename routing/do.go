@@ -65,7 +65,12 @@ func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
 		return s.hold(w, it) // others wait for this user already: join their tail
 	}
 	if len(v.Targets) == 1 {
-		return s.send(w, it, v.Targets[0].Node)
+		n := v.Targets[0].Node
+		why := s.send(w, it, n)
+		if why == None && v.Row == 4 && n.State() == Away && !s.redo { // not what goes to a node instead of the user
+			s.r.follow(it.to, n)
+		}
+		return why
 	}
 	full, gone := 0, 0
 	for _, t := range v.Targets {
@@ -122,9 +127,6 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 	if res != putOK && r.class == classRequest && s.r.iqs.answer(n, it.to.Bytes(), it.asker(s), it.id()) == nil {
 		w.end(NodeDropped) // the link dropped this moment, and the asker has been answered
 		return None
-	}
-	if res == putOK && it.place == PlaceUsers && n.State() == Away && !s.redo {
-		s.r.follow(it.to, n)
 	}
 	return s.unput(w, it, n.queue, res)
 }

@@ -92,9 +92,6 @@ func (m *explainModel) send(q Query, e Explanation, src *Source) {
 	maps.DeleteFunc(got.Copies, func(_ string, n int) bool { return n == 0 })
 	want := m.expected(q, e)
 	m.tapped(q, e, got, bad != nil && e.Verdict.Reason == None)
-	if len(e.Sessions) > 0 && e.Verdict.Row == 5 && len(e.Verdict.Targets) == 1 && e.Verdict.Targets[0].Waits {
-		return // forwarded to a node that is away: follow takes it to a session that does not get messages
-	}
 	if after.Untold > before.Untold && got.Error == "" {
 		want.Error = "" // the sender's own queue is full
 	}
