@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
@@ -19,7 +20,7 @@ func checkAway(f *routing.NodeFacts, e *evidence) *api.Finding {
 	}
 	message := f.Domain + " is away"
 	if left := f.GraceEnds.Sub(e.now); !f.GraceEnds.IsZero() {
-		message += ": in " + max(0, left).Round(time.Second).String() + " its grace ends"
+		message += ": in " + span(left) + " its grace ends"
 	}
 	if f.Sessions == 0 {
 		return &api.Finding{State: api.Warning, Message: message, Mend: "see why its link dropped: patchbay ctl links --closed"}
@@ -37,7 +38,7 @@ func checkOld(f *routing.NodeFacts, _ *evidence) *api.Finding {
 	if f.State != routing.Attached || f.Oldest <= slowAfter {
 		return nil
 	}
-	return &api.Finding{State: api.Warning, Message: f.Domain + " is slow: its oldest stanza waits for " + f.Oldest.Round(time.Second).String(),
+	return &api.Finding{State: api.Warning, Message: f.Domain + " is slow: its oldest stanza waits for " + span(f.Oldest),
 		Mend: "see what the node waits for, most often its database; patchbay ctl drain " + f.Domain + " keeps new users off it"}
 }
 
@@ -102,6 +103,15 @@ func (x *ends) finding() api.Finding {
 		f.Mend = "see the node's log; a library that is not answered, or a proxy between, may end it"
 	}
 	return f
+}
+
+// span writes how long something takes as people do: 8 s, 4 min 02 s.
+func span(d time.Duration) string {
+	s := int(max(0, d).Round(time.Second) / time.Second)
+	if s < 60 {
+		return strconv.Itoa(s) + " s"
+	}
+	return fmt.Sprintf("%d min %02d s", s/60, s%60)
 }
 
 func times(n uint64) string {

@@ -37,12 +37,12 @@ func TestNodeChecks(t *testing.T) {
 		want  string
 	}{
 		{node(func(*routing.NodeFacts) {}), ""},
-		{node(away), "failed n.example is away: in 8s its grace ends, then its 85,009 sessions end too"},
-		{node(func(f *routing.NodeFacts) { away(f); f.Sessions = 0 }), "warning n.example is away: in 8s its grace ends"},
-		{node(func(f *routing.NodeFacts) { away(f); f.Sessions, f.GraceEnds = 1, noon.Add(-time.Minute) }), "failed n.example is away: in 0s its grace ends, then its session ends too"},
-		{node(func(f *routing.NodeFacts) { away(f); f.Oldest = time.Minute }), "failed n.example is away: in 8s its grace ends, then its 85,009 sessions end too"},
+		{node(away), "failed n.example is away: in 8 s its grace ends, then its 85,009 sessions end too"},
+		{node(func(f *routing.NodeFacts) { away(f); f.Sessions = 0 }), "warning n.example is away: in 8 s its grace ends"},
+		{node(func(f *routing.NodeFacts) { away(f); f.Sessions, f.GraceEnds = 1, noon.Add(-time.Minute) }), "failed n.example is away: in 0 s its grace ends, then its session ends too"},
+		{node(func(f *routing.NodeFacts) { away(f); f.Oldest = time.Minute }), "failed n.example is away: in 8 s its grace ends, then its 85,009 sessions end too"},
 		{node(func(f *routing.NodeFacts) { f.Oldest = slowAfter }), ""},
-		{node(func(f *routing.NodeFacts) { f.Oldest = 4250 * time.Millisecond }), "warning n.example is slow: its oldest stanza waits for 4s"},
+		{node(func(f *routing.NodeFacts) { f.Oldest = 4250 * time.Millisecond }), "warning n.example is slow: its oldest stanza waits for 4 s"},
 		{node(func(f *routing.NodeFacts) { f.QueueBytes = 8<<20 - 1 }), ""},
 		{node(func(f *routing.NodeFacts) { f.QueueBytes = 10 << 20 }), "warning the queue of n.example is 62 % full: 10.0 MiB of 16.0 MiB"},
 		{node(func(f *routing.NodeFacts) { f.QueueBytes = 15 << 20 }), "failed the queue of n.example is 93 % full: 15.0 MiB of 16.0 MiB"},
@@ -209,6 +209,7 @@ func TestWords(t *testing.T) {
 		{grouped(0), "0"}, {grouped(999), "999"}, {grouped(1000), "1,000"}, {grouped(uint64(1234567)), "1,234,567"},
 		{several(1, "session"), "1 session"}, {several(2000, "session"), "2,000 sessions"},
 		{size(1023), "1023 B"}, {size(1024), "1.0 KiB"}, {size(5 << 29), "2.5 GiB"},
+		{span(-time.Second), "0 s"}, {span(59400 * time.Millisecond), "59 s"}, {span(242 * time.Second), "4 min 02 s"},
 		{word("a\x00b\u202ec"), "a?b?c"}, {word(strings.Repeat("é", 65)), strings.Repeat("é", 64) + "…"}, {line("\xff"), "?"},
 	} {
 		if c.got != c.want {
