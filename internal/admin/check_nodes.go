@@ -65,11 +65,20 @@ type ends struct {
 
 // checkLinks finds nodes that are refused again and again, whose stream we ended, or whose link drops often.
 func checkLinks(e *evidence) []api.Finding {
+	attached := map[string]time.Time{}
+	for i := range e.facts {
+		if f := &e.facts[i]; f.State == routing.Attached {
+			attached[f.Domain] = f.Since
+		}
+	}
 	var all []*ends
 	byWay := map[[3]string]*ends{}
 	for _, l := range e.closed { // newest first
 		if e.now.Sub(l.Ended) > lookBack || l.Reason == server.EndClosed || l.Reason == server.EndStopped {
 			continue
+		}
+		if since, ok := attached[l.Node]; ok && l.State == server.LinkRefused && since.After(l.Ended) {
+			continue // it got in since: what kept it out was mended
 		}
 		way := [3]string{cmp.Or(l.Node, "a peer at "+host(l.Peer)), l.Reason, l.State}
 		x := byWay[way]

@@ -93,7 +93,13 @@ func TestLinkCheck(t *testing.T) {
 	ended := func(node, peer, state, reason string, ago time.Duration, n uint64) server.LinkInfo {
 		return server.LinkInfo{Node: node, Peer: peer, State: state, Reason: reason, Ended: noon.Add(-ago), Count: n, Text: "the text", Mend: ""}
 	}
-	e := &evidence{now: noon, closed: []server.LinkInfo{
+	e := &evidence{now: noon, facts: []routing.NodeFacts{
+		{Domain: "n7.example", State: routing.Attached, Since: noon.Add(-30 * time.Second)},
+		{Domain: "n8.example", State: routing.Away, Since: noon.Add(-30 * time.Second)},
+	}, closed: []server.LinkInfo{
+		ended("n7.example", "192.0.2.1:1", server.LinkRefused, "conflict", time.Second, 1),
+		ended("n7.example", "192.0.2.1:1", server.LinkRefused, "host-unknown", time.Minute, 19),
+		ended("n8.example", "192.0.2.1:1", server.LinkRefused, "host-unknown", time.Minute, 2),
 		ended("", "192.0.2.9:1", server.LinkRefused, "host-unknown", time.Second, 1),
 		ended("n9.example", "192.0.2.1:1", server.LinkRefused, "not-authorized", time.Second, 30),
 		ended("n9.example", "192.0.2.2:1", server.LinkRefused, "not-authorized", time.Minute, 1),
@@ -109,6 +115,8 @@ func TestLinkCheck(t *testing.T) {
 	}}
 	want := "warning n9.example was refused 31 times in the last 5 min: not-authorized\n" +
 		"warning the link of n2.example dropped 3 times in the last 5 min\n" +
+		"warning n8.example was refused 2 times in the last 5 min: host-unknown\n" +
+		"warning n7.example was refused once in the last 5 min: conflict\n" +
 		"warning a peer at 192.0.2.9 was refused once in the last 5 min: host-unknown\n" +
 		"warning n4.example was ended once in the last 5 min: invalid-from\n" +
 		"warning ?[2Jn5.example was refused once in the last 5 min: host-unknown"
