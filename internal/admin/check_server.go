@@ -34,17 +34,27 @@ func checkView(e *evidence) []api.Finding {
 	if e.a.s.Router().Complete() {
 		return nil
 	}
-	var away []string
-	for _, f := range e.facts {
-		if f.State == routing.Away && len(away) < 3 {
+	return warn("users without a session count as unknown, not as offline", whenKnown(e.facts))
+}
+
+// whenKnown says what the view waits for.
+func whenKnown(facts []routing.NodeFacts) string {
+	var away, mute []string
+	for _, f := range facts {
+		switch {
+		case f.State == routing.Away && len(away) < 3:
 			away = append(away, f.Domain)
+		case f.State == routing.Attached && f.Confirming && len(mute) < 3:
+			mute = append(mute, f.Domain)
 		}
 	}
-	mend := "wait for the sessions of before to be read"
-	if len(away) > 0 {
-		mend = "it is known when these are back, or their grace has ended: " + strings.Join(away, ", ")
+	switch {
+	case len(away) > 0:
+		return "it is known when these are back, or their grace has ended: " + strings.Join(away, ", ")
+	case len(mute) > 0:
+		return "it is known when these have said which users they still have, or timers.grace has passed: " + strings.Join(mute, ", ")
 	}
-	return warn("users without a session count as unknown, not as offline", mend)
+	return "wait for the sessions of before to be read"
 }
 
 // checkLedger looks twice: while stanzas move, one look may come between two counters.
@@ -120,7 +130,7 @@ func checkStore(e *evidence) []api.Finding {
 		return nil
 	}
 	return warn(fmt.Sprintf("the offline store is %d %% full: %s of %s for %s", st.Bytes*100/e.cfg.Offline.Total, size(uint64(st.Bytes)),
-		size(uint64(e.cfg.Offline.Total)), several(st.Users, "user")), "raise offline.total, or lower offline.keep; beyond it senders are told store-full")
+		size(uint64(e.cfg.Offline.Total)), several(st.Users, "user")), "raise offline.total, or lower offline.keep; beyond it senders are told "+routing.StoreFull.String())
 }
 
 // checkFile compares the file with what was loaded from it.

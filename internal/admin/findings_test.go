@@ -200,6 +200,28 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+// TestWhenKnown: what the view waits for is named, as far as it is a few nodes.
+func TestWhenKnown(t *testing.T) {
+	node := func(name string, state routing.NodeState, confirming bool) routing.NodeFacts {
+		return routing.NodeFacts{Domain: name, State: state, Confirming: confirming}
+	}
+	here, mute, away := node("n1", routing.Attached, false), node("n2", routing.Attached, true), node("n3", routing.Away, false)
+	for _, c := range []struct {
+		facts []routing.NodeFacts
+		want  string
+	}{
+		{nil, "wait for the sessions of before to be read"},
+		{[]routing.NodeFacts{here, node("n4", routing.Past, false)}, "wait for the sessions of before to be read"},
+		{[]routing.NodeFacts{here, mute}, "it is known when these have said which users they still have, or timers.grace has passed: n2"},
+		{[]routing.NodeFacts{here, mute, away}, "it is known when these are back, or their grace has ended: n3"},
+		{[]routing.NodeFacts{away, away, away, away}, "it is known when these are back, or their grace has ended: n3, n3, n3"},
+	} {
+		if got := whenKnown(c.facts); got != c.want {
+			t.Errorf("%s\nwant %s", got, c.want)
+		}
+	}
+}
+
 // TestRestartFor names keys that act after a restart only, not all of many.
 func TestRestartFor(t *testing.T) {
 	if found := restartFor(nil); found != nil {
