@@ -195,6 +195,11 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("%s is %s", name, got[name])
 		}
 	}
+	for _, f := range read[api.Doctor](st, api.PathDoctor).Checks {
+		if f.Check == "offline-store" && !strings.HasSuffix(f.Mend, "senders are told offline-total") {
+			t.Errorf("the store: %s", f.Mend)
+		}
+	}
 	if v := read[api.Status](st, api.PathStatus); len(v.Wrong) != 4 || v.Health != api.Failed || v.Wrong[0].Check != "ledger" {
 		t.Errorf("the status: %s", say(v.Wrong))
 	}
