@@ -7,7 +7,7 @@ type tally struct {
 	accepted atomic.Uint64 // stanzas read from links
 	made     atomic.Uint64 // errors, replies and notices of the server itself
 	copies   atomic.Uint64 // further copies of a stanza that went to several nodes
-	untold   atomic.Uint64 // of those, what no queue had room for
+	untold   atomic.Uint64 // of those, what no queue took
 	served   atomic.Uint64
 	why      [reasons]atomic.Uint64
 }
@@ -53,7 +53,7 @@ type Ledger struct {
 	Waiting uint64 // in queues and on hold
 	Stored  uint64 // on disk, for users without a session
 
-	Untold uint64 // errors and answers that the server had to make, and no queue took: in no sum
+	Untold uint64 // errors and answers that the server had to make, and no queue took, for it was full or its node gone: in no sum
 
 	Reasons map[string]uint64 // bounced, dropped and expired ones, by reason
 }

@@ -78,7 +78,8 @@ func checkUntold(e *evidence) []api.Finding {
 	if n == 0 {
 		return nil
 	}
-	return warn(several(n, "answer")+" of the server found no room in a queue in the last 5 min", "a node asks more than it reads: patchbay ctl nodes")
+	return warn(several(n, "answer")+" of the server reached nobody in the last 5 min",
+		"a node asks more than it reads, or left while much that it had sent was still waiting: patchbay ctl nodes, patchbay ctl outcomes")
 }
 
 func checkCertificate(e *evidence) []api.Finding {

@@ -118,7 +118,7 @@ func stanzaMetrics() []metric {
 		{name: "patchbay_stanzas_stored", kind: gauge, help: "Messages on disk now, for users without a session, that are not on their way.",
 			read: value(func(st *state) uint64 { return st.ledger.Stored })},
 		{name: "patchbay_stanzas_untold_total", kind: counter,
-			help: "Errors and answers that the server had to make and no queue had room for. They are in no other number.",
+			help: "Errors and answers that the server had to make and could not queue: the node that asked was gone, or its queue full. They are in no other number.",
 			read: value(func(st *state) uint64 { return st.ledger.Untold })},
 	}
 }
