@@ -33,6 +33,17 @@ func checkAway(f *routing.NodeFacts, e *evidence) *api.Finding {
 	return &api.Finding{State: api.Failed, Message: message, Mend: "see why its link dropped: patchbay ctl links --closed"}
 }
 
+// checkGone finds a node of the file that did not come back. After a day it is somebody's decision, as for the alert.
+func checkGone(f *routing.NodeFacts, e *evidence) *api.Finding {
+	entry, ok := e.cfg.Node(f.Domain)
+	ago := e.now.Sub(f.Since)
+	if f.State != routing.Past || !ok || entry.Wildcard() || ago >= goneLong {
+		return nil
+	}
+	return &api.Finding{State: api.Warning, Message: f.Domain + " has been gone for " + span(ago) + ": its grace has passed, and its sessions have ended",
+		Mend: "see why its link ended: patchbay ctl links --closed; a node that is not to come back is taken out of nodes"}
+}
+
 // checkOld finds a node that reads slower than it is sent to.
 func checkOld(f *routing.NodeFacts, _ *evidence) *api.Finding {
 	if f.State != routing.Attached || f.Oldest <= slowAfter {
@@ -114,11 +125,14 @@ func (x *ends) finding() api.Finding {
 	return f
 }
 
-// span writes how long something takes as people do: 8 s, 4 min 02 s.
+// span writes how long something takes as people do: 8 s, 4 min 02 s, 3 h 20 min.
 func span(d time.Duration) string {
 	s := int(max(0, d).Round(time.Second) / time.Second)
-	if s < 60 {
+	switch {
+	case s < 60:
 		return strconv.Itoa(s) + " s"
+	case s >= 3600:
+		return fmt.Sprintf("%d h %02d min", s/3600, s%3600/60)
 	}
 	return fmt.Sprintf("%d min %02d s", s/60, s%60)
 }

@@ -19,6 +19,7 @@ const (
 	slowAfter     = 2 * time.Second // a stanza waits for a node that is attached
 	lookBack      = 5 * time.Minute // refusals and losses are news for so long
 	flaps         = 3               // links of a node that dropped within it
+	goneLong      = 24 * time.Hour  // a node that did not come back is news for so long
 	soonExpired   = 14 * 24 * time.Hour
 	leastDisk     = 5  // percent that are free
 	fullStore     = 90 // percent of offline.total
@@ -57,6 +58,7 @@ var checks = []check{
 	{name: "ledger", good: "every stanza is accounted for", find: checkLedger},
 	{name: "untold", good: "every answer of the server was taken", find: checkUntold},
 	{name: "node-away", good: "no node is away", node: checkAway},
+	{name: "node-gone", good: "no node of the file has gone within a day", node: checkGone},
 	{name: "queue-old", good: "no node is slow", node: checkOld},
 	{name: "queue-full", good: "no queue is half full", node: checkFull},
 	{name: "links", good: "no link was refused or ended by an error in the last 5 min", find: checkLinks},

@@ -46,10 +46,14 @@ func TestNodeChecks(t *testing.T) {
 		{node(func(f *routing.NodeFacts) { f.QueueBytes = 8<<20 - 1 }), ""},
 		{node(func(f *routing.NodeFacts) { f.QueueBytes = 10 << 20 }), "warning the queue of n.example is 62 % full: 10.0 MiB of 16.0 MiB"},
 		{node(func(f *routing.NodeFacts) { f.QueueBytes = 15 << 20 }), "failed the queue of n.example is 93 % full: 15.0 MiB of 16.0 MiB"},
-		{node(func(f *routing.NodeFacts) { f.State = routing.Past }), ""},
+		{node(func(f *routing.NodeFacts) { f.State, f.Since = routing.Past, noon.Add(-200*time.Minute) }),
+			"warning n.example has been gone for 3 h 20 min: its grace has passed, and its sessions have ended"},
+		{node(func(f *routing.NodeFacts) { f.State, f.Since = routing.Past, noon.Add(-goneLong) }), ""},
+		{node(func(f *routing.NodeFacts) { f.State, f.Since = routing.Never, noon }), ""},
 	} {
 		a := &Admin{s: nil}
-		e := &evidence{a: a, now: noon, facts: []routing.NodeFacts{c.facts}}
+		cfg := &config.Config{Nodes: []config.Node{{Domain: "n.example"}}}
+		e := &evidence{a: a, now: noon, cfg: cfg, facts: []routing.NodeFacts{c.facts}}
 		var all []api.Finding
 		for i := range checks {
 			if checks[i].node != nil {
@@ -63,6 +67,17 @@ func TestNodeChecks(t *testing.T) {
 			if f.Node != "n.example" || f.Mend == "" || f.Check == "" {
 				t.Errorf("%+v", f)
 			}
+		}
+	}
+}
+
+// TestGoneUnlisted: of nodes that the file does not name one by one nobody knows whether they are to come back.
+func TestGoneUnlisted(t *testing.T) {
+	cfg := &config.Config{Nodes: []config.Node{{Domain: "*.pods.example"}}}
+	for _, name := range []string{"n.pods.example", "n.example"} {
+		f := routing.NodeFacts{Domain: name, State: routing.Past, Since: noon}
+		if found := checkGone(&f, &evidence{now: noon, cfg: cfg}); found != nil {
+			t.Error(found.Message)
 		}
 	}
 }

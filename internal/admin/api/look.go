@@ -104,7 +104,7 @@ type Disk struct {
 
 // Finding is one thing that is wrong, or that was looked at and is right.
 type Finding struct {
-	Check   string `json:"check"` // a word: node-away, queue-old, certificate, ledger, disk, ...
+	Check   string `json:"check"` // a word: node-away, node-gone, queue-old, certificate, ledger, disk, ...
 	State   string `json:"state"` // ok, warning or failed
 	Node    string `json:"node,omitempty"`
 	Message string `json:"message"`
