@@ -73,7 +73,7 @@ const EndLink = "end-link"
 type ExplainedVerdict struct {
 	Action  string // an Action's word, or EndLink
 	Row     int
-	Reason  Reason // None: it goes on
+	Reason  Reason // of a bounce, a drop, and EndLink; None: it goes on
 	Copies  int
 	Targets []ExplainedTarget
 	Error   string // type/condition of a bounce; the condition of a stream error
@@ -272,16 +272,18 @@ func (x *explaining) decided(v Verdict) {
 }
 
 func (x *explaining) verdict(v Verdict) {
-	x.Verdict = ExplainedVerdict{Action: v.Action.String(), Row: int(v.Row), Reason: v.Reason}
-	if v.Action == Deliver {
+	x.Verdict = ExplainedVerdict{Action: v.Action.String(), Row: int(v.Row)}
+	switch v.Action {
+	case Deliver:
 		x.Verdict.Copies = len(v.Targets)
 		for _, t := range v.Targets {
 			x.Verdict.Targets = append(x.Verdict.Targets, ExplainedTarget{Node: t.Node.Domain, Waits: t.Outbox})
 		}
-	}
-	if v.Action == Bounce {
+	case Bounce:
 		e := v.Reason.StanzaError()
-		x.Verdict.Error = e.Type + "/" + e.Condition
+		x.Verdict.Reason, x.Verdict.Error = v.Reason, e.Type+"/"+e.Condition
+	case Drop:
+		x.Verdict.Reason = v.Reason
 	}
 	x.sessions(v)
 	x.Verdict.Text = v.Action.String() + ": " + x.sentence(v)

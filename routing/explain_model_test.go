@@ -49,7 +49,7 @@ const casesEach = 100
 var canBeMet = []string{
 	"row 0", "row 1", "row 2", "row 3", "row 4", "row 5", "row 6",
 	"deliver", "serve", "store", "hold", "bounce", "drop", EndLink,
-	"bad-stanza", "no-to", "bad-to", "server-resource", "no-session", "session-gone", "groupchat-to-bare", "account-iq", "node-away",
+	"bad-stanza", "no-to", "bad-to", "server-resource", "no-session", "session-gone", "groupchat-to-bare", "node-away",
 	"node-unreachable", "no-route", "queue-full", "hold-full", "iq-full", "invalid-from", "error-to-nobody",
 	"result-to-nobody", "presence-to-nobody", "headline-to-nobody", "offline-discard", "late-reply", "offline-full",
 	"offline-total", "forward-gone",

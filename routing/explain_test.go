@@ -181,3 +181,17 @@ func TestExplainUnknown(t *testing.T) {
 		}
 	})
 }
+
+// What nobody would write has a verdict too.
+func TestExplainHostile(t *testing.T) {
+	explainBed(t, func(tb *mailbed) {
+		for _, bad := range []string{"\x00", "\xff\xfe", "a\u202eb@im/\x1b[31m", "'/><iq ", "]]>", strings.Repeat("x", 1<<20), "@", "/", "a@/b", "n1/", " n1"} {
+			for _, q := range []Query{{From: bad, To: "n1"}, {From: "n1", To: bad}, {From: "n1", To: "n2", Type: bad}, {From: "n1", To: "n2", Kind: bad},
+				{From: "n1", To: "n2", At: bad}, {From: "n1", To: "n2", ID: bad}, {From: bad, To: bad, At: "n1", Kind: "iq", Type: "result"}} {
+				if e := tb.r.Explain(q); e.Verdict.Action == "" || e.Origin.Why == "" || !strings.HasPrefix(e.Verdict.Text, e.Verdict.Action+": ") {
+					t.Errorf("%.60q: %.300q", q, fmt.Sprint(e))
+				}
+			}
+		}
+	})
+}

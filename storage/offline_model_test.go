@@ -206,6 +206,11 @@ func (m *offModel) store(t *rapid.T, u string, raw []byte, k Keep) {
 		want = ErrStoreFull
 	}
 	origin, given := NodeID(rapid.Uint32().Draw(t, "origin")), bytes.Clone(raw)
+	if m.freed == nil { // nobody counts who asks for space
+		if err := m.f.Fits([]byte(u), len(given), k); !errors.Is(err, want) {
+			t.Fatalf("Fits = %v, want %v", err, want)
+		}
+	}
 	n, err := m.f.Put([]byte(u), origin, given, k)
 	clear(given)
 	if !errors.Is(err, want) {

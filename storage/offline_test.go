@@ -181,6 +181,9 @@ func TestOfflineRefuses(t *testing.T) {
 		{"bytes of all, exact", "bob", 49, Keep{Messages: 1, Bytes: 49}, nil},
 		{"bytes of all, one more", "carol", 1, Keep{}, ErrStoreFull},
 	} {
+		if err := f.Fits([]byte(c.bare), c.size, c.k); !errors.Is(err, c.want) {
+			t.Errorf("%s: Fits gives %v, want %v", c.name, err, c.want)
+		}
 		if _, err := f.Put([]byte(c.bare), 1, make([]byte, c.size), c.k); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
@@ -229,6 +232,9 @@ func TestOfflineNoSpace(t *testing.T) {
 		want  error
 	}{{-1, ErrNoSpace}, {0, ErrNoSpace}, {1 << 20, nil}, {-1, ErrNoSpace}} {
 		free = uint64(size/20 + f.headroom() + c.above)
+		if err := f.Fits([]byte("alice"), 1000, Keep{}); !errors.Is(err, c.want) {
+			t.Errorf("%d above the reserve: Fits gives %v", c.above, err)
+		}
 		if _, err := f.Put([]byte("alice"), 1, make([]byte, 1000), Keep{}); !errors.Is(err, c.want) {
 			t.Errorf("%d above the reserve: got %v", c.above, err)
 		}
