@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/patchbay-im/patchbay/component"
 	"github.com/patchbay-im/patchbay/internal/admin/api"
@@ -109,45 +108,6 @@ func TestInUse(t *testing.T) {
 				_ = nc.Close()
 				t.Errorf("%s: %s still listens", key, addr)
 			}
-		}
-	}
-}
-
-// TestCapped: connections are bounded, together and for each address, and a closed one makes room.
-func TestCapped(t *testing.T) {
-	st := newStage(t)
-	var held []net.Conn
-	defer func() {
-		for _, nc := range held {
-			_ = nc.Close()
-		}
-	}()
-	for range mostConnsEach {
-		nc, err := net.Dial("tcp", st.a.HTTPAddr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, nc)
-	}
-	over, err := net.Dial("tcp", st.a.HTTPAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = over.Close() }()
-	_ = over.SetReadDeadline(time.Now().Add(headTime - time.Second))
-	if _, err := over.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
-		t.Errorf("a connection too many: %v", err)
-	}
-	_ = held[0].Close()
-	until := time.Now().Add(patience)
-	for {
-		resp, err := (&http.Client{Timeout: patience}).Get("http://" + st.a.HTTPAddr() + "/healthz")
-		if err == nil {
-			_ = resp.Body.Close()
-			return
-		}
-		if time.Now().After(until) {
-			t.Fatalf("no room after a close: %v", err)
 		}
 	}
 }

@@ -48,6 +48,7 @@ type query struct {
 
 // serve takes one request of a site.
 func (a *Admin) serve(at *site, w http.ResponseWriter, r *http.Request) {
+	defer answering(r.Context())()
 	for name, value := range everyAnswer {
 		w.Header().Set(name, value)
 	}

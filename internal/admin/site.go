@@ -60,6 +60,7 @@ func (a *Admin) open(key, addr string, health bool) (*site, error) {
 		MaxHeaderBytes:               headBytes,
 		ErrorLog:                     stdlog.New(errorLog{a.log}, "", 0),
 		BaseContext:                  func(net.Listener) context.Context { return a.ctx },
+		ConnContext:                  withConn,
 	}
 	return at, nil
 }
