@@ -40,7 +40,11 @@ func checkGone(f *routing.NodeFacts, e *evidence) *api.Finding {
 	if f.State != routing.Past || !ok || entry.Wildcard() || ago >= goneLong {
 		return nil
 	}
-	return &api.Finding{State: api.Warning, Message: f.Domain + " has been gone for " + span(ago) + ": its grace has passed, and its sessions have ended",
+	long := "for "
+	if f.Since.Sub(e.began) < time.Minute { // one that the start found gone has been so for longer, nobody knows for how long
+		long += "at least "
+	}
+	return &api.Finding{State: api.Warning, Message: f.Domain + " has been gone " + long + span(ago) + ": its grace has passed, and its sessions have ended",
 		Mend: "see why its link ended: patchbay ctl links --closed; a node that is not to come back is taken out of nodes"}
 }
 

@@ -32,6 +32,7 @@ const (
 type evidence struct {
 	a      *Admin
 	now    time.Time
+	began  time.Time // the server's start
 	cfg    *config.Config
 	facts  []routing.NodeFacts
 	closed []server.LinkInfo
@@ -39,7 +40,7 @@ type evidence struct {
 }
 
 func (a *Admin) evidence(facts []routing.NodeFacts) *evidence {
-	return &evidence{a: a, now: a.opt.Now(), cfg: a.s.Config(), facts: facts, closed: a.s.Closed(), ledger: a.s.Ledger()}
+	return &evidence{a: a, now: a.opt.Now(), began: a.s.Started(), cfg: a.s.Config(), facts: facts, closed: a.s.Closed(), ledger: a.s.Ledger()}
 }
 
 // check is one row of the self-check.
@@ -86,7 +87,7 @@ func (e *evidence) wrong() []api.Finding {
 // wrongNodes gives what is wrong with nodes.
 func (a *Admin) wrongNodes(facts []routing.NodeFacts, now time.Time) []api.Finding {
 	var all []api.Finding
-	e := &evidence{a: a, now: now, cfg: a.s.Config(), facts: facts}
+	e := &evidence{a: a, now: now, began: a.s.Started(), cfg: a.s.Config(), facts: facts}
 	for i := range checks {
 		if checks[i].node != nil {
 			all = append(all, checks[i].look(e)...)

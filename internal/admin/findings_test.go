@@ -48,12 +48,14 @@ func TestNodeChecks(t *testing.T) {
 		{node(func(f *routing.NodeFacts) { f.QueueBytes = 15 << 20 }), "failed the queue of n.example is 93 % full: 15.0 MiB of 16.0 MiB"},
 		{node(func(f *routing.NodeFacts) { f.State, f.Since = routing.Past, noon.Add(-200*time.Minute) }),
 			"warning n.example has been gone for 3 h 20 min: its grace has passed, and its sessions have ended"},
+		{node(func(f *routing.NodeFacts) { f.State, f.Since = routing.Past, noon.Add(-5*time.Hour) }),
+			"warning n.example has been gone for at least 5 h 00 min: its grace has passed, and its sessions have ended"},
 		{node(func(f *routing.NodeFacts) { f.State, f.Since = routing.Past, noon.Add(-goneLong) }), ""},
 		{node(func(f *routing.NodeFacts) { f.State, f.Since = routing.Never, noon }), ""},
 	} {
 		a := &Admin{s: nil}
 		cfg := &config.Config{Nodes: []config.Node{{Domain: "n.example"}}}
-		e := &evidence{a: a, now: noon, cfg: cfg, facts: []routing.NodeFacts{c.facts}}
+		e := &evidence{a: a, now: noon, began: noon.Add(-5 * time.Hour), cfg: cfg, facts: []routing.NodeFacts{c.facts}}
 		var all []api.Finding
 		for i := range checks {
 			if checks[i].node != nil {
