@@ -125,14 +125,15 @@ func orElse(s, other string) string {
 	return s
 }
 
-// near reports whether a request comes from this machine and from nobody behind it: a proxy here speaks for others.
+// near reports whether a request comes from this machine and from nobody behind it: a proxy here speaks for others. It is
+// told by what it adds, or by the name under which it is reached, which is one of admin.hosts.
 func (k *ask) near() bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if len(k.head.Values(name)) > 0 {
+	for name := range k.head {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
 			return false
 		}
 	}
-	return k.site.addr.Addr().IsLoopback() && k.peer.IsLoopback()
+	return k.site.addr.Addr().IsLoopback() && k.peer.IsLoopback() && k.knows(nil)
 }
 
 // bearer is the token that a request shows (RFC 6750 2.1); shown is false where it shows none.

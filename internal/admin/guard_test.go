@@ -85,6 +85,14 @@ var guardCases = []guardCase{
 		r.Header.Del("Authorization")
 		r.Header.Set("X-Forwarded-For", "127.0.0.1")
 	}, http.StatusUnauthorized, http.StatusUnauthorized, through},
+	{"a proxy of another kind, no token", func(r *http.Request) {
+		r.Header.Del("Authorization")
+		r.Header.Set("X-Forwarded-Proto", "https")
+	}, http.StatusUnauthorized, http.StatusUnauthorized, through},
+	{"a proxy that hides, no token", func(r *http.Request) {
+		r.Header.Del("Authorization")
+		r.Host = "patchbay.internal"
+	}, http.StatusUnauthorized, http.StatusUnauthorized, through},
 	{"a proxy, the token", withHeader("X-Forwarded-For", "192.0.2.1"), through, through, through},
 
 	{"Host localhost", withHeader("Host", "localhost:PORT"), through, through, through},
