@@ -276,3 +276,22 @@ func TestFold(t *testing.T) {
 		}
 	}
 }
+
+// The units that the topic names are those that the configuration takes.
+func TestTopicUnits(t *testing.T) {
+	page := invoke(t, "help", "config").out
+	_, said, found := strings.Cut(page, "Sizes: bytes, or ")
+	units, _, _ := strings.Cut(said, ".")
+	if !found || len(strings.Fields(units)) < 3 {
+		t.Fatalf("no units in %q", units)
+	}
+	for _, unit := range append(strings.Fields(units), "") {
+		text := "server: hub1.im.example\nlimits: {stanza: 12000" + unit + ", queue: 64MiB}\n"
+		_, faults := config.Parse("patchbay.yaml", []byte(text), nil)
+		for _, f := range faults {
+			if f.Code == "size" || strings.Contains(f.Message, "is not a size") {
+				t.Errorf("%q: %s", unit, f.Message)
+			}
+		}
+	}
+}
