@@ -133,6 +133,18 @@ func TestCheckAgainstRunning(t *testing.T) {
 	}
 }
 
+// TestTokenMend: the token that check says to make is one that ctl takes from the file by itself.
+func TestTokenMend(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "patchbay.yaml")
+	if err := os.WriteFile(file, []byte(runningFile+"admin: {token_file: none}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, faults := config.Load(file)
+	if len(faults) != 1 || !strings.Contains(faults[0].Mend, "echo "+api.TokenPrefix) {
+		t.Error(faults)
+	}
+}
+
 // TestCheckUnasked wants exit 3, and the word on the file all the same, where no server answers; a word on secrets where
 // there is no token; and no question at all for a file with faults.
 func TestCheckUnasked(t *testing.T) {

@@ -104,6 +104,9 @@ func (a *audit) ownFile(path string, data []byte) {
 // minToken is the least length of the admin token in bytes: below that it can be guessed.
 const minToken = 16
 
+// mendToken makes a token that ctl takes from the file by itself: it begins as those that a server makes.
+const mendToken = "(umask 077; echo patchbay-admin-$(openssl rand -hex 32) > FILE)"
+
 // readToken sees that the server will be able to use the token that it is to read. One that is not named it makes itself.
 func (a *audit) readToken() {
 	file := a.Admin.TokenFile
@@ -112,14 +115,14 @@ func (a *audit) readToken() {
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		a.fault(problem{codeUnreadable, "admin.token_file cannot be read: " + reason(err), "openssl rand -hex 32, in a file of mode 0600"}, keyTokenFile)
+		a.fault(problem{codeUnreadable, "admin.token_file cannot be read: " + reason(err), mendToken}, keyTokenFile)
 		return
 	}
 	switch text := strings.TrimSpace(string(data)); {
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		a.fault(problem{codeSecret, "admin.token_file is not one line of printable ASCII", "openssl rand -hex 32"}, keyTokenFile)
+		a.fault(problem{codeSecret, "admin.token_file is not one line of printable ASCII", mendToken}, keyTokenFile)
 	case len(text) < minToken:
-		a.fault(problem{codeSecret, fmt.Sprintf("admin.token_file has %s; %d is the least", count(len(text), "byte"), minToken), "openssl rand -hex 32"}, keyTokenFile)
+		a.fault(problem{codeSecret, fmt.Sprintf("admin.token_file has %s; %d is the least", count(len(text), "byte"), minToken), mendToken}, keyTokenFile)
 	}
 	a.private("admin.token_file", file, keyTokenFile)
 }
