@@ -79,8 +79,8 @@ func TestMetricsSite(t *testing.T) {
 			want = http.StatusOK
 			r.Header.Del("Authorization")
 		}
-		if got := st.send(r); got.StatusCode != want {
-			t.Errorf("%s: %s", o.path, got.Status)
+		if got := st.send(r); got.StatusCode != want || want == http.StatusNotFound && !strings.Contains(got.text, "the admin API is at listen.http") {
+			t.Errorf("%s: %s %s", o.path, got.Status, got.text)
 		}
 		r = st.request(http.MethodGet, o.path, "", withHeader("Sec-Fetch-Site", "cross-site"))
 		r.URL.Host, r.Host = st.a.MetricsAddr(), st.a.MetricsAddr()

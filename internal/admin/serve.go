@@ -101,7 +101,7 @@ func (a *Admin) find(k *ask, r *http.Request) (*operation, *refusal) {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	methods := a.table[path]
 	if get := methods[http.MethodGet]; len(methods) == 0 || k.site.health && (get == nil || !get.health) {
-		return nil, &refusal{status: http.StatusNotFound, code: api.CodeNotFound, message: "there is nothing here", mend: "see " + api.PathOpenAPI}
+		return nil, k.nothing()
 	}
 	if no := k.foreign(); no != nil {
 		return nil, no
@@ -115,6 +115,15 @@ func (a *Admin) find(k *ask, r *http.Request) (*operation, *refusal) {
 	}
 	return nil, &refusal{status: http.StatusMethodNotAllowed, code: api.CodeMethod, message: "this is not asked for by " + word(r.Method),
 		allow: strings.Join(slices.Sorted(maps.Keys(methods)), ", ")}
+}
+
+// nothing refuses a path that is not in the table, or not at this address.
+func (k *ask) nothing() *refusal {
+	no := &refusal{status: http.StatusNotFound, code: api.CodeNotFound, message: "there is nothing here", mend: "see " + api.PathOpenAPI}
+	if k.site.health {
+		no.message, no.mend = "here are /metrics, /healthz and /readyz only", "the admin API is at listen.http"
+	}
+	return no
 }
 
 // perform reads what the operation takes, does it, and answers.
