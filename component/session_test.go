@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -217,6 +218,33 @@ func TestRestateRefusedAndReplaced(t *testing.T) {
 
 const takenByNode2 = `<presence type='unavailable' from='alice@im.example/phone' to='node1.im.example'>` +
 	`<replaced xmlns='urn:patchbay:sessions:1' node='node2.im.example'/></presence>`
+
+// A session that an operator has ended is held no longer, and withdrawn: it may have been stated meanwhile.
+func TestKickedPresence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer()
+		cfg := f.config()
+		events := make(chan string, 10)
+		cfg.OnReplaced = func(j jid.JID, by string) { events <- j.String() + " by " + strconv.Quote(by) }
+		n, l := f.attached(t, cfg)
+		go func() { l.accept(l.next(t), "") }()
+		if err := n.Announce(t.Context(), alice, bob); err != nil {
+			t.Fatal(err)
+		}
+		l.write(`<presence type='unavailable' from='alice@im.example/phone' to='node1.im.example'>` +
+			`<kicked xmlns='urn:patchbay:sessions:1'/><status>stolen</status></presence>`)
+		if got := <-events; got != `alice@im.example/phone by ""` {
+			t.Errorf("got %q", got)
+		}
+		bye := l.next(t)
+		if at := attr(bye.start, "type") + " " + attr(bye.start, "from") + " " + attr(bye.start, "to"); at != "unavailable alice@im.example/phone im.example" {
+			t.Errorf("sent %s %s", bye.start.Name.Local, at)
+		}
+		if got := fmt.Sprint(n.Announced()); got != "[{bob@im.example/web 0}]" {
+			t.Errorf("announced: %s", got)
+		}
+	})
+}
 
 // A session that another node has taken is held no longer, and not stated again.
 func TestReplacedPresence(t *testing.T) {

@@ -58,7 +58,25 @@ func (n *Node) takeReplaced(in inbound) bool {
 		return n.replaced(attr(in.start, "from"), attr(r, "node"))
 	}
 	_, ok := topChild(in.rest, sessionsName("kicked"))
-	return ok && n.replaced(attr(in.start, "from"), "")
+	return ok && n.kicked(in)
+}
+
+// kicked takes out a session that an operator has ended, and withdraws it: what was stated of it while the notice was on
+// its way, at a reconnect for example, would stand otherwise.
+func (n *Node) kicked(in inbound) bool {
+	j, err := jid.Parse(attr(in.start, "from"))
+	if err != nil || !n.replaced(j.String(), "") {
+		return false
+	}
+	bye := stanza.Presence{Type: stanza.UnavailablePresence, From: j, To: j.Domain()}
+	raw, err := encodeStanza(bye.Wrap(nil), n.domain.String(), n.cfg.MaxStanza)
+	if err != nil {
+		return true // not met: it is one address
+	}
+	n.inbox.push(inbound{call: func() {
+		_ = in.link.write(n.ctx, raw) // a link that has ended states nothing any more, and the next one not this session
+	}})
+	return true
 }
 
 // replaced takes a session out, in stream order, and tells the application in its turn.

@@ -81,6 +81,8 @@ func (m *explainModel) Serve(*Source, *stanza.Header, stanza.Address, stanza.Add
 	return None
 }
 
+func (m *explainModel) Revoked(*Node, stanza.Address) {}
+
 func (m *explainModel) must(err error) {
 	if err != nil {
 		m.t.Fatal(err)

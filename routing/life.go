@@ -20,6 +20,7 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 	if n == nil {
 		return nil, ErrAttached
 	}
+	n.queue.setLimit(r.set().Queue) // it may have been made while the settings changed
 	rec, mark, err := r.sessions.AttachNode(domainName)
 	if home.ID() == 0 {
 		home.id.Store(uint32(rec.ID))

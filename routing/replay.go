@@ -201,10 +201,7 @@ func (m *mail) pause(rd *round) bool {
 
 // old reports whether a message has been kept for as long as its domain keeps any.
 func (m *mail) old(it *item, accepted time.Time) bool {
-	if it.user == nil {
-		return false
-	}
-	age := it.user.Keep.Age
+	age := m.ageOf(it.user)
 	return age > 0 && m.r.now().Sub(accepted) >= age
 }
 
@@ -246,15 +243,23 @@ func (m *mail) expireAged() {
 
 // agedBefore gives the time before which messages for a domain are too old.
 func (m *mail) agedBefore(domain []byte) time.Time {
-	d := m.r.table.find(domain)
-	if d == nil {
+	var user *UserDomain
+	if d := m.r.table.find(domain); d != nil {
+		user = d.user.Load()
+	}
+	age := m.ageOf(user)
+	if age <= 0 {
 		return time.Time{}
 	}
-	user := d.user.Load()
-	if user == nil || user.Keep.Age <= 0 {
-		return time.Time{}
+	return m.r.now().Add(-age)
+}
+
+// ageOf is how long messages for a user domain are kept; nil: one that was taken out of the configuration.
+func (m *mail) ageOf(user *UserDomain) time.Duration {
+	if user == nil {
+		return m.r.set().Age
 	}
-	return m.r.now().Add(-user.Keep.Age)
+	return user.Keep.Age
 }
 
 func (m *mail) expireUser(again *redo, bare string) {

@@ -26,6 +26,9 @@ type Config struct {
 // the reason for which the stanza is to be bounced or dropped.
 type Service interface {
 	Serve(src *Source, h *stanza.Header, from, to stanza.Address) Reason
+
+	// Revoked tells a node that one of its sessions has ended, because its grant does not cover it any more. who is borrowed.
+	Revoked(n *Node, who stanza.Address)
 }
 
 // Router carries stanzas between the links of one server.

@@ -37,6 +37,8 @@ func (nobodyServes) Serve(*Source, *stanza.Header, stanza.Address, stanza.Addres
 	return NotServed
 }
 
+func (nobodyServes) Revoked(*Node, stanza.Address) {}
+
 func quiet() *logrus.Entry {
 	l := logrus.New()
 	l.SetOutput(io.Discard)

@@ -17,6 +17,7 @@ type Settings struct {
 	Queue  int           // bytes that may wait for one node, and for all unknown users together
 	Grace  time.Duration // a dropped node keeps its sessions this long
 	Settle time.Duration // how long a stanza to a user not yet known is held
+	Age    time.Duration // how long what is stored for domains that are not among Users any more is kept; 0: for ever
 }
 
 // ErrNoStore is returned by Apply for PolicyStore when the router was made without a store.

@@ -15,6 +15,8 @@ func (m *meanwhile) Serve(*Source, *stanza.Header, stanza.Address, stanza.Addres
 	return None
 }
 
+func (m *meanwhile) Revoked(*Node, stanza.Address) {}
+
 // A session that was announced by a batch which began under a wider grant ends with the batch.
 func TestRegrantDuringBatch(t *testing.T) {
 	bubble(t, func(tb *testbed) {

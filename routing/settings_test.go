@@ -237,3 +237,21 @@ func TestApplySettle(t *testing.T) {
 		}
 	})
 }
+
+// What is stored for a domain that is taken out of the configuration is kept for the general age, and its sender is told.
+func TestAgedWithoutDomain(t *testing.T) {
+	mailBubble(t, func(c *Config) { c.Users[0].Keep.Age, c.Age = time.Hour, 10*time.Minute }, func(tb *mailbed) {
+		tb.attach("s")
+		tb.chat("m1")
+		synctest.Wait()
+		set := *tb.r.set()
+		set.Users = nil
+		if err := tb.r.Apply(set); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(9 * time.Minute)
+		tb.expect("s", "")
+		time.Sleep(2 * time.Minute)
+		tb.expect("s", "m1:service-unavailable")
+	})
+}

@@ -57,14 +57,14 @@ func (s *Source) Regrant(g *Grant) (ended int) {
 // revoke ends the sessions that the node may not hold, and gives their number.
 func (s *Source) revoke() (ended int) {
 	g := s.Grant()
-	return s.r.EndSessions(s.node, func(who stanza.Address) bool { return !g.mayHold(string(who.Domain())) })
+	return s.r.endSessions(s.node, func(who stanza.Address) bool { return !g.mayHold(string(who.Domain())) })
 }
 
 // kickedAtOnce is how many sessions end in one commit.
 const kickedAtOnce = 1000
 
-// EndSessions ends the sessions of a node that which names, and gives their number. The node is not told.
-func (r *Router) EndSessions(n *Node, which func(who stanza.Address) bool) (ended int) {
+// endSessions ends the sessions of a node that which names, tells the node, and gives their number.
+func (r *Router) endSessions(n *Node, which func(who stanza.Address) bool) (ended int) {
 	rec, ok := r.sessions.Node(n.ID())
 	if !ok {
 		return 0
@@ -76,6 +76,7 @@ func (r *Router) EndSessions(n *Node, which func(who stanza.Address) bool) (ende
 		if err != nil || !which(who) || !b.Kick(who.Bare(), who.Resource()) {
 			return true
 		}
+		r.service.Revoked(n, who)
 		if ended++; ended%kickedAtOnce == 0 {
 			b.Commit(nil)
 			b = begin()

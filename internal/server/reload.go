@@ -17,6 +17,10 @@ import (
 // ErrNoFile is returned by Reload of a server that was started without a file.
 var ErrNoFile = errors.New("reload: this server was started without a file; start it with --config FILE")
 
+// errNoStore is for a user domain that is new under a policy that was of no use before.
+var errNoStore = errors.New("reload: a new user domain would store messages (offline.policy), and the offline store is opened at the start only; " +
+	"restart, or give the domain another policy under offline.domains")
+
 // ErrStopping is returned by what is asked of a server that stops.
 var ErrStopping = errors.New("the server is stopping")
 
@@ -102,7 +106,9 @@ func (s *Server) reload() (Reloaded, error) {
 	if err != nil {
 		return Reloaded{}, err
 	}
-	if err := s.router.Apply(settingsOf(acting)); err != nil {
+	if err := s.router.Apply(settingsOf(acting)); errors.Is(err, routing.ErrNoStore) {
+		return Reloaded{}, errNoStore
+	} else if err != nil {
 		return Reloaded{}, err
 	}
 	if cert.pair != nil {

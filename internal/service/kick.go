@@ -7,8 +7,22 @@ import (
 )
 
 // Kick ends the sessions of a user, or with a full JID that one, and gives their number. Each node that held one is told by
-// <presence type='unavailable'><kicked/></presence> with the reason as its <status/> (protocol.md).
+// <presence type='unavailable'><kicked/></presence> with the reason as its <status/> (protocol.md); one that is away is
+// told at its return.
 func (s *Service) Kick(who stanza.Address, reason string) (ended int) {
+	for range takeOvers {
+		n := s.kick(who, reason)
+		if ended += n; n == 0 {
+			break
+		}
+	}
+	return ended
+}
+
+// takeOvers bounds how often Kick looks again for sessions that were taken over while it ended others.
+const takeOvers = 5
+
+func (s *Service) kick(who stanza.Address, reason string) (ended int) {
 	for _, x := range s.sessions.Where(who.Bare()) {
 		session, _, err := stanza.ParseAddress([]byte(x.JID), false, nil) // canonical
 		rec, ok := s.sessions.Node(x.Node)
@@ -20,11 +34,15 @@ func (s *Service) Kick(who stanza.Address, reason string) (ended int) {
 			continue // it has just left
 		}
 		ended++
-		if n.Reachable() == routing.Attached {
-			s.router.Send(n, appendKicked(nil, session, n.Domain, reason))
-		}
+		s.router.Send(n, appendKicked(nil, session, n.Domain, reason))
 	}
 	return ended
+}
+
+// Revoked tells a node that a session of it has ended, because its domain is not granted any more. There may be many: what
+// has no room in the queue is not told.
+func (s *Service) Revoked(n *routing.Node, who stanza.Address) {
+	s.router.Notify(n, appendKicked(nil, who, n.Domain, "the domain is no longer granted to this node (nodes[].users)"))
 }
 
 // end ends a session of a node, and reports whether it was there. What waits for it at a node that is away goes on before

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
 )
@@ -72,7 +73,49 @@ func TestKickAway(t *testing.T) {
 		chat("alice@im", 4)
 		tb.expect("n3", "chat m4")
 		tb.attach("n2")
-		tb.expect("n2", "chat m3")
+		tb.expect("n2", "chat m3; unavailable kicked")
+	})
+}
+
+// A node that is away is told at its return: it may not know that its user was logged out.
+func TestKickAwayTold(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.state("n1", "", "<announce jid='alice@im/a'/>")
+		tb.expect("n1", "result s")
+		tb.detach("n1")
+		if n := tb.kick("alice@im", "gone"); n != 1 {
+			t.Errorf("%d sessions ended", n)
+		}
+		tb.attach("n1")
+		tb.expect("n1", "unavailable kicked status")
+	})
+}
+
+// A drained node that comes back may state all it had, also what another node has taken meanwhile.
+func TestDrainedSync(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.state("n1", "", "<announce jid='alice@im/a'/><announce jid='bob@im/a'/>")
+		tb.expect("n1", "result s")
+		tb.router.Node("n1").SetDraining(tb.router, true)
+		tb.detach("n1")
+		tb.state("n2", "", "<announce jid='alice@im/a'/>")
+		tb.expect("n2", "result s")
+		tb.attach("n1")
+		tb.state("n1", " sync='all'", "<announce jid='alice@im/a'/><announce jid='bob@im/a'/>")
+		tb.expect("n1", "result s replaced=alice@im/a")
+		tb.expectHeld("alice@im/a", "n2")
+		tb.expectHeld("bob@im/a", "n1")
+	})
+}
+
+// A node that may not hold a session any more is told so.
+func TestRevoked(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.state("n1", "", "<announce jid='alice@im/a'/>")
+		tb.expect("n1", "result s")
+		tb.srcs["n1"].Regrant(&routing.Grant{})
+		tb.expect("n1", "unavailable kicked status")
+		tb.expectHeld("alice@im/a", "")
 	})
 }
 

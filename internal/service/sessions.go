@@ -145,14 +145,14 @@ func (r *request) check() *itemError {
 	}
 	granted := r.src.Grant().MayAnnounce(r.to.Domain())
 	draining := !r.src.TakesSessions()
-	never := !r.src.Grant().TakeOver && r.step == syncNone && !r.src.Sync().Running
+	never := !r.src.Grant().TakeOver && !r.inSync()
 	room := r.s.room()
 	for n, it := range r.items {
 		switch {
 		case !granted || string(it.who.Domain()) != string(r.to.Domain()):
 			return refuse(n, "auth", "forbidden", "the jid is in a domain that is not granted to this node, or not the one addressed (nodes[].users)")
 		case it.withdraw:
-		case draining && !r.s.holds(r.src, it.who):
+		case draining && !r.s.holds(r.src, it.who) && !(r.inSync() && r.s.heldElsewhere(it.who, r.src.Node().ID())):
 			return refuse(n, "cancel", "not-allowed", "the node or its server is drained and takes no new sessions; log the user in on another")
 		case never && r.s.heldElsewhere(it.who, r.src.Node().ID()):
 			r.s.sessions.Excuse(it.who.Bare(), r.src.Node().ID())
@@ -164,6 +164,9 @@ func (r *request) check() *itemError {
 	}
 	return nil
 }
+
+// inSync reports whether the statement is part of a sync: what another node holds is listed then, not taken.
+func (r *request) inSync() bool { return r.step != syncNone || r.src.Sync().Running }
 
 const tooMany = "the user has too many sessions; withdraw some"
 
