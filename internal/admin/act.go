@@ -61,6 +61,7 @@ func (a *Admin) undrain(q *query) (any, error) { return a.steer(q, a.s.Undrain) 
 
 func (a *Admin) steer(q *query, set func(node string) error) (any, error) {
 	t := q.body.(*api.Target)
+	t.Node = server.Canonical(t.Node)
 	q.log = q.log.WithField("target", cmp.Or(word(t.Node), "the server"))
 	if err := oneTarget(t.Node, t.Server); err != nil {
 		return nil, err
@@ -80,10 +81,10 @@ func oneTarget(node string, whole bool) error {
 
 // drainState answers GET /api/v1/drain.
 func (a *Admin) drainState(q *query) (any, error) {
-	if err := oneTarget(q.text("node"), q.flag("server")); err != nil {
+	if err := oneTarget(q.node("node"), q.flag("server")); err != nil {
 		return nil, err
 	}
-	return a.drained(q.text("node"))
+	return a.drained(q.node("node"))
 }
 
 // drained tells how far the drain of a node is, or that of the server.

@@ -33,7 +33,13 @@ func TestDrain(t *testing.T) {
 	if v := read[api.Nodes](st, api.PathNodes); v.Nodes[0].State != api.StateDraining {
 		t.Errorf("%+v", v.Nodes)
 	}
+	if v := read[api.Drained](st, api.PathDrain+"?node=NODE1.im.Example."); !v.Draining { // as people write it
+		t.Errorf("drained, written otherwise: %+v", v)
+	}
 	for range 2 {
+		if v := change[api.Drained](st, api.PathUndrain, `{"node":"Node1.IM.example"}`); v.Node != "node1.im.example" {
+			t.Errorf("undrained: %+v", v)
+		}
 		if v := change[api.Drained](st, api.PathUndrain, node); v.Draining || v.Safe {
 			t.Errorf("undrained: %+v", v)
 		}

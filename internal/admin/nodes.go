@@ -13,7 +13,7 @@ const written = "written"
 
 // nodes answers GET /api/v1/nodes.
 func (a *Admin) nodes(q *query) (any, error) {
-	now, only := a.opt.Now(), q.text("domain")
+	now, only := a.opt.Now(), q.node("domain")
 	facts := a.s.Router().Facts()
 	if only != "" {
 		facts = slices.DeleteFunc(facts, func(f routing.NodeFacts) bool { return f.Domain != only })

@@ -14,7 +14,7 @@ const usualSince = 5 * time.Minute
 // outcomes answers GET /api/v1/outcomes.
 func (a *Admin) outcomes(q *query) (any, error) {
 	span, only := q.span("since", usualSince), q.text("reason")
-	answer := api.Outcomes{Server: a.s.Router().Server(), Time: a.opt.Now().UTC(), Node: q.text("node")}
+	answer := api.Outcomes{Server: a.s.Router().Server(), Time: a.opt.Now().UTC(), Node: q.node("node")}
 	var total, recent func(i int, r *routing.ReasonInfo) uint64
 	if answer.Node == "" {
 		total, recent = a.outcomesOfAll(&answer, span)

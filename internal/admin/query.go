@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/server"
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
@@ -162,6 +163,9 @@ func (p *param) read(text string) (argument, error) {
 
 // text is a parameter as it was given; "" if it was not.
 func (q *query) text(name string) string { return q.args[name].text }
+
+// node is a parameter that names a node.
+func (q *query) node(name string) string { return server.Canonical(q.text(name)) }
 
 // flag is a parameter that is true or false.
 func (q *query) flag(name string) bool { return q.args[name].n == 1 }

@@ -27,7 +27,7 @@ func (a *Admin) sessions(q *query) (any, error) {
 	if q.flag("count") {
 		list.limit = 0
 	}
-	user, domain := q.text("user"), q.text("node")
+	user, domain := q.text("user"), q.node("node")
 	var err error
 	switch {
 	case user != "":

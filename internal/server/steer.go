@@ -35,7 +35,7 @@ func (s *Server) setDraining(node string, on bool) error {
 		s.router.SetDraining(on)
 		return nil
 	}
-	n := s.router.Node(canonical(node))
+	n := s.router.Node(Canonical(node))
 	if n == nil {
 		return ErrNoNode
 	}
@@ -56,8 +56,8 @@ func (s *Server) admits(domain string) error {
 	return errDrained
 }
 
-// canonical is a node's name as the configuration has it.
-func canonical(domain string) string { return strings.ToLower(strings.TrimSuffix(domain, ".")) }
+// Canonical is a node's name as the configuration has it, of one that a person has written.
+func Canonical(domain string) string { return strings.ToLower(strings.TrimSuffix(domain, ".")) }
 
 // Kicked is what a kick ended.
 type Kicked struct{ Sessions, Links int }
@@ -84,7 +84,7 @@ func (s *Server) Kick(target, reason string) (Kicked, error) {
 }
 
 func (s *Server) kickLinks(domain string, which func(*routing.Source) bool, reason string) (Kicked, error) {
-	n := s.router.Node(canonical(domain))
+	n := s.router.Node(Canonical(domain))
 	if n == nil {
 		return Kicked{}, ErrNoNode
 	}
