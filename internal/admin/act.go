@@ -61,8 +61,8 @@ func (a *Admin) undrain(q *query) (any, error) { return a.steer(q, a.s.Undrain) 
 
 func (a *Admin) steer(q *query, set func(node string) error) (any, error) {
 	t := q.body.(*api.Target)
-	t.Node = server.Canonical(t.Node)
 	q.log = q.log.WithField("target", cmp.Or(word(t.Node), "the server"))
+	t.Node = server.Canonical(t.Node)
 	if err := oneTarget(t.Node, t.Server); err != nil {
 		return nil, err
 	}
