@@ -69,11 +69,30 @@ func verbOf(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	said := fmt.Sprintf("%s has no verb %q", cmd.CommandPath(), ctl.Clean(args[0]))
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	cmd.SuggestionsMinimumDistance = min(2, max(1, len(args[0])/3)) // of three letters two are another word
+	near := cmd.SuggestionsFor(args[0])
+	if below := underCtl(cmd, args[0]); below != "" {
+		near = []string{below}
+	}
+	if len(near) > 0 {
 		said += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return errors.New(said)
+}
+
+// underCtl is "ctl status" for status: who has just been woken leaves the ctl out. It is "" for what is no verb of ctl.
+func underCtl(root *cobra.Command, word string) string {
+	for _, c := range root.Commands() {
+		if c.Name() != "ctl" {
+			continue
+		}
+		for _, verb := range c.Commands() {
+			if verb.Name() == word {
+				return "ctl " + word
+			}
+		}
+	}
+	return ""
 }
 
 // takes says which arguments a verb has: "JID", or "[DOMAIN]" for one that may be left out.

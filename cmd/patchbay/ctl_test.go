@@ -163,6 +163,8 @@ func TestCtlWrongUse(t *testing.T) {
 	f := serveFixed(t, fixedAnswers())
 	for args, want := range map[string]string{
 		"ctl stauts":                    `patchbay ctl has no verb "stauts"; did you mean status?`,
+		"ctl nods":                      `patchbay ctl has no verb "nods"; did you mean nodes?`,
+		"ctl foo":                       "patchbay ctl has no verb \"foo\"\n",
 		"ctl status x":                  `patchbay ctl status takes no "x"`,
 		"ctl where":                     "patchbay ctl where needs JID",
 		"ctl where a b":                 `patchbay ctl where takes JID only, and not "b"`,
@@ -182,16 +184,18 @@ func TestCtlWrongUse(t *testing.T) {
 		"ctl status --url ftp://x":      "is no URL of http or https",
 		"ctl status --ulr x":            "unknown flag: --ulr",
 		"stauts":                        `patchbay has no verb "stauts"`,
+		"drain node1":                   `patchbay has no verb "drain"; did you mean ctl drain?`,
+		"help status":                   `there is no verb or topic "status"; did you mean ctl status?`,
 		"ctl status --url http://a:b@c": "ps shows to others",
 	} {
 		got := invoke(t, strings.Fields(args)...)
 		verb := strings.Fields(args)
 		see := "patchbay help ctl"
-		if verb[0] == "stauts" {
+		if verb[0] != "ctl" {
 			see = "patchbay help"
 		}
 		lines := strings.Split(strings.TrimSuffix(got.err, "\n"), "\n")
-		if got.code != exitUsage || got.out != "" || len(lines) != 2 || !strings.Contains(lines[0], want) || !strings.HasPrefix(lines[1], "see: "+see) || f.got() != "" {
+		if got.code != exitUsage || got.out != "" || len(lines) != 2 || !strings.Contains(lines[0]+"\n", want) || !strings.HasPrefix(lines[1], "see: "+see) || f.got() != "" {
 			t.Errorf("%s: exit %d, %q, %q", args, got.code, got.out, got.err)
 		}
 	}

@@ -61,6 +61,9 @@ func newHelpCommand() *cobra.Command {
 			}
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
+				if below := underCtl(cmd.Root(), args[0]); below != "" {
+					return fmt.Errorf("there is no verb or topic %q; did you mean %s?", ctl.Clean(strings.Join(args, " ")), below)
+				}
 				return fmt.Errorf("there is no verb or topic %q; topics are %s", ctl.Clean(strings.Join(args, " ")), strings.Join(names, ", "))
 			}
 			about.InitDefaultHelpFlag()
