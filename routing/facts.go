@@ -36,12 +36,13 @@ func (f *NodeFacts) Word() string {
 	return f.State.String()
 }
 
-// Facts gives every node that is known here, by domain.
+// Facts gives every node that is known here, by domain: those that the configuration names, and those that were ever
+// attached. One that was taken out of the configuration and never came is not among them.
 func (r *Router) Facts() []NodeFacts {
 	var all []NodeFacts
 	now := r.clock.Load()
 	for _, n := range r.Nodes() {
-		if n.home == n {
+		if n.home == n && (n.ID() != 0 || n.Reachable() != Never) {
 			all = append(all, r.facts(n, now))
 		}
 	}

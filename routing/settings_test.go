@@ -56,10 +56,23 @@ func TestApplyKnown(t *testing.T) {
 		tb.attach("n2")
 		tb.detach("n2")
 		time.Sleep(testGrace + time.Second)
+		told := func(want string) {
+			t.Helper()
+			var words []string
+			for _, f := range tb.r.Facts() {
+				words = append(words, f.Domain+" "+f.Word())
+			}
+			if got := strings.Join(words, ", "); got != want {
+				t.Errorf("nodes are %s, want %s", got, want)
+			}
+		}
+		told("exact never seen, n1 attached, n2 gone")
 		tb.change(func(set *Settings) { set.Known = []string{"n2", "other"} })
+		told("n1 attached, n2 gone, other never seen")
 		tb.send("n1", "CHAT from='n1' to='exact' id='m1'/>CHAT from='n1' to='other' id='m2'/>CHAT from='n1' to='n2' id='m3'/>")
 		tb.expect("n1", "m1:remote-server-not-found m2:remote-server-timeout m3:remote-server-timeout")
 		tb.change(func(set *Settings) { set.Known = nil })
+		told("n1 attached, n2 gone")
 		tb.send("n1", "CHAT from='n1' to='other' id='m4'/>CHAT from='n1' to='n2' id='m5'/>")
 		tb.expect("n1", "m4:remote-server-not-found m5:remote-server-timeout")
 	})
