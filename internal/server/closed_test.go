@@ -161,7 +161,7 @@ var ways = []struct {
 			breakf("%v", err)
 		}
 		st.actor("a").expectEnd("host-gone", "", "")
-	}, ends: []end{{"node1.im.example", server.LinkEnded, "host-gone", "taken out of the configuration", "", true, true}}},
+	}, ends: []end{{"node1.im.example", server.LinkEnded, "host-gone", "taken out of the configuration", "no longer under nodes", true, true}}},
 	{title: "a reload leaves fewer links", nodes: "  - {domain: node1.im.example, secret: " + house + ", instances: 2}\n", play: func(st *stage) {
 		st.actor("a").attach("node1.im.example", house)
 		st.actor("b").attach("node1.im.example", house)

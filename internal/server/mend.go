@@ -54,6 +54,8 @@ func (l *link) mendAttached(e *stanza.StreamError, name string) string {
 		return "if both programs are to run, give each a domain of its own, or set nodes[].instances"
 	case "invalid-from":
 		return "see nodes[].users and nodes[].speak of " + entryName(l.s.Config(), name)
+	case errNodeGone.Condition:
+		return "it is no longer under nodes: if it is not to come back, stop it; else add it again, and patchbay ctl reload"
 	case "connection-timeout":
 		return "see why the node has stopped to read (10 x timers.ping)"
 	}
