@@ -26,14 +26,14 @@ func diskMetrics() []metric {
 			read: func(st *state, to put) {
 				databases(st, func(d storage.DatabaseStats, name string) { to(float64(d.Tables), name) })
 			}},
-		{name: "patchbay_offline_messages", kind: gauge, help: "Messages in the offline store, also those that are on their way.",
+		{name: "patchbay_offline_messages", kind: gauge, help: "Messages in the offline store, also those that are on their way. Absent without an offline store.",
 			read: stored(func(f *offlineState) float64 { return float64(f.Messages) })},
-		{name: "patchbay_offline_users", kind: gauge, help: "Users for whom there are any.",
+		{name: "patchbay_offline_users", kind: gauge, help: "Users for whom there are any. Absent without an offline store.",
 			read: stored(func(f *offlineState) float64 { return float64(f.Users) })},
-		{name: "patchbay_offline_bytes", kind: gauge, help: "Their bytes.",
+		{name: "patchbay_offline_bytes", kind: gauge, help: "Their bytes. Absent without an offline store.",
 			read: stored(func(f *offlineState) float64 { return float64(f.Bytes) })},
 		{name: "patchbay_offline_limit_bytes", kind: gauge,
-			help: "Bytes that may be stored for all users (offline.total). What is beyond is bounced as offline-total. Absent without a limit.",
+			help: "Bytes that may be stored for all users (offline.total). What is beyond is bounced as offline-total. Absent without a limit, and without an offline store.",
 			read: func(st *state, to put) {
 				if total := st.cfg.Offline.Total; st.offline != nil && total > 0 {
 					to(float64(total))
