@@ -60,6 +60,11 @@ func playDemo(ctx context.Context, opt demo.Options, stderr io.Writer) error {
 	stage := demo.Stage{Addr: s.ComponentAddr(), Secret: string(secret), Fill: func(shot *demo.Snapshot) {
 		shot.HTTP = "http://" + a.HTTPAddr()
 		fill(shot, s, secret)
+	}, Drain: func(node string, on bool) error {
+		if on {
+			return s.Drain(node + ".im.example")
+		}
+		return s.Undrain(node + ".im.example")
 	}}
 	play, err := stage.Start(ctx)
 	if err == nil {
@@ -133,6 +138,8 @@ func fill(shot *demo.Snapshot, s *server.Server, secret config.Secret) {
 		if s.Attached(shot.Nodes[i].Name + ".im.example") {
 			shot.Nodes[i].Grade = "written"
 		}
+		n := s.Router().Node(shot.Nodes[i].Name + ".im.example")
+		shot.Nodes[i].Draining = n != nil && n.Draining()
 	}
 	l := s.Ledger()
 	shot.Accepted, shot.Made = l.Accepted+l.Copies, l.Made

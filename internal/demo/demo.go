@@ -37,6 +37,7 @@ type NodeView struct {
 	Sessions []string // alice/phone
 	In, Out  uint64   // stanzas from the node, to the node
 	Grade    string   // what can be said of delivery: written, proved, acked; "away" while it is cut off
+	Draining bool     // it takes no new users
 }
 
 // Count is a term of the ledger.

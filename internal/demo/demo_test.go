@@ -22,9 +22,9 @@ func sample() Snapshot {
 	return Snapshot{
 		Server: "hub1.im.example", Up: 14 * time.Second, Component: "127.0.0.1:5347", HTTP: "http://127.0.0.1:5280",
 		Nodes: []NodeView{
-			{"node1 (Go)", []string{"alice/phone", "dora/web"}, 4412, 4398, "written"},
+			{"node1 (Go)", []string{"alice/phone", "dora/web"}, 4412, 4398, "written", false},
 			{"node2 (Go)", []string{"bob/laptop"}, 4405, 4411, Away},
-			{"node3 (Go)", []string{"carol/tablet", "frank/web", "erin/phone"}, 4401, 4409, "written"},
+			{"node3 (Go)", []string{"carol/tablet", "frank/web", "erin/phone"}, 4401, 4409, "written", false},
 		},
 		Sessions: 6, Rate: 1217.6, P50: 90 * time.Microsecond, P99: 310 * time.Microsecond,
 		Accepted: 17212, Ends: []Count{{"written", 17148}, {"bounced", 63}, {"waiting", 1}},
@@ -37,7 +37,7 @@ func sample() Snapshot {
 			{Time: at.Add(1886 * time.Millisecond), Kind: Note, Note: "node2 was cut off on purpose; what is for it waits in the router"},
 			{Time: at.Add(2747 * time.Millisecond), Kind: Note, Note: "node2 is back: 61 of 61 waited and came, in order", Outcome: "0 lost"},
 		},
-		Keys:   []Key{{"1", "move a user"}, {"2", "cut a node"}, {"3", "to an offline user"}, {"4", "slow node"}, {"q", "quit"}},
+		Keys:   []Key{{"1", "move a user"}, {"2", "cut a node"}, {"3", "to an offline user"}, {"4", "drain node1"}, {"5", "slow node"}, {"q", "quit"}},
 		Attach: "patchbay node me.im.example --secret demo-8f3c1d0a2b64e7f9",
 	}
 }

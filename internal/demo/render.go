@@ -101,6 +101,9 @@ func users(n NodeView) string {
 
 func title(n NodeView, p palette) string {
 	grade := p.good.Render(n.Grade)
+	if n.Draining {
+		grade = p.good.Render(n.Grade + ", draining")
+	}
 	if n.Grade == Away {
 		grade = p.bad.Render(n.Grade)
 	}

@@ -31,6 +31,9 @@ type Stage struct {
 
 	// Fill adds what the server knows to a snapshot: its names, grades, ledger. It may correct everything. May be nil.
 	Fill func(*Snapshot)
+
+	// Drain takes a node (node1) out of service, or puts it back. Nil: that story is not told.
+	Drain func(node string, on bool) error
 }
 
 // homes are the six users and the nodes they start on.
@@ -256,7 +259,7 @@ func (p *Play) Snapshot() Snapshot {
 		s.Sessions += len(v.Sessions)
 		s.Nodes = append(s.Nodes, v)
 	}
-	for i, st := range storyList {
+	for i, st := range p.storyList() {
 		s.Keys = append(s.Keys, Key{fmt.Sprint(i + 1), st.title})
 	}
 	s.Keys = append(s.Keys, Key{"q", "quit"})

@@ -39,14 +39,19 @@ func TestStage(t *testing.T) {
 		}
 	}()
 	p, err := demo.Stage{Addr: s.ComponentAddr(), Secret: string(cfg.Nodes[0].Secret[0]),
-		Pace: 50 * time.Millisecond, Interval: time.Hour}.Start(t.Context())
+		Pace: 50 * time.Millisecond, Interval: time.Hour, Drain: func(node string, on bool) error {
+			if on {
+				return s.Drain(node + ".im.example")
+			}
+			return s.Undrain(node + ".im.example")
+		}}.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	for _, story := range []struct{ key, want string }{
 		{"1", "node2 => node3"}, {"", `"where are you now?"`}, {"3", `grace  "are you there?"  service-unavailable, node3 told`},
-		{"2", "node2 was cut off"}, {"", "node2 is back"}, {"4", "node3 takes 20 ms"}, {"", "node3 is fast again"}, {"1", "node3 => node2"},
+		{"2", "node2 was cut off"}, {"", "node2 is back"}, {"4", "node1 is drained"}, {"", "is refused there and logs in here"}, {"", "node1 takes new users again"}, {"5", "node3 takes 20 ms"}, {"", "node3 is fast again"}, {"1", "node3 => node2"},
 	} {
 		if story.key != "" {
 			p.Press(story.key)

@@ -16,19 +16,24 @@ const (
 	lookEvery = 20 * time.Millisecond
 )
 
-// storyList is told in this order, one story per key.
-var storyList = []struct {
+// story is told at its key, and in its turn.
+type story struct {
 	title string
 	tell  func(*Play, context.Context)
-}{
-	{"move a user", (*Play).moveUser},
-	{"cut a node", (*Play).cutNode},
-	{"to an offline user", (*Play).toOffline},
-	{"slow node", (*Play).slowNode},
+}
+
+// storyList gives the stories in their order, one per key.
+func (p *Play) storyList() []story {
+	list := []story{{"move a user", (*Play).moveUser}, {"cut a node", (*Play).cutNode}, {"to an offline user", (*Play).toOffline}}
+	if p.stage.Drain != nil {
+		list = append(list, story{"drain node1", (*Play).drainNode})
+	}
+	return append(list, story{"slow node", (*Play).slowNode})
 }
 
 // stories tells a story at each key, and by itself one after the other while nobody presses any.
 func (p *Play) stories(ctx context.Context) {
+	list := p.storyList()
 	for next := 0; ; {
 		wait := time.NewTimer(p.stage.Interval)
 		select {
@@ -37,11 +42,11 @@ func (p *Play) stories(ctx context.Context) {
 			return
 		case key := <-p.keys:
 			wait.Stop()
-			if i, err := strconv.Atoi(key); err == nil && i >= 1 && i <= len(storyList) {
-				storyList[i-1].tell(p, ctx)
+			if i, err := strconv.Atoi(key); err == nil && i >= 1 && i <= len(list) {
+				list[i-1].tell(p, ctx)
 			}
 		case <-wait.C:
-			storyList[next%len(storyList)].tell(p, ctx)
+			list[next%len(list)].tell(p, ctx)
 			next++
 		}
 	}
@@ -103,6 +108,31 @@ func (p *Play) cutNode(ctx context.Context) {
 // toOffline has carol write to somebody who is nowhere: her node is told, so that it can keep the message.
 func (p *Play) toOffline(ctx context.Context) {
 	p.send(ctx, "story", line{"carol/tablet", "grace", "are you there?"})
+}
+
+// drainNode takes node1 out of service while heidi comes: it keeps its users, and she logs in on another node.
+func (p *Play) drainNode(ctx context.Context) {
+	const drained, other, user = 0, 1, "heidi/desk"
+	if err := p.stage.Drain(p.actors[drained].name, true); err != nil {
+		p.tell(Event{Kind: Note, Note: "node1 could not be drained: " + err.Error()})
+		return
+	}
+	p.tell(Event{Kind: Note, Note: "node1 is drained: it keeps its users and their messages, and takes no new ones"})
+	refused := "was let in"
+	if err := p.actors[drained].node.Announce(ctx, p.jid(user)); err != nil {
+		refused = "is refused there"
+	}
+	if err := p.actors[other].node.Announce(ctx, p.jid(user)); err == nil {
+		p.actors[other].add(user)
+		p.tell(Event{Kind: Moved, From: user, FromNode: p.actors[drained].name, ToNode: p.actors[other].name, Note: refused + " and logs in here"})
+	}
+	sleep(ctx, cutFor)
+	if err := p.stage.Drain(p.actors[drained].name, false); err == nil {
+		p.tell(Event{Kind: Note, Note: "node1 takes new users again; heidi logs out"})
+	}
+	if p.actors[other].node.Withdraw(ctx, p.jid(user)) == nil {
+		p.actors[other].drop(user)
+	}
 }
 
 // slowNode makes the handler of node3 slow: what it cannot take waits in the router, nobody else feels it.
