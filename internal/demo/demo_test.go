@@ -23,8 +23,8 @@ func sample() Snapshot {
 		Server: "hub1.im.example", Up: 14 * time.Second, Component: "127.0.0.1:5347", HTTP: "http://127.0.0.1:5280",
 		Nodes: []NodeView{
 			{"node1 (Go)", []string{"alice/phone", "dora/web"}, 4412, 4398, "written", false},
-			{"node2 (Go)", []string{"bob/laptop"}, 4405, 4411, Away},
-			{"node3 (Go)", []string{"carol/tablet", "frank/web", "erin/phone"}, 4401, 4409, "written", false},
+			{"node2 (Go)", []string{"bob/laptop"}, 4405, 4411, Away, false},
+			{"node3 (Go)", []string{"carol/tablet", "frank/web", "erin/phone"}, 4401, 4409, "written", true},
 		},
 		Sessions: 6, Rate: 1217.6, P50: 90 * time.Microsecond, P99: 310 * time.Microsecond,
 		Accepted: 17212, Ends: []Count{{"written", 17148}, {"bounced", 63}, {"waiting", 1}},
