@@ -166,8 +166,9 @@ func (a *Admin) unproved(k *ask, o *operation) *refusal {
 		return &needs
 	}
 	right, wait := a.limits.try(k.peer)
-	if wait > 0 {
-		return &refusal{status: http.StatusTooManyRequests, code: api.CodeBusy, message: "too many wrong tokens from this address", mend: "wait", wait: wait}
+	busy := refusal{status: http.StatusTooManyRequests, code: api.CodeBusy, message: "too many wrong tokens from this address", mend: "wait", wait: wait}
+	if wait > 0 && !k.near() {
+		return &busy
 	}
 	matches, err := a.token.matches(text)
 	switch {
@@ -175,12 +176,16 @@ func (a *Admin) unproved(k *ask, o *operation) *refusal {
 		a.log.WithError(err).Error("no request that needs the token is served")
 		return &refusal{status: http.StatusForbidden, code: api.CodeForbidden, message: "the file of the token cannot be used; the server's log says why",
 			mend: "mend the file, or remove it and start again"}
+	case !matches && wait > 0:
+		return &busy // who is on this machine shuts out nobody else on it: a right token is always taken from there
 	case !matches:
 		a.log.WithFields(logrus.Fields{"op": o.id, "from": k.peer}).Warn("admin: a wrong token")
 		needs.message = "the token is wrong"
 		return &needs
 	}
-	right()
+	if right != nil {
+		right()
+	}
 	return nil
 }
 

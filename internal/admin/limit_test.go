@@ -55,6 +55,29 @@ func TestWrongTokens(t *testing.T) {
 	}
 }
 
+// TestWrongTokensNearby: whoever shows wrong tokens on this machine does not shut out who has the right one there; through
+// a proxy there is no such right.
+func TestWrongTokensNearby(t *testing.T) {
+	st := newStage(t)
+	wrong := withHeader("Authorization", "Bearer "+api.TokenPrefix+"0123456789abcdef")
+	proxied := withHeader("X-Forwarded-For", "192.0.2.1")
+	for i := range 2 * wrongBurst {
+		want := http.StatusUnauthorized
+		if i >= wrongBurst {
+			want = http.StatusTooManyRequests
+		}
+		if got := st.ask(http.MethodGet, api.PathStatus, "", wrong); got.StatusCode != want {
+			t.Errorf("wrong token %d: %s", i, got.Status)
+		}
+	}
+	if got := st.ask(http.MethodGet, api.PathStatus, "", st.withToken); got.StatusCode != http.StatusOK {
+		t.Errorf("the right token: %s", got.Status)
+	}
+	if got := st.ask(http.MethodGet, api.PathStatus, "", st.withToken, proxied); got.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the right token through a proxy: %s", got.Status)
+	}
+}
+
 // TestSuspectsAreBounded: an attacker with many addresses fills no memory.
 func TestSuspectsAreBounded(t *testing.T) {
 	c := &clock{time.Unix(1e9, 0)}
