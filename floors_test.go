@@ -68,6 +68,7 @@ var bans = []ban{
 	{"github.com/sirupsen/logrus", nil, []string{"stanza", "internal/config"}, true, "what is pure says what it found; its caller logs, once"},
 	{"log", []string{"internal/admin"}, nil, true, "one logger: logrus, with fields; net/http takes only this one, and what it says goes to logrus"},
 	{"log/slog", []string{}, nil, true, "one logger: logrus, with fields"},
+	{"charm.land/", []string{"internal/demo", "internal/ctl"}, nil, true, "only the demo and the live views of ctl draw"},
 	{"github.com/charmbracelet/", []string{"internal/demo", "internal/ctl"}, nil, true, "only the demo and the live views of ctl draw"},
 	{"github.com/spf13/", []string{"cmd/patchbay"}, nil, true, "only the command has verbs and flags"},
 	{"github.com/prometheus/", []string{"internal/admin/metrics"}, nil, true, "what is counted knows no format of who asks"},

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 )
 
 // Live draws on a terminal, and draws again, until a person has seen enough.
@@ -29,8 +29,7 @@ func (l Live) Run(ctx context.Context) error {
 		return err
 	}
 	m := watching{l: l, ctx: ctx, picture: first, width: l.Screen.Width, height: 24}
-	last, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(l.In), tea.WithOutput(l.Out), tea.WithAltScreen(),
-		tea.WithoutSignalHandler()).Run()
+	last, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(l.In), tea.WithOutput(l.Out), tea.WithoutSignalHandler()).Run()
 	if ctx.Err() != nil {
 		err = nil // the end of ctx is the usual way out
 	}
@@ -96,7 +95,7 @@ func (m watching) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 		return m, m.ask()
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		switch key := msg.String(); {
 		case key == "q", key == "ctrl+c", key == "esc":
 			return m, tea.Quit
@@ -108,8 +107,15 @@ func (m watching) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// View draws the last picture and the foot, never more lines than there are.
-func (m watching) View() string {
+// View is the whole screen of the terminal.
+func (m watching) View() tea.View {
+	v := tea.NewView(m.draw())
+	v.AltScreen = true
+	return v
+}
+
+// draw gives the last picture and the foot, never more lines than there are.
+func (m watching) draw() string {
 	foot := m.l.Foot()
 	if m.err != nil {
 		foot = m.l.Screen.dress(Clean("!! "+m.err.Error()), bad)

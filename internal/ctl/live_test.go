@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 )
 
 // TestWatching plays what a terminal sends: it never draws more than there is room for, and keeps its picture while the
@@ -27,15 +27,15 @@ func TestWatching(t *testing.T) {
 		return cmd
 	}
 	step(step(tea.WindowSizeMsg{Width: 20, Height: 8})())
-	if want := strings.Repeat("a line that is long…\n", 5) + "...\n\n[q] quit"; m.View() != want {
-		t.Errorf("it shows\n%s", m.View())
+	if want := strings.Repeat("a line that is long…\n", 5) + "...\n\n[q] quit"; m.View().Content != want {
+		t.Errorf("it shows\n%s", m.View().Content)
 	}
 	if sizes[0] != 20 || sizes[1] != 6 {
 		t.Errorf("it is asked to draw %v", sizes)
 	}
 	fails = errors.New("nobody \x1b listens")
-	step(step(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("s")})())
-	if got := m.View(); !strings.HasPrefix(got, "a line") || !strings.HasSuffix(got, `!! nobody \x1b list…`) {
+	step(step(tea.KeyPressMsg{Code: 's', Text: "s"})())
+	if got := m.View().Content; !strings.HasPrefix(got, "a line") || !strings.HasSuffix(got, `!! nobody \x1b list…`) {
 		t.Errorf("it shows\n%s", got)
 	}
 	if step(tickMsg{}); !m.(watching).asking {
@@ -48,10 +48,10 @@ func TestWatching(t *testing.T) {
 	}
 	fails = nil
 	step(drawnMsg{picture: "good\n"})
-	if m.View() != "good\n\n[q] quit" {
-		t.Errorf("it shows\n%s", m.View())
+	if m.View().Content != "good\n\n[q] quit" {
+		t.Errorf("it shows\n%s", m.View().Content)
 	}
-	if cmd := step(tea.KeyMsg{Type: tea.KeyCtrlC}); cmd == nil || cmd() != tea.Quit() {
+	if cmd := step(tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}); cmd == nil || cmd() != tea.Quit() {
 		t.Error("Ctrl-C does not end it")
 	}
 	if err := (Live{Draw: func(context.Context, Screen, int) (string, error) { return "", errors.ErrUnsupported }}).Run(t.Context()); !errors.Is(err, errors.ErrUnsupported) {

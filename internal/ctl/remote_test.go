@@ -122,7 +122,9 @@ func TestNotReached(t *testing.T) {
 			fmt.Fprint(w, `{"server":"h`)
 		}, "cannot be read"},
 		"another type": {func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, []int{1}) }, "cannot be read"},
-		"a redirect":   {func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, stolen+req.URL.Path, http.StatusTemporaryRedirect) }, "is not followed"},
+		"a redirect": {func(w http.ResponseWriter, req *http.Request) {
+			http.Redirect(w, req, stolen+req.URL.Path, http.StatusTemporaryRedirect)
+		}, "is not followed"},
 		"without an end": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"server":"`)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -141,14 +141,14 @@ func TestModel(t *testing.T) {
 	var m tea.Model = model{src: src, width: 80, height: 24}
 	m, _ = m.Update(tea.WindowSizeMsg{Width: 100, Height: 24})
 	m, _ = m.Update(tick{})
-	if got, want := m.View(), Render(sample(), 100, 24, false); got != want {
+	if got, want := m.View().Content, Render(sample(), 100, 24, false); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	m, _ = m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2")})
+	m, _ = m.Update(tea.KeyPressMsg{Code: '2', Text: "2"})
 	if len(src.pressed) != 1 || src.pressed[0] != "2" {
 		t.Errorf("pressed %q", src.pressed)
 	}
-	if _, cmd := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")}); cmd == nil || cmd() != tea.Quit() {
+	if _, cmd := m.Update(tea.KeyPressMsg{Code: 'q', Text: "q"}); cmd == nil || cmd() != tea.Quit() {
 		t.Error("q does not quit")
 	}
 }

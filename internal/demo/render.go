@@ -2,15 +2,12 @@ package demo
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
-	"github.com/muesli/termenv"
 )
 
 const (
@@ -19,16 +16,20 @@ const (
 )
 
 // palette colours words; without colour it leaves them alone. Nothing is told by colour only.
-type palette struct{ title, dim, good, warn, bad lipgloss.Style }
+type palette struct{ title, dim, good, warn, bad style }
+
+// style is how a word is written.
+type style struct{ ansi.Style }
+
+// Render writes a word.
+func (s style) Render(text string) string { return s.Styled(text) }
 
 func newPalette(colour bool) palette {
-	r := lipgloss.NewRenderer(io.Discard)
-	r.SetColorProfile(termenv.Ascii)
-	if colour {
-		r.SetColorProfile(termenv.ANSI)
+	if !colour {
+		return palette{}
 	}
-	paint := func(c string) lipgloss.Style { return r.NewStyle().Foreground(lipgloss.Color(c)) }
-	return palette{title: r.NewStyle().Bold(true), dim: paint("8"), good: paint("2"), warn: paint("3"), bad: paint("1")}
+	paint := func(c ansi.BasicColor) style { return style{ansi.NewStyle().ForegroundColor(c)} }
+	return palette{title: style{ansi.NewStyle().Bold()}, dim: paint(ansi.BrightBlack), good: paint(ansi.Green), warn: paint(ansi.Yellow), bad: paint(ansi.Red)}
 }
 
 // Render draws one screen. width and height are those of the terminal; no line is longer, and there are no more

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"golang.org/x/term"
 )
 
@@ -33,14 +33,14 @@ func Run(ctx context.Context, src Source, opt Options) error {
 	colour := os.Getenv("NO_COLOR") == ""
 	m := model{src: src, colour: colour, width: 80, height: 24, now: src.Snapshot()}
 	last, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(opt.In), tea.WithOutput(opt.Out),
-		tea.WithAltScreen(), tea.WithoutSignalHandler()).Run()
+		tea.WithoutSignalHandler()).Run()
 	if ctx.Err() != nil {
 		err = nil // the end of ctx is the usual way out
 	}
 	// The alternate screen takes the picture away: leave the last one behind.
 	if shown, ok := last.(model); ok {
 		shown.now = src.Snapshot()
-		fmt.Fprintln(opt.Out, shown.View())
+		fmt.Fprintln(opt.Out, shown.draw())
 	}
 	return err
 }
@@ -107,7 +107,7 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, nextTick()
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		switch key := msg.String(); key {
 		case "q", "ctrl+c", "esc":
 			return m, tea.Quit
@@ -118,5 +118,12 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// View draws the last snapshot.
-func (m model) View() string { return Render(m.now, m.width, m.height, m.colour) }
+// View is the whole screen of the terminal.
+func (m model) View() tea.View {
+	v := tea.NewView(m.draw())
+	v.AltScreen = true
+	return v
+}
+
+// draw draws the last snapshot.
+func (m model) draw() string { return Render(m.now, m.width, m.height, m.colour) }
