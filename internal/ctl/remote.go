@@ -193,7 +193,7 @@ func (r *Remote) ask(ctx context.Context, q question, read func(io.Reader) error
 	if secret == "" && q.token {
 		var err error
 		if secret, err = r.findToken(ctx); err != nil {
-			return err
+			return r.without(ctx, q, err)
 		}
 	}
 	err := r.once(ctx, q, secret, read)
@@ -205,6 +205,18 @@ func (r *Remote) ask(ctx context.Context, q question, read func(io.Reader) error
 		return r.once(ctx, q, secret, read)
 	}
 	return err
+}
+
+// without gives the better error where no token was found: a server that has none says so itself, and what to do.
+func (r *Remote) without(ctx context.Context, q question, none error) error {
+	var refused *api.Error
+	if !errors.Is(none, errUnnamed) {
+		return none
+	}
+	if err := r.once(ctx, q, "", func(io.Reader) error { return nil }); errors.As(err, &refused) && refused.Code == api.CodeForbidden {
+		return err
+	}
+	return none
 }
 
 // once sends a question with a secret, which may be "".

@@ -59,12 +59,17 @@ func (r *Remote) findToken(ctx context.Context) (string, error) {
 	return found, nil
 }
 
+const setToken = "set PATCHBAY_TOKEN to the token, @FILE or env:NAME"
+
+// errUnnamed is for a server that names no file. It may have no token.
+var errUnnamed = errors.New("this needs the token of the server, which does not say where it is: " + setToken)
+
 // readNamedToken reads the file that a server says its token is in. Whoever listens on the port may say anything, so
 // the content counts only if it is what a server writes: else the answer could be a way to any file of the operator's.
 func readNamedToken(name string) (string, error) {
-	const mend = "set PATCHBAY_TOKEN to the token, @FILE or env:NAME"
+	const mend = setToken
 	if name == "" || !filepath.IsAbs(name) {
-		return "", errors.New("this needs the token of the server, which does not say where it is: " + mend)
+		return "", errUnnamed
 	}
 	text, err := readToken(name)
 	switch {
