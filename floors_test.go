@@ -24,23 +24,24 @@ var floors = []floor{
 	{".", nil}, // only tests of the house
 	{"stanza", nil},
 	{"conformance", nil}, // it judges other servers too
+	{"internal/say", nil}, // figures and hostile text for people
 	{"storage", []string{"stanza"}},
 	{"routing", []string{"stanza", "storage"}},
 	{"internal/stream", []string{"stanza"}},
 	{"internal/config", []string{"stanza"}},
 	{"internal/admin/api", nil}, // words between the server and its client
-	{"internal/ctl", []string{"internal/admin/api"}},
+	{"internal/ctl", []string{"internal/say", "internal/admin/api"}},
 	{"docs", nil},     // the pages that the binary carries
 	{"examples", nil}, // the sources that patchbay help node prints
 	{"component", []string{"stanza", "internal/stream"}},
 	{"internal/service", []string{"stanza", "storage", "routing"}},
-	{"internal/server", []string{"stanza", "storage", "routing", "internal/stream", "internal/config", "component", "internal/service"}},
-	{"internal/admin", []string{"stanza", "storage", "routing", "internal/config", "internal/server", "internal/admin/api", "docs"}},
+	{"internal/server", []string{"internal/say", "stanza", "storage", "routing", "internal/stream", "internal/config", "component", "internal/service"}},
+	{"internal/admin", []string{"internal/say", "stanza", "storage", "routing", "internal/config", "internal/server", "internal/admin/api", "docs"}},
 	{"internal/admin/metrics", []string{"storage", "routing", "internal/config", "component", "internal/server"}},
-	{"internal/demo", []string{"stanza", "component"}},
+	{"internal/demo", []string{"internal/say", "stanza", "component"}},
 	{"internal/interop", []string{"stanza", "storage", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
-	{"cmd/patchbay", []string{"stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
+	{"cmd/patchbay", []string{"internal/say", "stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
 		"internal/admin", "internal/admin/api", "internal/admin/metrics", "internal/ctl", "docs", "examples"}},
 	{"examples/...", []string{"stanza", "component"}}, // what any user of the module can import
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // defaultFile is the configuration that check and init mean where none is named.
@@ -42,7 +42,7 @@ func (c *checking) command() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.output != "text" && c.output != asJSON {
-				return fmt.Errorf("-o is text or json, not %q", ctl.Clean(c.output))
+				return fmt.Errorf("-o is text or json, not %q", say.Clean(c.output))
 			}
 			c.file = cmp.Or(c.file, os.Getenv("PATCHBAY_CONFIG"), defaultFile)
 			return c.run(cmd)
@@ -88,7 +88,7 @@ func (c *checking) text(w io.Writer, cfg *config.Config, faults config.Faults, d
 	if d != nil {
 		differs = d.text()
 	}
-	_, err := fmt.Fprintf(w, "%s: good. %s, %s.%s\n", c.file, plural(len(cfg.Nodes), "node"), plural(len(cfg.Users), "user domain"), differs)
+	_, err := fmt.Fprintf(w, "%s: good. %s, %s.%s\n", c.file, say.Count(len(cfg.Nodes), "node"), say.Count(len(cfg.Users), "user domain"), differs)
 	return err
 }
 
@@ -108,12 +108,4 @@ func writeJSON(w io.Writer, v any) error {
 	to.SetEscapeHTML(false)
 	to.SetIndent("", "  ")
 	return to.Encode(v)
-}
-
-// plural is "1 node" or "2 nodes".
-func plural(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return strconv.Itoa(n) + " " + noun
 }

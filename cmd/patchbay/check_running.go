@@ -16,6 +16,7 @@ import (
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // difference is what a file would change of a running server.
@@ -60,7 +61,7 @@ func (c *checking) ask(ctx context.Context, cmd *cobra.Command, url string, cfg 
 	case errors.As(err, &unreached):
 		return nil, err
 	case err != nil:
-		d.hidden, get = ctl.Clean(err.Error()), ctl.Get[api.Config]
+		d.hidden, get = say.Clean(err.Error()), ctl.Get[api.Config]
 	}
 	running, err := get(ctx, r, api.PathConfig, nil)
 	if err != nil {
@@ -98,10 +99,10 @@ func (d *difference) text() string {
 	b.WriteString(" Against the running server: " + d.sentence() + ".")
 	wide := 0
 	for _, ch := range d.changes {
-		wide = max(wide, len([]rune(ctl.Clean(ch.Path))))
+		wide = max(wide, len([]rune(say.Clean(ch.Path))))
 	}
 	for _, ch := range d.changes {
-		fmt.Fprintf(&b, "\n  %-*s  %s", wide, ctl.Clean(ch.Path), turn(ch))
+		fmt.Fprintf(&b, "\n  %-*s  %s", wide, say.Clean(ch.Path), turn(ch))
 		if !ch.Live {
 			b.WriteString("   needs a restart")
 		}
@@ -114,7 +115,7 @@ func (d *difference) text() string {
 
 // turn says what a change does.
 func turn(ch config.Change) string {
-	was, is := ctl.Clean(ch.Old), ctl.Clean(ch.New)
+	was, is := say.Clean(ch.Old), say.Clean(ch.New)
 	switch {
 	case ch.Secret && was == is:
 		return "another secret"
@@ -134,7 +135,7 @@ func (d *difference) sentence() string {
 		if ch.Live {
 			live++
 		} else {
-			stay = append(stay, ctl.Clean(ch.Path))
+			stay = append(stay, say.Clean(ch.Path))
 		}
 	}
 	var parts []string

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 func newCompletionCommand() *cobra.Command {
@@ -31,7 +31,7 @@ func newCompletionCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			write := shells[args[0]]
 			if write == nil {
-				return fmt.Errorf("there is no completion for %q; it is for bash, zsh, fish and powershell", ctl.Clean(args[0]))
+				return fmt.Errorf("there is no completion for %q; it is for bash, zsh, fish and powershell", say.Clean(args[0]))
 			}
 			return write(cmd.Root(), cmd.OutOrStdout())
 		},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 const ctlLong = `Ask and operate a running server over its admin API (listen.http).
@@ -68,7 +69,7 @@ func verbOf(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	said := fmt.Sprintf("%s has no verb %q", cmd.CommandPath(), ctl.Clean(args[0]))
+	said := fmt.Sprintf("%s has no verb %q", cmd.CommandPath(), say.Clean(args[0]))
 	cmd.SuggestionsMinimumDistance = min(2, max(1, len(args[0])/3)) // of three letters two are another word
 	near := cmd.SuggestionsFor(args[0])
 	if below := underCtl(cmd, args[0]); below != "" {
@@ -106,9 +107,9 @@ func takes(names ...string) cobra.PositionalArgs {
 		case len(args) < least:
 			return fmt.Errorf("%s needs %s", cmd.CommandPath(), strings.Join(names[len(args):least], " "))
 		case len(args) > len(names) && len(names) == 0:
-			return fmt.Errorf("%s takes no %q", cmd.CommandPath(), ctl.Clean(args[0]))
+			return fmt.Errorf("%s takes no %q", cmd.CommandPath(), say.Clean(args[0]))
 		case len(args) > len(names):
-			return fmt.Errorf("%s takes %s only, and not %q", cmd.CommandPath(), strings.Join(names, " "), ctl.Clean(args[len(names)]))
+			return fmt.Errorf("%s takes %s only, and not %q", cmd.CommandPath(), strings.Join(names, " "), say.Clean(args[len(names)]))
 		}
 		return nil
 	}
@@ -137,7 +138,7 @@ func must(err error) {
 // checked looks at the flags before anybody is asked.
 func (a *asking) checked() error {
 	if !slices.Contains([]string{asTable, asWide, asJSON}, a.output) {
-		return fmt.Errorf("-o is table, wide or json, not %q", ctl.Clean(a.output))
+		return fmt.Errorf("-o is table, wide or json, not %q", say.Clean(a.output))
 	}
 	return nil
 }
@@ -149,7 +150,7 @@ func (a *asking) remote(stderr io.Writer) (*ctl.Remote, error) {
 		return nil, err
 	}
 	return ctl.New(ctl.Options{URL: cmp.Or(a.url, os.Getenv("PATCHBAY_URL")), Token: token, Who: who(),
-		Note: func(text string) { fmt.Fprintln(stderr, "patchbay: "+ctl.Clean(text)) }})
+		Note: func(text string) { fmt.Fprintln(stderr, "patchbay: "+say.Clean(text)) }})
 }
 
 // who asks, for the server's log.
@@ -191,11 +192,11 @@ func failure(err error) error {
 	case err == nil, errors.As(err, &usage), errors.As(err, &coded):
 		return err
 	case errors.As(err, &unreached):
-		return &exitError{exitNoReach, errors.New(ctl.Clean(err.Error()))}
+		return &exitError{exitNoReach, errors.New(say.Clean(err.Error()))}
 	case errors.Is(err, context.Canceled):
 		return &exitError{exitFailed, errors.New("ended before there was an answer")}
 	}
-	return &exitError{exitFailed, errors.New(ctl.Clean(err.Error()))}
+	return &exitError{exitFailed, errors.New(say.Clean(err.Error()))}
 }
 
 // encode writes an answer as JSON: for people and scripts over several lines, or as one line.
@@ -307,7 +308,7 @@ func (a *asking) domains(cmd *cobra.Command, args []string, _ string) ([]string,
 	}
 	var names []string
 	for _, n := range v.Nodes {
-		names = append(names, ctl.Clean(n.Domain))
+		names = append(names, say.Clean(n.Domain))
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // acts adds --yes and -o to a verb that changes something.
@@ -50,7 +51,7 @@ func (x act) sure(question string) error {
 	if x.yes {
 		return nil
 	}
-	fmt.Fprintf(x.cmd.ErrOrStderr(), "%s? [y/N] ", ctl.Clean(question))
+	fmt.Fprintf(x.cmd.ErrOrStderr(), "%s? [y/N] ", say.Clean(question))
 	line := make(chan string, 1)
 	// Nobody waits for this one: a read from a terminal cannot be interrupted, it ends with the process.
 	go func() {
@@ -227,8 +228,8 @@ func (a *asking) secret() *cobra.Command {
 			if a.output == asJSON {
 				return failure(encode(cmd.OutOrStdout(), v, false))
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s, under nodes[%s]:\n", ctl.Clean(v.Domain), ctl.Clean(v.Under))
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), ctl.Clean(v.Secret))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s, under nodes[%s]:\n", say.Clean(v.Domain), say.Clean(v.Under))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), say.Clean(v.Secret))
 			return failure(err)
 		},
 	})

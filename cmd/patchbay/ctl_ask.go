@@ -13,6 +13,7 @@ import (
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 func (a *asking) explain() *cobra.Command {
@@ -90,7 +91,7 @@ func (a *asking) runTap(cmd *cobra.Command, pairs []string) error {
 	}
 	ctx, stop := untilSignal(cmd)
 	defer stop()
-	fmt.Fprintf(stderr, "%s taps %s; the server logs it. End: Ctrl-C\n", ctl.Clean(who()), r.URL())
+	fmt.Fprintf(stderr, "%s taps %s; the server logs it. End: Ctrl-C\n", say.Clean(who()), r.URL())
 	screen := a.screen(out)
 	shown, lost := uint64(0), uint64(0)
 	err = ctl.Stream(ctx, r, api.PathTap, query(pairs...), func(v api.Tapped) error {
@@ -132,7 +133,7 @@ func (a *asking) doctor() *cobra.Command {
 			case asNagios:
 				return a.runNagios(cmd)
 			}
-			return fmt.Errorf("-o is text, json or nagios, not %q", ctl.Clean(output))
+			return fmt.Errorf("-o is text, json or nagios, not %q", say.Clean(output))
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", asText, "text, json or nagios")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // topped is what top shows, as one value of JSON.
@@ -35,7 +36,7 @@ func (a *asking) runTop(cmd *cobra.Command, sort string) error {
 	}
 	first := slices.Index(ctl.Sorts, sort)
 	if first < 0 {
-		return fmt.Errorf("--sort is %s, not %q", strings.Join(ctl.Sorts, ", "), ctl.Clean(sort))
+		return fmt.Errorf("--sort is %s, not %q", strings.Join(ctl.Sorts, ", "), say.Clean(sort))
 	}
 	r, err := a.remote(cmd.ErrOrStderr())
 	if err != nil {

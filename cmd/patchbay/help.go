@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/patchbay-im/patchbay/internal/ctl"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 //go:embed topics/*.txt
@@ -62,9 +62,9 @@ func newHelpCommand() *cobra.Command {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
 				if below := underCtl(cmd.Root(), args[0]); below != "" {
-					return fmt.Errorf("there is no verb or topic %q; did you mean %s?", ctl.Clean(strings.Join(args, " ")), below)
+					return fmt.Errorf("there is no verb or topic %q; did you mean %s?", say.Clean(strings.Join(args, " ")), below)
 				}
-				return fmt.Errorf("there is no verb or topic %q; topics are %s", ctl.Clean(strings.Join(args, " ")), strings.Join(names, ", "))
+				return fmt.Errorf("there is no verb or topic %q; topics are %s", say.Clean(strings.Join(args, " ")), strings.Join(names, ", "))
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()
@@ -113,7 +113,7 @@ func (t topic) write(w io.Writer, word string) error {
 		}
 	}
 	if found == "" {
-		return fmt.Errorf("%s has no %q; patchbay help %s shows what it has", t.name, ctl.Clean(word), t.name)
+		return fmt.Errorf("%s has no %q; patchbay help %s shows what it has", t.name, say.Clean(word), t.name)
 	}
 	_, err := io.WriteString(w, found)
 	return err

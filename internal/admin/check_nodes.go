@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 	"github.com/patchbay-im/patchbay/internal/server"
 	"github.com/patchbay-im/patchbay/routing"
 )
@@ -20,7 +20,7 @@ func checkAway(f *routing.NodeFacts, e *evidence) *api.Finding {
 	}
 	message := f.Domain + " is away"
 	if left := f.GraceEnds.Sub(e.now); !f.GraceEnds.IsZero() {
-		message += ": in " + span(left) + " its grace ends"
+		message += ": in " + say.Span(left.Round(time.Second)) + " its grace ends"
 	}
 	if f.Sessions == 0 {
 		return &api.Finding{State: api.Warning, Message: message, Mend: "see why its link dropped: patchbay ctl links --closed"}
@@ -28,7 +28,7 @@ func checkAway(f *routing.NodeFacts, e *evidence) *api.Finding {
 	if f.Sessions == 1 {
 		message += ", then its session ends too"
 	} else {
-		message += ", then its " + grouped(f.Sessions) + " sessions end too"
+		message += ", then its " + say.Number(f.Sessions) + " sessions end too"
 	}
 	return &api.Finding{State: api.Failed, Message: message, Mend: "see why its link dropped: patchbay ctl links --closed"}
 }
@@ -44,7 +44,7 @@ func checkGone(f *routing.NodeFacts, e *evidence) *api.Finding {
 	if f.Since.Sub(e.began) < time.Minute { // one that the start found gone has been so for longer, nobody knows for how long
 		long += "at least "
 	}
-	return &api.Finding{State: api.Warning, Message: f.Domain + " has been gone " + long + span(ago) + ": its grace has passed, and its sessions have ended",
+	return &api.Finding{State: api.Warning, Message: f.Domain + " has been gone " + long + say.Span(ago.Round(time.Second)) + ": its grace has passed, and its sessions have ended",
 		Mend: "see why its link ended: patchbay ctl links --closed; a node that is not to come back is taken out of nodes"}
 }
 
@@ -53,7 +53,7 @@ func checkOld(f *routing.NodeFacts, _ *evidence) *api.Finding {
 	if f.State != routing.Attached || f.Oldest <= slowAfter {
 		return nil
 	}
-	return &api.Finding{State: api.Warning, Message: f.Domain + " is slow: its oldest stanza waits for " + span(f.Oldest),
+	return &api.Finding{State: api.Warning, Message: f.Domain + " is slow: its oldest stanza waits for " + say.Span(f.Oldest.Round(time.Second)),
 		Mend: "see what the node waits for, most often its database; patchbay ctl drain " + f.Domain + " keeps new users off it"}
 }
 
@@ -63,7 +63,7 @@ func checkFull(f *routing.NodeFacts, _ *evidence) *api.Finding {
 		return nil
 	}
 	percent := f.QueueBytes * 100 / f.QueueMax
-	found := &api.Finding{State: api.Warning, Message: fmt.Sprintf("the queue of %s is %d %% full: %s of %s", f.Domain, percent, size(f.QueueBytes), size(f.QueueMax)),
+	found := &api.Finding{State: api.Warning, Message: fmt.Sprintf("the queue of %s is %d %% full: %s of %s", f.Domain, percent, say.Size(f.QueueBytes), say.Size(f.QueueMax)),
 		Mend: "what comes when it is full goes back to its sender as queue-full; see why the node does not read, or raise limits.queue"}
 	if percent >= fullQueue {
 		found.State = api.Failed
@@ -129,23 +129,11 @@ func (x *ends) finding() api.Finding {
 	return f
 }
 
-// span writes how long something takes as people do: 8 s, 4 min 02 s, 3 h 20 min.
-func span(d time.Duration) string {
-	s := int(max(0, d).Round(time.Second) / time.Second)
-	switch {
-	case s < 60:
-		return strconv.Itoa(s) + " s"
-	case s >= 3600:
-		return fmt.Sprintf("%d h %02d min", s/3600, s%3600/60)
-	}
-	return fmt.Sprintf("%d min %02d s", s/60, s%60)
-}
-
 func times(n uint64) string {
 	if n == 1 {
 		return "once"
 	}
-	return grouped(n) + " times"
+	return say.Number(n) + " times"
 }
 
 // host is a peer's address without its port, which is another each time.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/say"
 	"github.com/patchbay-im/patchbay/routing"
 )
 
@@ -78,7 +79,7 @@ func checkUntold(e *evidence) []api.Finding {
 	if n == 0 {
 		return nil
 	}
-	return warn(several(n, "answer")+" of the server reached nobody in the last 5 min",
+	return warn(say.Count(n, "answer")+" of the server reached nobody in the last 5 min",
 		"a node asks more than it reads, or left while much that it had sent was still waiting: patchbay ctl nodes, patchbay ctl outcomes")
 }
 
@@ -92,7 +93,7 @@ func checkCertificate(e *evidence) []api.Finding {
 
 func expiry(end, now time.Time) []api.Finding {
 	left, date := end.Sub(now), end.UTC().Format(time.DateOnly)
-	days := several(int(left.Abs()/(24*time.Hour)), "day")
+	days := say.Count(int(left.Abs()/(24*time.Hour)), "day")
 	const mend = "renew it; tls.cert and tls.key are read again when they change"
 	switch {
 	case left < 0:
@@ -114,7 +115,7 @@ func room(d *api.Disk) []api.Finding {
 	if d == nil || d.TotalBytes == 0 {
 		return good("this system does not tell how full the disk is")
 	}
-	free := fmt.Sprintf("%d %% of the disk of %s is free: %s", d.FreeBytes*100/d.TotalBytes, d.Path, size(d.FreeBytes))
+	free := fmt.Sprintf("%d %% of the disk of %s is free: %s", d.FreeBytes*100/d.TotalBytes, d.Path, say.Size(d.FreeBytes))
 	if d.FreeBytes*100 < leastDisk*d.TotalBytes {
 		return fail("only "+free, "free some: what must be kept is refused when it is full, and the server ends when a write fails")
 	}
@@ -130,8 +131,8 @@ func checkStore(e *evidence) []api.Finding {
 	if st.Bytes*100 < fullStore*e.cfg.Offline.Total {
 		return nil
 	}
-	return warn(fmt.Sprintf("the offline store is %d %% full: %s of %s for %s", st.Bytes*100/e.cfg.Offline.Total, size(uint64(st.Bytes)),
-		size(uint64(e.cfg.Offline.Total)), several(st.Users, "user")), "raise offline.total, or lower offline.keep; beyond it senders are told "+routing.StoreFull.String())
+	return warn(fmt.Sprintf("the offline store is %d %% full: %s of %s for %s", st.Bytes*100/e.cfg.Offline.Total, say.Size(uint64(st.Bytes)),
+		say.Size(uint64(e.cfg.Offline.Total)), say.Count(st.Users, "user")), "raise offline.total, or lower offline.keep; beyond it senders are told "+routing.StoreFull.String())
 }
 
 // checkFile compares the file with what was loaded from it.
@@ -159,7 +160,7 @@ func restartFor(keys []string) []api.Finding {
 	}
 	names := strings.Join(keys[:min(most, len(keys))], ", ")
 	if more := len(keys) - most; more > 0 {
-		names += " and " + several(more, "key") + " more"
+		names += " and " + say.Count(more, "key") + " more"
 	}
 	return warn("what the configuration file says of "+line(names)+" acts after a restart only", "restart the server, or take it back: patchbay check --against-running")
 }

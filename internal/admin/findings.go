@@ -2,14 +2,12 @@ package admin
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/say"
 	"github.com/patchbay-im/patchbay/internal/server"
 	"github.com/patchbay-im/patchbay/routing"
 )
@@ -113,7 +111,7 @@ func (c *check) look(e *evidence) []api.Finding {
 	}
 	all = worstFirst(all)
 	if more := len(all) - mostOfOneKind; more > 0 {
-		all = append(all[:mostOfOneKind], api.Finding{State: all[mostOfOneKind].State, Message: "and " + grouped(more) + " more", Mend: "patchbay ctl nodes"})
+		all = append(all[:mostOfOneKind], api.Finding{State: all[mostOfOneKind].State, Message: "and " + say.Number(more) + " more", Mend: "patchbay ctl nodes"})
 	}
 	for i := range all {
 		all[i].Check = c.name
@@ -166,38 +164,4 @@ func fail(message, mend string) []api.Finding {
 
 func good(message string) []api.Finding {
 	return []api.Finding{{State: api.OK, Message: message}}
-}
-
-// grouped writes a number with commas: 85,009.
-func grouped[T int | uint64](n T) string {
-	text := strconv.FormatUint(uint64(n), 10)
-	var b strings.Builder
-	for i, digit := range text {
-		if i > 0 && (len(text)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
-	}
-	return b.String()
-}
-
-// several is a number with its noun.
-func several[T int | uint64](n T, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return grouped(n) + " " + noun + "s"
-}
-
-// size writes bytes as people do: 10.1 MiB.
-func size(n uint64) string {
-	for _, u := range []struct {
-		unit  string
-		bytes uint64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n >= u.bytes {
-			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.bytes), u.unit)
-		}
-	}
-	return strconv.FormatUint(n, 10) + " B"
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"mime"
 	"net"
 	"net/http"
@@ -115,14 +116,7 @@ func sameOrigin(origin, host string) bool {
 	usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	name, port, ok := splitHost(u.Host)
 	hostName, hostPort, hostOK := splitHost(host)
-	return ok && hostOK && name == hostName && orElse(port, usual) == orElse(hostPort, usual)
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
+	return ok && hostOK && name == hostName && cmp.Or(port, usual) == cmp.Or(hostPort, usual)
 }
 
 // near reports whether a request comes from this machine and from nobody behind it: a proxy here speaks for others. It is

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -80,7 +81,7 @@ func document(t *testing.T) []byte {
 // operation describes one row.
 func (s *schemas) operation(o *operation) object {
 	good := object{"description": "Done."}
-	media := orElse(o.media, mediaJSON)
+	media := cmp.Or(o.media, mediaJSON)
 	if media == mediaNDJSON {
 		good["description"] = "Lines, each of this schema, as they come."
 	}

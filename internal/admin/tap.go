@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -22,7 +23,7 @@ const (
 // server's. Who taps is logged at both ends; with bodies that line is an audit.
 func (a *Admin) tap(w http.ResponseWriter, q *query) {
 	filter := routing.TapFilter{Match: q.text("match"), Body: q.flag("body")}
-	q.log = q.log.WithFields(logrus.Fields{"match": orElse(word(filter.Match), "all"), "bodies": filter.Body})
+	q.log = q.log.WithFields(logrus.Fields{"match": cmp.Or(word(filter.Match), "all"), "bodies": filter.Body})
 	if err := a.mayTap(filter); err != nil {
 		q.log.WithError(err).Warn("admin: tap refused")
 		writeError(w, err)

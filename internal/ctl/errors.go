@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // UsageError is a wrong use of the command: exit 2.
@@ -35,7 +36,7 @@ type NotReachedError struct {
 func (e *NotReachedError) Error() string {
 	text := "no answer of a server at " + e.URL + ": " + e.Why
 	if e.Err != nil {
-		text += ": " + Clean(e.Err.Error())
+		text += ": " + say.Clean(e.Err.Error())
 	}
 	if e.Mend != "" {
 		text += " (" + e.Mend + ")"
@@ -63,7 +64,7 @@ func (r *Remote) unreached(ctx context.Context, err error) error {
 		e.Why, e.Err = "nobody listens there", nil
 		e.Mend = "start one with patchbay serve, or name another with --url or PATCHBAY_URL"
 	case errors.As(err, &dns):
-		e.Why, e.Err = "there is no host "+Clean(r.base.Hostname()), nil
+		e.Why, e.Err = "there is no host "+say.Clean(r.base.Hostname()), nil
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		e.Why, e.Err = fmt.Sprintf("it did not answer within %s", answerTimeout), nil
 		if errors.As(err, new(*net.OpError)) {
@@ -88,9 +89,9 @@ func (r *Remote) refusal(resp *http.Response) error {
 		return said
 	}
 	e := &NotReachedError{URL: r.URL(), Mend: "is this the address of listen.http? Name another with --url or PATCHBAY_URL",
-		Why: fmt.Sprintf("something else answers there (HTTP %d, %s)", resp.StatusCode, cmp.Or(Clean(resp.Header.Get("Content-Type")), "no type"))}
+		Why: fmt.Sprintf("something else answers there (HTTP %d, %s)", resp.StatusCode, cmp.Or(say.Clean(resp.Header.Get("Content-Type")), "no type"))}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
-		e.Why = "it sends to " + Clean(to) + ", which is not followed, for the token would go there"
+		e.Why = "it sends to " + say.Clean(to) + ", which is not followed, for the token would go there"
 		e.Mend = "name that server with --url or PATCHBAY_URL"
 	}
 	return e

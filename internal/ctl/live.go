@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // Live draws on a terminal, and draws again, until a person has seen enough.
@@ -118,7 +119,7 @@ func (m watching) View() tea.View {
 func (m watching) draw() string {
 	foot := m.l.Foot()
 	if m.err != nil {
-		foot = m.l.Screen.dress(Clean("!! "+m.err.Error()), bad)
+		foot = m.l.Screen.dress(say.Clean("!! "+m.err.Error()), bad)
 	}
 	lines := strings.Split(strings.TrimSuffix(m.picture, "\n"), "\n")
 	if room := max(1, m.height-footLines); len(lines) > room {

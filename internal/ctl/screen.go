@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // Screen draws answers as text. Its methods are pure: the only clock is the Time of the answer.
@@ -46,7 +47,7 @@ type text struct {
 	t tone
 }
 
-func (s Screen) paint(x text) string { return s.dress(Clean(x.s), x.t) }
+func (s Screen) paint(x text) string { return s.dress(say.Clean(x.s), x.t) }
 
 // dress colours a clean text.
 func (s Screen) dress(clean string, t tone) string {
@@ -89,13 +90,13 @@ func (p *page) say(s string) { p.line(text{s, plain}) }
 
 // wrap adds a text behind a head, in as many lines as the width asks for; later lines begin under the text.
 func (p *page) wrap(head text, s string) {
-	p.groups(head, " ", strings.Fields(Clean(s)), plain)
+	p.groups(head, " ", strings.Fields(say.Clean(s)), plain)
 }
 
 // groups is wrap for pieces that stay whole, and are divided by sep where they share a line. They are clean.
 func (p *page) groups(head text, sep string, pieces []string, t tone) {
 	lead := p.paint(head)
-	indent := strings.Repeat(" ", width(Clean(head.s)))
+	indent := strings.Repeat(" ", width(say.Clean(head.s)))
 	line := ""
 	flush := func() {
 		p.b.WriteString(strings.TrimRight(lead+p.dress(line, t), " ") + "\n")

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"github.com/patchbay-im/patchbay/internal/say"
 	"slices"
 	"strings"
 )
@@ -92,7 +93,7 @@ func (t *table) sizes() []int {
 	for i, c := range t.columns {
 		sizes[i] = width(c.head)
 		for _, row := range t.rows {
-			sizes[i] = max(sizes[i], width(Clean(row[i].s)))
+			sizes[i] = max(sizes[i], width(say.Clean(row[i].s)))
 		}
 	}
 	return sizes
@@ -123,7 +124,7 @@ func (p *page) table(t table, margin int) {
 			if n > 0 {
 				line += strings.Repeat(" ", l.gap)
 			}
-			line += pad(p.dress(cut(Clean(row[i].s), l.sizes[i]), row[i].t), l.sizes[i], t.columns[i].right)
+			line += pad(p.dress(cut(say.Clean(row[i].s), l.sizes[i]), row[i].t), l.sizes[i], t.columns[i].right)
 		}
 		p.b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // token is what proves that one may change things.
@@ -74,13 +75,13 @@ func readNamedToken(name string) (string, error) {
 	text, err := readToken(name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "", fmt.Errorf("this needs the token in %s, which you may not read: run it as the server's user, or %s", Clean(name), mend)
+		return "", fmt.Errorf("this needs the token in %s, which you may not read: run it as the server's user, or %s", say.Clean(name), mend)
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("this needs the token in %s, which is not on this machine: %s", Clean(name), mend)
+		return "", fmt.Errorf("this needs the token in %s, which is not on this machine: %s", say.Clean(name), mend)
 	case err != nil:
-		return "", fmt.Errorf("read the token in %s: %w", Clean(name), err)
+		return "", fmt.Errorf("read the token in %s: %w", say.Clean(name), err)
 	case !strings.HasPrefix(text, api.TokenPrefix):
-		return "", fmt.Errorf("the server names %s, which holds no token that a server made: %s", Clean(name), mend)
+		return "", fmt.Errorf("the server names %s, which holds no token that a server made: %s", say.Clean(name), mend)
 	}
 	return text, nil
 }
@@ -91,7 +92,7 @@ func ReadToken(s string) (string, error) {
 		if v := os.Getenv(name); v != "" {
 			return v, nil
 		}
-		return "", &UsageError{fmt.Sprintf("PATCHBAY_TOKEN is env:%s, and the environment has no %[1]s", Clean(name))}
+		return "", &UsageError{fmt.Sprintf("PATCHBAY_TOKEN is env:%s, and the environment has no %[1]s", say.Clean(name))}
 	}
 	name, ok := strings.CutPrefix(s, "@")
 	if !ok {
@@ -99,7 +100,7 @@ func ReadToken(s string) (string, error) {
 	}
 	text, err := readToken(name)
 	if err != nil {
-		return "", &UsageError{fmt.Sprintf("PATCHBAY_TOKEN is @%s: %v", Clean(name), err)}
+		return "", &UsageError{fmt.Sprintf("PATCHBAY_TOKEN is @%s: %v", say.Clean(name), err)}
 	}
 	return text, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // Subject names what a drain is about.
@@ -21,7 +22,7 @@ func Extent(sessions int) string {
 	if sessions == 0 {
 		return ""
 	}
-	return " (" + plural(sessions, "session") + ")"
+	return " (" + say.Count(sessions, "session") + ")"
 }
 
 // Drained says in one line how far a drain is.
@@ -40,17 +41,17 @@ func (s Screen) Drained(v api.Drained) string {
 }
 
 func waits(v api.Drained) []string {
-	words := []string{plural(v.Sessions, "session")}
+	words := []string{say.Count(v.Sessions, "session")}
 	if v.Queue == 0 {
 		return append(words, "nothing waits")
 	}
-	queue := plural(v.Queue, "stanza") + " in its queue"
+	queue := say.Count(v.Queue, "stanza") + " in its queue"
 	if v.QueueBytes > 0 {
-		queue += " (" + size(v.QueueBytes) + ")"
+		queue += " (" + say.Size(v.QueueBytes) + ")"
 	}
 	words = append(words, queue)
 	if v.OldestSecs > 0 {
-		words = append(words, "the oldest for "+span(v.OldestSecs))
+		words = append(words, "the oldest for "+seconds(v.OldestSecs))
 	}
 	return words
 }
@@ -59,15 +60,15 @@ func waits(v api.Drained) []string {
 func (s Screen) Kicked(target string, v api.Kicked) string {
 	var words []string
 	if v.Sessions > 0 {
-		words = append(words, plural(v.Sessions, "session"))
+		words = append(words, say.Count(v.Sessions, "session"))
 	}
 	if v.Links > 0 {
-		words = append(words, plural(v.Links, "link"))
+		words = append(words, say.Count(v.Links, "link"))
 	}
 	if len(words) == 0 {
 		words = []string{"nothing: there was no more of it"}
 	}
-	return Clean(target) + ": ended " + strings.Join(words, " and ") + "\n"
+	return say.Clean(target) + ": ended " + strings.Join(words, " and ") + "\n"
 }
 
 // Reloaded says what a reload has changed, and what waits for a restart.
@@ -86,9 +87,9 @@ func (s Screen) Reloaded(v api.Reloaded) string {
 	case len(v.Changes) == 0:
 		head += "nothing has changed"
 	default:
-		head += plural(applied, "change") + " applied"
+		head += say.Count(applied, "change") + " applied"
 		if later > 0 {
-			head += ", " + count(later) + " after a restart"
+			head += ", " + say.Number(later) + " after a restart"
 		}
 	}
 	p.say(head)
@@ -144,7 +145,7 @@ func (s Screen) Refused(err *api.Error) string {
 			faults++
 		}
 	}
-	p.wrap(text{"not applied: ", bad}, plural(faults, "fault")+"; the configuration of before acts on")
+	p.wrap(text{"not applied: ", bad}, say.Count(faults, "fault")+"; the configuration of before acts on")
 	for _, f := range err.Faults {
 		if f.Text == "" {
 			p.wrap(tell("  "), oneFault(f))

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // Doctor draws what was looked at and what to do. On a wide screen what is right is told too.
@@ -14,10 +15,10 @@ func (s Screen) Doctor(v api.Doctor) string {
 	p.say("")
 	longest := 0
 	for _, c := range v.Checks {
-		longest = max(longest, width(Clean(c.Check)))
+		longest = max(longest, width(say.Clean(c.Check)))
 	}
 	for _, c := range v.Checks {
-		head := "  " + pad(c.State, len(api.Warning), false) + "  " + pad(Clean(c.Check), longest, false) + "  "
+		head := "  " + pad(c.State, len(api.Warning), false) + "  " + pad(say.Clean(c.Check), longest, false) + "  "
 		p.wrap(text{head, toneOf(c.State)}, c.Message)
 		if c.Mend != "" {
 			p.wrap(text{strings.Repeat(" ", width(head)) + "mend: ", dim}, c.Mend)
@@ -25,7 +26,7 @@ func (s Screen) Doctor(v api.Doctor) string {
 	}
 	p.say("")
 	ok, warnings, failures := tally(v.Checks)
-	p.say(fmt.Sprintf("%s: %d ok, %d warning, %d failed.", plural(len(v.Checks), "check"), ok, warnings, failures))
+	p.say(fmt.Sprintf("%s: %d ok, %d warning, %d failed.", say.Count(len(v.Checks), "check"), ok, warnings, failures))
 	return p.String()
 }
 
@@ -83,5 +84,5 @@ func Nagios(v api.Doctor) (line string, code int) {
 func NagiosUnreached(err error) string { return nagiosLine("UNKNOWN", err.Error()) }
 
 func nagiosLine(word, said string) string {
-	return "PATCHBAY " + word + " - " + strings.ReplaceAll(Clean(said), "|", "/") + "\n"
+	return "PATCHBAY " + word + " - " + strings.ReplaceAll(say.Clean(said), "|", "/") + "\n"
 }

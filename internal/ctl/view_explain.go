@@ -8,24 +8,25 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // Explain draws the decision on a stanza, row by row.
 func (s Screen) Explain(v api.Explanation) string {
 	p := s.page(v.Time)
 	kind := strings.TrimSpace(v.Kind + " " + v.Type)
-	p.groups(text{kind + "   ", bold}, "   ", []string{cmp.Or(Clean(v.From), "(no from)") + " -> " + cmp.Or(Clean(v.To), "(nobody)"), "on " + Clean(v.Server) + ", nothing is sent"}, plain)
+	p.groups(text{kind + "   ", bold}, "   ", []string{cmp.Or(say.Clean(v.From), "(no from)") + " -> " + cmp.Or(say.Clean(v.To), "(nobody)"), "on " + say.Clean(v.Server) + ", nothing is sent"}, plain)
 	head, end := text{"  from  ", good}, "  ok"
 	if !v.Origin.Allowed {
 		head.t, end = bad, "  NOT ALLOWED"
 	}
-	p.groups(head, " ", append(strings.Fields(Clean(cmp.Or(v.From, "(no from)")+" "+v.Origin.Why)), end), plain)
+	p.groups(head, " ", append(strings.Fields(say.Clean(cmp.Or(v.From, "(no from)")+" "+v.Origin.Why)), end), plain)
 	question := 0
 	for _, r := range v.Rows {
-		question = max(question, width(Clean(r.Question)))
+		question = max(question, width(say.Clean(r.Question)))
 	}
 	for _, r := range v.Rows {
-		head := fmt.Sprintf("  %d  %s  ", r.Row, pad(Clean(r.Question), question, false))
+		head := fmt.Sprintf("  %d  %s  ", r.Row, pad(say.Clean(r.Question), question, false))
 		if r.Matched {
 			p.wrap(text{head + "YES  ", bold}, r.Why)
 		} else {
@@ -56,7 +57,7 @@ func (p *page) candidates(all []api.ExplainedSession, server string) {
 			got = text{strings.TrimPrefix(x.Why+": no copy", ": "), dim}
 		}
 		t.add(tell("/"+strings.TrimPrefix(x.Resource, "/")), tell("prio "+pad(strconv.Itoa(x.Priority), 3, true)), tell(x.Node), tell(at),
-			tell(x.State+", "+x.Grade+", queue "+size(x.QueueBytes)), got)
+			tell(x.State+", "+x.Grade+", queue "+say.Size(x.QueueBytes)), got)
 	}
 	if len(all) > 0 {
 		p.table(t, 7)
@@ -80,8 +81,8 @@ func (p *page) verdict(v api.Explanation) {
 	if r := v.Recent; r != nil && r.Count > 0 {
 		times := "once"
 		if r.Count > 1 {
-			times = count(r.Count) + " times"
+			times = say.Number(r.Count) + " times"
 		}
-		p.wrap(text{"  ", plain}, fmt.Sprintf("%s in the last %s on this server: patchbay ctl outcomes --reason %s", times, span(float64(r.Seconds)), r.Reason))
+		p.wrap(text{"  ", plain}, fmt.Sprintf("%s in the last %s on this server: patchbay ctl outcomes --reason %s", times, seconds(r.Seconds), r.Reason))
 	}
 }

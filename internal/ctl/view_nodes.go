@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // gradeWritten is the grade on which nothing proves that a node has read.
@@ -42,7 +43,7 @@ func (s Screen) Nodes(v api.Nodes) string {
 	for _, n := range v.Nodes {
 		sessions += n.Sessions
 	}
-	p.say(plural(len(v.Nodes), "node") + ", " + plural(sessions, "session") + ".")
+	p.say(say.Count(len(v.Nodes), "node") + ", " + say.Count(sessions, "session") + ".")
 	p.findings(v.Wrong)
 	if slices.ContainsFunc(v.Nodes, func(n api.Node) bool { return n.Grade == gradeWritten }) {
 		p.wrap(text{gradeWritten + ": ", dim}, "handed to the node's connection; nothing proves that it was read (patchbay help ops#grades)")
@@ -61,7 +62,7 @@ func (p *page) nodes(nodes []api.Node, wrong []api.Finding) {
 		}
 		state, oldest := text{n.State, stateTone(n.State)}, tell("-")
 		if n.OldestSecs > 0 {
-			oldest.s = span(n.OldestSecs)
+			oldest.s = seconds(n.OldestSecs)
 		}
 		if worst > good { // the mark stands where the cause is seen first
 			at := &state
@@ -70,9 +71,9 @@ func (p *page) nodes(nodes []api.Node, wrong []api.Finding) {
 			}
 			at.s, at.t = at.s+" !", worst
 		}
-		t.add(tell(n.Domain), state, tell(fmt.Sprintf("%d/%d", n.Links, n.LinksMax)), tell(count(n.Sessions)), tell(orDash(n.Grade)),
-			tell(rate(n.InPerSec)), tell(rate(n.OutPerSec)), tell(size(n.QueueBytes)), oldest, tell(count(n.Queue)),
-			tell(count(n.In)), tell(count(n.Out)), tell(orDash(strings.Join(n.Takes, ","))), tell(p.since(n.Since)))
+		t.add(tell(n.Domain), state, tell(fmt.Sprintf("%d/%d", n.Links, n.LinksMax)), tell(say.Number(n.Sessions)), tell(orDash(n.Grade)),
+			tell(rate(n.InPerSec)), tell(rate(n.OutPerSec)), tell(say.Size(n.QueueBytes)), oldest, tell(say.Number(n.Queue)),
+			tell(say.Number(n.In)), tell(say.Number(n.Out)), tell(orDash(strings.Join(n.Takes, ","))), tell(p.since(n.Since)))
 	}
 	p.table(t, 0)
 }
@@ -101,17 +102,17 @@ func (s Screen) Node(v api.Nodes) string {
 			if n.State == api.StateDraining {
 				head += ", attached" // what is told is since when it has a link
 			}
-			head += " since " + p.since(n.Since) + " (" + span(v.Time.Sub(n.Since).Seconds()) + ")"
+			head += " since " + p.since(n.Since) + " (" + say.Span(v.Time.Sub(n.Since)) + ")"
 		}
 		p.line(text{n.Domain, bold}, text{head, stateTone(n.State)})
 		p.fact("links", fmt.Sprintf("%d of %d", n.Links, n.LinksMax))
 		p.fact("sessions", sessionsOf(n, p)...)
 		p.fact("grade", orDash(n.Grade))
-		p.fact("from it", rate(n.InPerSec)+"/s", count(n.In)+" since the start")
-		p.fact("to it", rate(n.OutPerSec)+"/s", count(n.Out)+" since the start")
-		queue := []string{plural(n.Queue, "stanza"), size(n.QueueBytes) + " of " + size(n.QueueMax)}
+		p.fact("from it", rate(n.InPerSec)+"/s", say.Number(n.In)+" since the start")
+		p.fact("to it", rate(n.OutPerSec)+"/s", say.Number(n.Out)+" since the start")
+		queue := []string{say.Count(n.Queue, "stanza"), say.Size(n.QueueBytes) + " of " + say.Size(n.QueueMax)}
 		if n.OldestSecs > 0 {
-			queue = append(queue, "the oldest waits for "+span(n.OldestSecs))
+			queue = append(queue, "the oldest waits for "+seconds(n.OldestSecs))
 		}
 		p.fact("queue", queue...)
 		p.fact("takes", orDash(strings.Join(n.Takes, ", ")))
@@ -122,12 +123,12 @@ func (s Screen) Node(v api.Nodes) string {
 }
 
 func sessionsOf(n api.Node, p *page) []string {
-	words := []string{count(n.Sessions)}
+	words := []string{say.Number(n.Sessions)}
 	if n.Confirming {
 		words = append(words, "it is back, and has not confirmed them yet")
 	}
 	if n.GraceEndsAt != nil {
-		words = append(words, "they end in "+span(n.GraceEndsAt.Sub(p.now).Seconds())+", with its grace")
+		words = append(words, "they end in "+say.Span(n.GraceEndsAt.Sub(p.now))+", with its grace")
 	}
 	return words
 }
@@ -168,11 +169,11 @@ func (s Screen) Links(v api.Links) string {
 	t := table{columns: linkColumns}
 	for _, l := range v.Links {
 		t.add(tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(yesNo(l.TLS)), tell(l.State), tell(orDash(l.Grade)),
-			tell(count(l.In)), tell(p.since(l.Since)))
+			tell(say.Number(l.In)), tell(p.since(l.Since)))
 	}
 	p.table(t, 0)
 	p.say("")
-	p.say(plural(len(v.Links), "stream") + ".")
+	p.say(say.Count(len(v.Links), "stream") + ".")
 	return p.String()
 }
 
@@ -187,14 +188,14 @@ func (s Screen) closed(v api.Links) string {
 	for _, l := range v.Links {
 		ended, lasted := "-", "-"
 		if l.EndedAt != nil {
-			ended, lasted = p.when(*l.EndedAt), span(l.EndedAt.Sub(l.Since).Seconds())
+			ended, lasted = p.when(*l.EndedAt), say.Span(l.EndedAt.Sub(l.Since))
 		}
 		state := text{l.State, plain}
 		if l.State == "refused" {
 			state.t = bad
 		}
 		t.add(tell(ended), tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(yesNo(l.TLS)), state, tell(orDash(l.Reason)),
-			tell(count(l.In)), tell(lasted))
+			tell(say.Number(l.In)), tell(lasted))
 	}
 	drawn := s.page(v.Time)
 	drawn.table(t, 0)
@@ -204,7 +205,7 @@ func (s Screen) closed(v api.Links) string {
 		p.b.WriteString(lines[i+1] + "\n")
 		said := l.Text
 		if l.Count > 1 {
-			said = strings.TrimSuffix(count(l.Count)+" times since "+p.stamp(l.Since)+"; "+said, "; ")
+			said = strings.TrimSuffix(say.Number(l.Count)+" times since "+p.stamp(l.Since)+"; "+said, "; ")
 		}
 		if said != "" {
 			p.wrap(tell("          "), said)

@@ -4,12 +4,13 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // Outcomes draws what became of every stanza: the account, then each reason that kept one from its target.
 func (s Screen) Outcomes(v api.Outcomes) string {
 	p := s.page(v.Time)
-	last := "last " + span(float64(v.SinceSeconds))
+	last := "last " + seconds(v.SinceSeconds)
 	from := "all nodes"
 	if v.Node != "" {
 		from = v.Node
@@ -17,7 +18,7 @@ func (s Screen) Outcomes(v api.Outcomes) string {
 	if v.Ledger != nil {
 		p.ledger(*v.Ledger)
 	}
-	p.wrap(text{}, "from "+from+": "+count(v.Accepted)+" accepted since the start, "+count(v.Recent)+" in the "+last)
+	p.wrap(text{}, "from "+from+": "+say.Number(v.Accepted)+" accepted since the start, "+say.Number(v.Recent)+" in the "+last)
 	p.say("")
 	if len(v.Reasons) == 0 {
 		p.line(text{"no stanza ended otherwise than at its target", good})
@@ -26,7 +27,7 @@ func (s Screen) Outcomes(v api.Outcomes) string {
 	t := table{columns: []column{{head: "REASON"}, {head: "OUTCOME", drop: 2}, {head: "LAST " + short(v.SinceSeconds), right: true},
 		{head: "TOTAL", right: true}, {head: "ERROR", drop: 1}}}
 	for _, r := range v.Reasons {
-		t.add(tell(r.Reason), tell(r.Outcome), tell(count(r.Recent)), tell(count(r.Total)), tell(orDash(r.Error)))
+		t.add(tell(r.Reason), tell(r.Outcome), tell(say.Number(r.Recent)), tell(say.Number(r.Total)), tell(orDash(r.Error)))
 	}
 	p.table(t, 0)
 	p.say("")
@@ -51,9 +52,9 @@ func unmarked(s string) string { return strings.ReplaceAll(s, "`", "") }
 func short(seconds int64) string {
 	switch {
 	case seconds > 0 && seconds%3600 == 0:
-		return count(seconds/3600) + "h"
+		return say.Number(seconds/3600) + "h"
 	case seconds > 0 && seconds%60 == 0:
-		return count(seconds/60) + "m"
+		return say.Number(seconds/60) + "m"
 	}
-	return count(seconds) + "s"
+	return say.Number(seconds) + "s"
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // labelled is the column of names at the left of a page of facts.
@@ -14,7 +15,7 @@ const labelled = 11
 // fact adds "  name      what is known of it", in groups that stay whole.
 func (p *page) fact(name string, groups ...string) {
 	for i := range groups {
-		groups[i] = Clean(groups[i])
+		groups[i] = say.Clean(groups[i])
 	}
 	p.groups(text{"  " + pad(name, labelled, false), dim}, "   ", groups, plain)
 }
@@ -31,20 +32,20 @@ func healthWord(state string) string {
 func (s Screen) Status(v api.Status) string {
 	p := s.page(v.Time)
 	p.line(text{v.Server, bold}, tell("   "), text{healthWord(v.Health), toneOf(v.Health)},
-		tell("   patchbay "+v.Version+"   up "+span(float64(v.UptimeSeconds))+"   "+p.stamp(v.Time)))
+		tell("   patchbay "+v.Version+"   up "+seconds(v.UptimeSeconds)+"   "+p.stamp(v.Time)))
 	p.say("")
 	p.fact("state", readiness(v)...)
 	p.fact("nodes", counts(v.Nodes)...)
-	sessions := count(v.Sessions)
+	sessions := say.Number(v.Sessions)
 	if v.Loading {
 		sessions += ", and more that are still being read"
 	}
-	p.fact("sessions", sessions, "on "+plural(v.Links, "link"))
+	p.fact("sessions", sessions, "on "+say.Count(v.Links, "link"))
 	p.fact("traffic", rate(v.Rates.Accepted)+"/s accepted", rate(v.Rates.Delivered)+"/s delivered", rate(v.Rates.NotDelivered)+"/s not delivered")
 	p.fact("in flight", flights(v)...)
 	p.fact("memory", memory(v.Memory)...)
 	if v.Disk != nil {
-		p.fact("disk", size(v.Disk.FreeBytes)+" free", "at "+v.Disk.Path)
+		p.fact("disk", say.Size(v.Disk.FreeBytes)+" free", "at "+v.Disk.Path)
 	} else {
 		p.fact("disk", "none: what is kept ends with the process")
 	}
@@ -75,41 +76,41 @@ func counts(n api.NodeCounts) []string {
 	if n == (api.NodeCounts{}) {
 		return []string{"none"}
 	}
-	attached := count(n.Attached) + " attached"
+	attached := say.Number(n.Attached) + " attached"
 	if n.Draining > 0 {
-		attached += " (" + count(n.Draining) + " draining)"
+		attached += " (" + say.Number(n.Draining) + " draining)"
 	}
 	words := []string{attached}
 	if n.Away > 0 {
-		words = append(words, count(n.Away)+" away")
+		words = append(words, say.Number(n.Away)+" away")
 	}
 	if n.Gone > 0 {
-		words = append(words, count(n.Gone)+" gone")
+		words = append(words, say.Number(n.Gone)+" gone")
 	}
 	if n.Never > 0 {
-		words = append(words, count(n.Never)+" never seen")
+		words = append(words, say.Number(n.Never)+" never seen")
 	}
 	return words
 }
 
 func flights(v api.Status) []string {
-	words := []string{plural(v.Ledger.Waiting, "stanza")}
+	words := []string{say.Count(v.Ledger.Waiting, "stanza")}
 	if v.Memory.QueueBytes > 0 {
-		words = append(words, size(v.Memory.QueueBytes)+" in queues")
+		words = append(words, say.Size(v.Memory.QueueBytes)+" in queues")
 	}
 	if v.Held > 0 {
-		words = append(words, count(v.Held)+" held for users not yet known")
+		words = append(words, say.Number(v.Held)+" held for users not yet known")
 	}
 	if v.Ledger.Stored > 0 {
-		words = append(words, count(v.Ledger.Stored)+" stored for users who are offline")
+		words = append(words, say.Number(v.Ledger.Stored)+" stored for users who are offline")
 	}
 	return words
 }
 
 func memory(m api.Memory) []string {
-	words := []string{size(m.HeapBytes) + " heap"}
+	words := []string{say.Size(m.HeapBytes) + " heap"}
 	if m.ResidentBytes > 0 {
-		words = append([]string{size(m.ResidentBytes) + " resident"}, words...)
+		words = append([]string{say.Size(m.ResidentBytes) + " resident"}, words...)
 	}
 	return words
 }
@@ -150,7 +151,7 @@ func (p *page) ledger(l api.Ledger) {
 		var words []string
 		for i, t := range terms {
 			if t.n > 0 || i == 0 {
-				words = append(words, t.word+" "+count(t.n))
+				words = append(words, t.word+" "+say.Number(t.n))
 			}
 		}
 		for i := range words[1:] {
@@ -167,12 +168,12 @@ func (p *page) ledger(l api.Ledger) {
 	case l.Off == 0:
 		p.line(text{"every stanza is accounted for", good})
 	case l.Off > 0:
-		p.wrap(text{"! ", warn}, plural(l.Off, "stanza")+" without an outcome: a few are between two counters while stanzas move; what stays off is a fault of the server, report it")
+		p.wrap(text{"! ", warn}, say.Count(l.Off, "stanza")+" without an outcome: a few are between two counters while stanzas move; what stays off is a fault of the server, report it")
 	default:
-		p.wrap(text{"! ", warn}, plural(-l.Off, "outcome")+" without a stanza: a few are between two counters while stanzas move; what stays off is a fault of the server, report it")
+		p.wrap(text{"! ", warn}, say.Count(-l.Off, "outcome")+" without a stanza: a few are between two counters while stanzas move; what stays off is a fault of the server, report it")
 	}
 	if l.Untold > 0 {
-		p.say(fmt.Sprintf("besides: %s of the server that no queue took", plural(l.Untold, "answer")))
+		p.say(fmt.Sprintf("besides: %s of the server that no queue took", say.Count(l.Untold, "answer")))
 	}
 }
 

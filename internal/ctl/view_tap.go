@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // stampTap is a time of day to the millisecond.
@@ -15,7 +16,7 @@ const stampTap = "15:04:05.000"
 func (s Screen) Tapped(v api.Tapped) string {
 	p := s.page(v.Time)
 	if v.Lost > 0 {
-		p.line(text{"... " + plural(v.Lost, "stanza") + " passed here and are not shown: this reader is too slow", warn})
+		p.line(text{"... " + say.Count(v.Lost, "stanza") + " passed here and are not shown: this reader is too slow", warn})
 	}
 	kind := strings.TrimSpace(v.Kind + " " + v.Type)
 	fate := text{v.Action, good}
@@ -23,7 +24,7 @@ func (s Screen) Tapped(v api.Tapped) string {
 		fate = text{v.Action + " " + v.Reason, warn}
 	}
 	pieces := []text{{v.Time.In(p.zone()).Format(stampTap) + "  ", dim}, tell(pad(kind, 14, false) + " "), tell(v.From), {" -> ", dim},
-		tell(orDash(v.To)), {"  " + size(uint64(max(0, v.Bytes))) + "  ", dim}, fate}
+		tell(orDash(v.To)), {"  " + say.Size(uint64(max(0, v.Bytes))) + "  ", dim}, fate}
 	if len(v.Targets) > 0 {
 		pieces = append(pieces, tell(" "+strings.Join(v.Targets, ", ")))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the screens of testdata anew: look at the difference")
@@ -126,7 +127,7 @@ func TestScreensKeepTheirWidth(t *testing.T) {
 				if width(line) > columns && name != "tap" && name != "faults" && columns >= 80 {
 					t.Errorf("%s at %d: %d columns: %s", name, columns, width(line), line)
 				}
-				if line != Clean(line) || strings.HasSuffix(line, " ") {
+				if line != say.Clean(line) || strings.HasSuffix(line, " ") {
 					t.Errorf("%s: %q", name, line)
 				}
 			}

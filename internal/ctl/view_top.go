@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 // Sorts are the orders of top, each with the largest first.
@@ -14,9 +15,9 @@ var Sorts = []string{"queue", "in", "out", "sessions"}
 // Top draws the nodes by what a person watches, and above them the whole. height 0 has no end.
 func (s Screen) Top(v api.Status, nodes api.Nodes, sort string, height int) string {
 	p := s.page(v.Time)
-	p.line(text{v.Server, bold}, tell("   "), text{healthWord(v.Health), toneOf(v.Health)}, tell("   "+p.stamp(v.Time)+"   up "+span(float64(v.UptimeSeconds))))
-	p.groups(text{}, "   ", append(counts(v.Nodes), plural(v.Sessions, "session"), rate(v.Rates.Accepted)+"/s accepted", rate(v.Rates.Delivered)+"/s delivered",
-		rate(v.Rates.NotDelivered)+"/s not delivered", plural(v.Ledger.Waiting, "stanza")+" in flight"), plain)
+	p.line(text{v.Server, bold}, tell("   "), text{healthWord(v.Health), toneOf(v.Health)}, tell("   "+p.stamp(v.Time)+"   up "+seconds(v.UptimeSeconds)))
+	p.groups(text{}, "   ", append(counts(v.Nodes), say.Count(v.Sessions, "session"), rate(v.Rates.Accepted)+"/s accepted", rate(v.Rates.Delivered)+"/s delivered",
+		rate(v.Rates.NotDelivered)+"/s not delivered", say.Count(v.Ledger.Waiting, "stanza")+" in flight"), plain)
 	p.say("")
 	if len(nodes.Nodes) == 0 {
 		p.say("no node is known")
@@ -28,7 +29,7 @@ func (s Screen) Top(v api.Status, nodes api.Nodes, sort string, height int) stri
 	lines := strings.SplitAfter(strings.TrimSuffix(p.String(), "\n"), "\n")
 	if height > 0 && len(lines) > height {
 		hidden := len(lines) - height + 1
-		lines = append(lines[:height-1:height-1], "... "+plural(hidden, "more node"))
+		lines = append(lines[:height-1:height-1], "... "+say.Count(hidden, "more node"))
 	}
 	return strings.Join(lines, "") + "\n"
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 var sessionColumns = []column{
@@ -24,15 +25,15 @@ func (s Screen) Sessions(v api.Sessions) string {
 		grows = " so far: those of before are still being read"
 	}
 	if len(v.Sessions) == 0 {
-		p.say(plural(v.Count, "session") + grows)
+		p.say(say.Count(v.Count, "session") + grows)
 		return p.String()
 	}
 	p.sessions(v.Sessions, sessionColumns, func(x api.Session) string { return x.JID })
 	p.say("")
 	if v.Count > len(v.Sessions) {
-		p.say(fmt.Sprintf("%s of %s%s; more: --limit N", count(len(v.Sessions)), plural(v.Count, "session"), grows))
+		p.say(fmt.Sprintf("%s of %s%s; more: --limit N", say.Number(len(v.Sessions)), say.Count(v.Count, "session"), grows))
 	} else {
-		p.say(plural(v.Count, "session") + grows + ".")
+		p.say(say.Count(v.Count, "session") + grows + ".")
 	}
 	return p.String()
 }
@@ -70,7 +71,7 @@ func (s Screen) Where(v api.Where) string {
 		p.say("")
 		t := table{columns: []column{{head: "ENDED", cut: 10}, {head: "NODE", cut: 12}, {head: "LASTED"}, {head: "AT"}, {head: "WHY"}}}
 		for _, x := range v.Ended {
-			t.add(tell(resource(x.JID)), tell(x.Node), tell(span(x.EndedAt.Sub(x.Since).Seconds())), tell(p.when(x.EndedAt)), tell(ending(x.Why)))
+			t.add(tell(resource(x.JID)), tell(x.Node), tell(say.Span(x.EndedAt.Sub(x.Since))), tell(p.when(x.EndedAt)), tell(ending(x.Why)))
 		}
 		p.table(t, 0)
 	}
@@ -80,7 +81,7 @@ func (s Screen) Where(v api.Where) string {
 		if v.Stored > 1 {
 			wait = " wait"
 		}
-		p.say(plural(v.Stored, "message") + wait + " for the log-in")
+		p.say(say.Count(v.Stored, "message") + wait + " for the log-in")
 	}
 	return p.String()
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 const (
@@ -69,9 +70,9 @@ func header(s Snapshot, width int, p palette) []string {
 func nodes(s Snapshot, width int, p palette) []string {
 	hub, _, _ := strings.Cut(s.Server, ".")
 	sum := fmt.Sprintf("%s   %s msg/s   p50 %s   p99 %s   %d sessions",
-		clean(hub), thousands(uint64(s.Rate+0.5)), millis(s.P50), millis(s.P99), s.Sessions)
+		clean(hub), say.Number(uint64(s.Rate+0.5)), millis(s.P50), millis(s.P99), s.Sessions)
 	if width < narrow {
-		sum = fmt.Sprintf("%s  %s msg/s  p99 %s", clean(hub), thousands(uint64(s.Rate+0.5)), millis(s.P99))
+		sum = fmt.Sprintf("%s  %s msg/s  p99 %s", clean(hub), say.Number(uint64(s.Rate+0.5)), millis(s.P99))
 	}
 	if width < narrow || len(s.Nodes) == 0 {
 		var lines []string
@@ -112,7 +113,7 @@ func title(n NodeView, p palette) string {
 }
 
 func traffic(n NodeView) string {
-	return fmt.Sprintf("%s in  %s out", thousands(n.In), thousands(n.Out))
+	return fmt.Sprintf("%s in  %s out", say.Number(n.In), say.Number(n.Out))
 }
 
 // branches draws the lines from the nodes to the server: \____|____/.
@@ -191,16 +192,16 @@ func eventTail(e Event, width int, p palette) string {
 
 // footer is the ledger, the keys and the invitation; each wraps at word groups where it is too long.
 func footer(s Snapshot, width int, p palette) []string {
-	terms := []string{"accepted " + thousands(s.Accepted)}
+	terms := []string{"accepted " + say.Number(s.Accepted)}
 	if s.Made > 0 {
-		terms = append(terms, "+ made "+thousands(s.Made))
+		terms = append(terms, "+ made "+say.Number(s.Made))
 	}
 	for i, c := range s.Ends {
 		sign := "+ "
 		if i == 0 {
 			sign = "= "
 		}
-		terms = append(terms, sign+c.Word+" "+thousands(c.N))
+		terms = append(terms, sign+c.Word+" "+say.Number(c.N))
 	}
 	verdict := "  " + p.good.Render("every stanza accounted for")
 	if !s.Balanced() {
@@ -276,13 +277,4 @@ func millis(d time.Duration) string {
 		return fmt.Sprintf("%.0f ms", ms)
 	}
 	return fmt.Sprintf("%.1f s", ms/1000)
-}
-
-// thousands writes 17212 as 17,212.
-func thousands(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

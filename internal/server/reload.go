@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/patchbay-im/patchbay/internal/config"
+	"github.com/patchbay-im/patchbay/internal/say"
 	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
 )
@@ -214,9 +215,9 @@ func (e effect) String() string {
 	case e.gone && e.links == 1:
 		return "its link was ended"
 	case e.links > 0:
-		return countOf(e.links, "link") + " ended"
+		return say.Count(e.links, "link") + " ended"
 	case e.sessions > 0:
-		return countOf(e.sessions, "session") + " ended"
+		return say.Count(e.sessions, "session") + " ended"
 	}
 	return ""
 }

@@ -104,11 +104,3 @@ func (s *Server) kickLinks(domain string, which func(*routing.Source) bool, reas
 	}
 	return Kicked{Links: kicked}, nil
 }
-
-// countOf says a number with its noun.
-func countOf(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
-}
