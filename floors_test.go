@@ -23,7 +23,7 @@ type floor struct {
 var floors = []floor{
 	{".", nil}, // only tests of the house
 	{"stanza", nil},
-	{"conformance", nil}, // it judges other servers too
+	{"conformance", nil},  // it judges other servers too
 	{"internal/say", nil}, // figures and hostile text for people
 	{"storage", []string{"stanza"}},
 	{"routing", []string{"stanza", "storage"}},

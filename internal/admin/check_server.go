@@ -108,7 +108,7 @@ func checkDisk(e *evidence) []api.Finding {
 	if e.cfg.Data == config.Memory {
 		return good("nothing is kept on disk")
 	}
-	return room(disk(e.cfg.Data))
+	return room(e.a.disk())
 }
 
 func room(d *api.Disk) []api.Finding {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
-	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/routing"
 )
 
@@ -29,13 +28,20 @@ func (a *Admin) status(q *query) (any, error) {
 		st.Links += f.Links
 		st.Memory.QueueBytes += f.QueueBytes
 	}
-	if cfg.Data != config.Memory {
-		st.Disk = disk(cfg.Data)
-	}
+	st.Disk = a.disk()
 	if q.ask.near() {
 		st.TokenFile = absolute(a.token.file)
 	}
 	return st, nil
+}
+
+// disk is the file system of the data, nil if nothing is kept or the system does not tell.
+func (a *Admin) disk() *api.Disk {
+	d, ok := a.s.Sessions().Disk()
+	if !ok {
+		return nil
+	}
+	return &api.Disk{Path: absolute(a.s.Config().Data), FreeBytes: d.Free, TotalBytes: d.Size}
 }
 
 // countNode counts a node by its state.

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/patchbay-im/patchbay/component"
@@ -40,7 +39,8 @@ func (c *Collector) look() *state {
 	s := c.s
 	st := &state{s: s, cfg: s.Config(), requests: c.requests, tables: s.Router().Stats(), gate: s.Gate(), begun: s.Handshakes(), reloads: s.Reloads(),
 		sessions: s.Sessions().Stats(), links: map[string]int{server.LinkHandshake: 0, server.LinkAttached: 0}}
-	st.ledger, st.off = balanced(s.Router())
+	st.ledger = s.Ledger()
+	_, st.off = st.ledger.Adds()
 	st.disk, st.onDisk = s.Sessions().Disk()
 	if f := s.Offline(); f != nil {
 		st.offline = &offlineState{f.Stats(), f.Database()}
@@ -76,30 +76,4 @@ func (st *state) facts() []fact {
 		all = append(all, f)
 	}
 	return all
-}
-
-// looks bounds how often balanced looks: under load there may be no moment at which no stanza is between two counters.
-const looks = 10
-
-// balanced gives the account at a moment when it adds up, or of several the one that is least off.
-func balanced(r *routing.Router) (best routing.Ledger, off int64) {
-	for i := range looks {
-		l := r.Ledger()
-		ok, by := l.Adds()
-		if i == 0 || abs(by) < abs(off) {
-			best, off = l, by
-		}
-		if ok {
-			break
-		}
-		runtime.Gosched()
-	}
-	return best, off
-}
-
-func abs(n int64) int64 {
-	if n < 0 {
-		return -n
-	}
-	return n
 }
