@@ -18,14 +18,22 @@ type NodeFacts struct {
 	Sessions   int
 	In         uint64        // stanzas read from it since the start
 	Out        uint64        // and written to it
-	Queue      uint64        // stanzas that wait for it
+	Queue      uint64        // stanzas that wait for it in memory
 	QueueBytes uint64        // their bytes
-	QueueMax   uint64        // bytes that may wait
+	QueueMax   uint64        // bytes that may wait there
 	Oldest     time.Duration // age of the oldest stanza that waits, to a tick of housekeeping (250 ms); 0: nothing waits
 	Since      time.Time     // the last change of State
 	GraceEnds  time.Time     // Away: then its sessions end too; else zero
 	Confirming bool          // it is back, and has not said yet who is still there
 	Multicast  bool          // it takes one stanza for several of its users (XEP-0033)
+
+	Grade         Grade  // the lowest of its links, or of the last ones while it has none
+	Unproved      uint64 // stanzas written to its links and not proved
+	UnprovedBytes uint64 // their bytes
+	Window        uint64 // bytes that may be written and not proved
+	OutboxStanzas uint64 // stanzas that wait for it on disk
+	OutboxBytes   uint64 // their bytes
+	Spilling      bool   // it is attached, and what comes for it goes to its outbox: it reads too slowly
 }
 
 // Word is the state as tables show it; draining is said of a node that is attached.
@@ -80,6 +88,7 @@ func (f *NodeFacts) add(m *Node, now int64) {
 	if state >= Away || f.QueueMax == 0 {
 		f.QueueMax += uint64(q.Limit)
 	}
+	f.grade(m.Grade())
 	f.Confirming = f.Confirming || m.confirms.Load()
 	f.Multicast = f.Multicast && (state != Attached || m.multicast.Load())
 	m.mu.Lock()
@@ -91,6 +100,13 @@ func (f *NodeFacts) add(m *Node, now int64) {
 	}
 	if state == f.State && (f.Since.IsZero() || m.since.Before(f.Since)) {
 		f.Since = m.since
+	}
+}
+
+// grade takes the grade of one of the nodes that share the domain.
+func (f *NodeFacts) grade(g Grade) {
+	if g != GradeNone && (f.Grade == GradeNone || g < f.Grade) {
+		f.Grade = g
 	}
 }
 

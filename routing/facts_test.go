@@ -148,9 +148,9 @@ func TestFacts(t *testing.T) {
 		size := uint64(2*len("<message type='chat' from='n1' to='bob@im' id='m1'/>") + len("<body></body></message>") - 1 + len(long))
 		want := []NodeFacts{
 			{Domain: "exact", State: Never, LinksMax: 1, QueueMax: 10_000, Since: start},
-			{Domain: "n1", State: Attached, Links: 1, LinksMax: 1, In: 2, QueueMax: 10_000, Since: start},
+			{Domain: "n1", State: Attached, Links: 1, LinksMax: 1, In: 2, QueueMax: 10_000, Since: start, Grade: GradeWritten},
 			{Domain: "n2", State: Attached, Links: 1, LinksMax: 1, Sessions: 1, Queue: 2, QueueBytes: size, QueueMax: 10_000,
-				Oldest: 3 * time.Second, Since: start},
+				Oldest: 3 * time.Second, Since: start, Grade: GradeWritten},
 		}
 		tb.factsAre(want)
 
@@ -164,7 +164,7 @@ func TestFacts(t *testing.T) {
 		src := tb.attach("n2")
 		tb.send("n2", "CHAT from='n2' to='n1' id='m3'/>")
 		*n2 = NodeFacts{Domain: "n2", State: Attached, Links: 1, LinksMax: 1, Sessions: 1, In: 1, Out: 2, QueueMax: 10_000,
-			Since: start.Add(5 * time.Second), Confirming: true}
+			Since: start.Add(5 * time.Second), Confirming: true, Grade: GradeWritten}
 		want[1].Out = 1
 		tb.factsAre(want)
 

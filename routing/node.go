@@ -14,6 +14,8 @@ type Grant struct {
 	SpeakDomain bool     // may use any address of those domains as from, not only users it holds
 	TakeOver    bool     // its log-ins may take a session that another node holds
 	Instances   int      // links that may share its domain; 0 is 1
+
+	DropUnproved bool // at an unclean end of a link of the grade written, what was written counts as it did: it is not sent again
 }
 
 // MayAnnounce reports whether the grant covers a user domain.
@@ -37,10 +39,11 @@ type Node struct {
 	// of home: all nodes of the domain, replaced whole under its mu; nil where there is one
 	instances atomic.Pointer[[]*Node]
 
-	draining  atomic.Bool // of home: it takes no new sessions
-	ending    atomic.Bool // its grace is being ended
-	confirms  atomic.Bool // it has come back, and has not said yet who is still there
-	multicast atomic.Bool // it takes one stanza for several of its users (XEP-0033), and has said so
+	draining  atomic.Bool   // of home: it takes no new sessions
+	ending    atomic.Bool   // its grace is being ended
+	confirms  atomic.Bool   // it has come back, and has not said yet who is still there
+	grade     atomic.Uint32 // Grade of its link, or of its last one
+	multicast atomic.Bool   // it takes one stanza for several of its users (XEP-0033), and has said so
 
 	lost [reasons]atomic.Uint64 // of home: stanzas that came from here and were not delivered
 

@@ -7,17 +7,18 @@ type Outcome uint8
 
 // The outcomes of this version. A stanza in a queue or on hold has none yet.
 const (
-	Written Outcome = iota // handed to the link's connection, on a link without proof
-	Served                 // addressed to the server, and acted upon
-	Bounced                // answered with a stanza error
-	Dropped                // ended without an answer, for a reason
-	Expired                // kept for its user for too long; its sender was told
+	Written   Outcome = iota // handed to the link's connection, on a link without proof
+	Delivered                // read by the node's library, on a link that proves it
+	Served                   // addressed to the server, and acted upon
+	Bounced                  // answered with a stanza error
+	Dropped                  // ended without an answer, for a reason
+	Expired                  // kept for its user for too long; its sender was told
 	outcomes
 )
 
 // String gives the outcome's word, as it is shown and logged.
 func (o Outcome) String() string {
-	return [...]string{"written", "served", "bounced", "dropped", "expired"}[o]
+	return [...]string{"written", "delivered", "served", "bounced", "dropped", "expired"}[o]
 }
 
 // Reason tells why a stanza ended otherwise than delivered. Its word is the metric label, the log word and

@@ -14,7 +14,9 @@ type Settings struct {
 	Known  []string      // domains of nodes that the configuration names exactly
 	Limits stanza.Limits // of one stanza
 	Fan    int           // addresses of one message (XEP-0033); 0 is 2000
-	Queue  int           // bytes that may wait for one node, and for all unknown users together
+	Queue  int           // bytes that may wait in memory for one node, and for all unknown users together
+	Outbox int64         // bytes that may wait on disk for one node
+	Memory int64         // bytes of all queues and of all that is written and unproved, together
 	Grace  time.Duration // a dropped node keeps its sessions this long
 	Settle time.Duration // how long a stanza to a user not yet known is held
 	Age    time.Duration // how long what is stored for domains that are not among Users any more is kept; 0: for ever

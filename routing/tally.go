@@ -38,20 +38,21 @@ func (t *tally) add(w *work) {
 
 // Ledger is the account of every stanza since the start:
 //
-//	Found + Accepted + Made + Copies = Written + Served + Bounced + Dropped + Expired + Waiting + Stored
+//	Found + Accepted + Made + Copies = Written + Delivered + Served + Bounced + Dropped + Expired + Waiting + Stored
 type Ledger struct {
 	Found    uint64 // on disk at the start
 	Accepted uint64 // read from links
 	Made     uint64 // made by the server: errors, replies, notices
 	Copies   uint64 // further copies of one stanza
 
-	Written uint64
-	Served  uint64
-	Bounced uint64
-	Dropped uint64
-	Expired uint64
-	Waiting uint64 // in queues and on hold
-	Stored  uint64 // on disk, for users without a session
+	Written   uint64 // to links of the grade written
+	Delivered uint64 // proved, on links of the grade proved
+	Served    uint64
+	Bounced   uint64
+	Dropped   uint64
+	Expired   uint64
+	Waiting   uint64 // in memory: in queues, written and unproved, and on hold
+	Stored    uint64 // on disk: for users without a session, and in outboxes
 
 	Untold uint64 // errors and answers that the server had to make, and no queue took, for it was full or its node gone: in no sum
 
@@ -62,7 +63,7 @@ type Ledger struct {
 // off by those between two counters.
 func (l *Ledger) Adds() (ok bool, off int64) {
 	in := l.Found + l.Accepted + l.Made + l.Copies
-	out := l.Written + l.Served + l.Bounced + l.Dropped + l.Expired + l.Waiting + l.Stored
+	out := l.Written + l.Delivered + l.Served + l.Bounced + l.Dropped + l.Expired + l.Waiting + l.Stored
 	return in == out, int64(in) - int64(out)
 }
 
