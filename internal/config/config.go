@@ -14,6 +14,9 @@ const (
 	TakeoverAllow = "allow" // a log-in may take a full JID that another node holds
 	TakeoverNever = "never" // it may not
 
+	UnprovedReplay = "replay" // what was written to a node that answers no pings is sent again after an unclean end, the last window of it
+	UnprovedDrop   = "drop"   // it is not: written counts as delivered
+
 	ConflictReplace = "replace" // a new link replaces one from which nothing is read after a ping
 	ConflictReject  = "reject"  // the new link is told <conflict/> (RFC 6120 4.9.3.3)
 
@@ -26,7 +29,8 @@ const (
 	FormatJSON = "json" // log lines for machines
 )
 
-// Memory is the value of Config.Data that keeps nothing on disk: what PolicyStore keeps ends with the process, too.
+// Memory is the value of Config.Data that keeps nothing on disk: what PolicyStore keeps ends with the process, too, and
+// there are no outboxes.
 const Memory = ":memory:"
 
 // Config is all that a server is told. Domains are canonical (RFC 7622 3.2), sizes are bytes, paths are ready to open.
@@ -71,6 +75,7 @@ type Node struct {
 	Users      []string // user domains whose sessions the node may announce
 	Speak      string   // SpeakAnnounced or SpeakDomain
 	Takeover   string   // TakeoverAllow or TakeoverNever
+	Unproved   string   // UnprovedReplay or UnprovedDrop
 	Conflict   string   // ConflictReplace or ConflictReject
 	Instances  int      // links that may share the domain; over 1 only without Users. 0 counts as 1
 }
@@ -116,12 +121,15 @@ func (o Offline) Of(domain string) OfflineDomain {
 	}
 }
 
-// Limits bound what one link may cost.
+// Limits bound what one link may cost, and all of them together.
 type Limits struct {
-	Stanza    int // bytes of one stanza
-	Depth     int // nesting of one stanza
-	Queue     int // bytes waiting in memory for one link
-	Addresses int // of one multicast message (XEP-0033)
+	Stanza    int   // bytes of one stanza
+	Depth     int   // nesting of one stanza
+	Queue     int   // bytes waiting in memory for one link
+	Outbox    int64 // bytes waiting on disk for one node
+	Memory    int64 // bytes of all queues and windows
+	Disk      int64 // bytes of all outboxes and of the offline store
+	Addresses int   // of one multicast message (XEP-0033)
 }
 
 // Timers are the server's patience.

@@ -103,12 +103,19 @@ func TestSingle(t *testing.T) {
 		{"tls: {cert: a.pem}", "clash", "tls.cert is set, tls.key is not", ""},
 		{"tls: {key: a.pem}", "clash", "tls.key is set, tls.cert is not", ""},
 		{"cluster: {siblings: []}", "later", "cluster is not in this version", ""},
-		{"limits: {memory: 1GiB}", "later", "limits.memory is not in this version", ""},
+		{"tls: {ca: ca.pem}", "later", "tls.ca is not in this version", ""},
 		{"limits: {stanza: 9999}", "range", "limits.stanza 9999 is too small", "10000 bytes to 16MiB"},
 		{"limits: {stanza: 17MiB}", "range", "limits.stanza 17MiB is too large", ""},
 		{"limits: {stanza: 256 kb}", "size", `"256 kb" is not a size`, "256KiB"},
 		{"limits: {stanza: 99999999999999999999}", "size", "is not a size", ""},
 		{"limits: {stanza: 16MiB, queue: 1MiB}", "clash", "limits.queue is smaller than one stanza", ""},
+		{"limits: {stanza: 16MiB, outbox: 2MiB}", "clash", "limits.outbox is smaller than one stanza", "limits.stanza or more"},
+		{"limits: {stanza: 16MiB, outbox: 16MiB, memory: 1MiB}", "clash", "limits.memory is smaller than one stanza", ""},
+		{"limits: {stanza: 16MiB, outbox: 16MiB, disk: 15MiB}", "clash", "limits.disk is smaller than one stanza", ""},
+		{"limits: {outbox: 1023KiB}", "range", "limits.outbox 1023KiB is too small", "1MiB to 4096GiB"},
+		{"limits: {memory: 512KiB}", "range", "limits.memory 512KiB is too small", ""},
+		{"limits: {disk: 99999GiB}", "range", "limits.disk 99999GiB is too large", "1MiB to 65536GiB"},
+		{"limits: {disk: 20 GB}", "size", `"20 GB" is not a size`, "20GiB"},
 		{"limits: {depth: 7}", "range", "limits.depth 7 is too small", "8 to 1024"},
 		{"limits: {depth: many}", "number", "many is not a whole number", ""},
 		{"timers: {ping: 30}", "time", "30 is not a duration", "30s"},
@@ -188,6 +195,7 @@ func TestEntry(t *testing.T) {
 		{"domain: n.im.example, " + ok + ", users: [im.exmple]", "userdomain", "im.exmple is not a user domain", "did you mean im.example?"},
 		{"domain: n.im.example, " + ok + ", speak: all", "choice", "all is none of announced, domain", ""},
 		{"domain: n.im.example, " + ok + ", takeover: nevr", "choice", "nevr is none of", "did you mean never?"},
+		{"domain: n.im.example, " + ok + ", unproved: repaly", "choice", "repaly is none of replay, drop", "did you mean replay?"},
 		{"domain: n.im.example, " + ok + ", conflict: kick", "choice", "kick is none of replace, reject", ""},
 		{"domain: n.im.example, " + ok + ", users: [im.example], instances: 2", "clash", "n.im.example has 2 instances and users", "instances: 1"},
 		{"domain: n.im.example, " + ok + ", instances: 0", "range", "instances of n.im.example 0 is too small", "1 to 64"},
@@ -245,10 +253,10 @@ contacts: ["mailto:ops@im.example"]
 listen: {component: "0.0.0.0:1", component_tls: "[::1]:2", plaintext_from: [10.0.0.0/8], http: "", metrics: "0.0.0.0:3"}
 tls: {cert: c.pem, key: /k.pem}
 nodes:
-  - {domain: "*.im.example", secret: ["${NODE1_SECRET}", "pa$word-of-16-bytes"], users: [vip.example], speak: domain, takeover: never, conflict: reject}
+  - {domain: "*.im.example", secret: ["${NODE1_SECRET}", "pa$word-of-16-bytes"], users: [vip.example], speak: domain, takeover: never, unproved: drop, conflict: reject}
   - {domain: b.example, secret_file: b.secret, instances: 3}
 offline: {policy: store, forward_to: b.example, keep: {messages: 7, bytes: 16KiB, age: 90m}, total: 4GiB, domains: {vip.example: {policy: forward, forward_to: sub.im.example, keep: {messages: 8, bytes: 3KiB, age: 1s}}}}
-limits: {stanza: 10000, depth: 8, queue: 4GiB, addresses: 9}
+limits: {stanza: 10000, depth: 8, queue: 4GiB, outbox: 3GiB, memory: 5GiB, disk: 65536GiB, addresses: 9}
 timers: {handshake: 1m30s, ping: 1.5s, grace: 0s, settle: 250ms, drain: 1h}
 admin: {token_file: tok, hosts: [patchbay.internal], tap_bodies: true}
 log: {level: debug, format: json}
@@ -260,8 +268,8 @@ log: {level: debug, format: json}
 	want := "&{Server:hub1.im.example Data:etc/d$1 Users:[im.example vip.example] Contacts:[mailto:ops@im.example]" +
 		" Listen:{Component:0.0.0.0:1 ComponentTLS:[::1]:2 PlaintextFrom:[10.0.0.0/8] HTTP: Metrics:0.0.0.0:3}" +
 		" TLS:{Cert:etc/c.pem Key:/k.pem}" +
-		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Conflict:reject Instances:1}" +
-		" {Domain:b.example Secret:[] SecretFile:etc/b.secret Users:[] Speak:announced Takeover:allow Conflict:replace Instances:3}]" +
+		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Unproved:drop Conflict:reject Instances:1}" +
+		" {Domain:b.example Secret:[] SecretFile:etc/b.secret Users:[] Speak:announced Takeover:allow Unproved:replay Conflict:replace Instances:3}]" +
 		" Offline:{Policy:store ForwardTo:b.example Keep:{Messages:7 Bytes:16384 Age:1h30m0s} Total:4294967296 Domains:map["
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -272,7 +280,7 @@ log: {level: debug, format: json}
 	if got, want := conf.Offline.Of("vip.example"), (OfflineDomain{PolicyForward, "sub.im.example", Keep{8, 3 * kib, time.Second}}); got != want {
 		t.Errorf("offline of vip.example %v, want %v", got, want)
 	}
-	if want := (Limits{10000, 8, 4 * gib, 9}); conf.Limits != want {
+	if want := (Limits{10000, 8, 4 * gib, 3 * gib, 5 * gib, 65536 * gib, 9}); conf.Limits != want {
 		t.Errorf("limits %v, want %v", conf.Limits, want)
 	}
 	if want := (Timers{90 * time.Second, 1500 * time.Millisecond, 0, 250 * time.Millisecond, time.Hour}); conf.Timers != want {

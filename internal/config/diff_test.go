@@ -20,7 +20,7 @@ contacts: ["mailto:ops@im.example"]
 listen: {component: "127.0.0.1:1", component_tls: "[::1]:2", plaintext_from: [10.0.0.0/8], http: "127.0.0.1:4", metrics: "127.0.0.1:3"}
 tls: {cert: /c.pem, key: /k.pem}
 nodes:
-  - {domain: a.example, secret: first-secret-of-24-bytes, speak: domain, takeover: never, conflict: reject, instances: 2}
+  - {domain: a.example, secret: first-secret-of-24-bytes, speak: domain, takeover: never, unproved: drop, conflict: reject, instances: 2}
   - {domain: b.example, secret_file: /b.secret, users: [vip.example]}
 offline:
   policy: store
@@ -28,7 +28,7 @@ offline:
   keep: {messages: 7, bytes: 1MiB, age: 90m}
   total: 4GiB
   domains: {vip.example: {policy: forward, forward_to: a.example, keep: {messages: 8, bytes: 2MiB, age: 1s}}}
-limits: {stanza: 10000, depth: 8, queue: 4GiB, addresses: 9}
+limits: {stanza: 10000, depth: 8, queue: 4GiB, outbox: 1537KiB, memory: 5GiB, disk: 2MiB, addresses: 9}
 timers: {handshake: 1m30s, ping: 1.5s, grace: 0s, settle: 250ms, drain: 1h}
 admin: {token_file: /tok, hosts: [patchbay.internal], tap_bodies: true}
 log: {level: debug, format: json}
@@ -52,6 +52,7 @@ var turns = map[string][2]string{
 	"nodes[].users":                    {"users: [vip.example]}", "users: []}"},
 	"nodes[].speak":                    {"speak: domain", "speak: announced"},
 	"nodes[].takeover":                 {"takeover: never", "takeover: allow"},
+	"nodes[].unproved":                 {"unproved: drop", "unproved: replay"},
 	"nodes[].conflict":                 {"conflict: reject", "conflict: replace"},
 	"nodes[].instances":                {"instances: 2", "instances: 3"},
 	"offline.policy":                   {"policy: store", "policy: discard"},
@@ -68,6 +69,9 @@ var turns = map[string][2]string{
 	"limits.stanza":                    {"stanza: 10000", "stanza: 10001"},
 	"limits.depth":                     {"depth: 8", "depth: 9"},
 	"limits.queue":                     {"queue: 4GiB", "queue: 3GiB"},
+	"limits.outbox":                    {"outbox: 1537KiB", "outbox: 4096GiB"},
+	"limits.memory":                    {"memory: 5GiB", "memory: 6GiB"},
+	"limits.disk":                      {"disk: 2MiB", "disk: 65536GiB"},
 	"limits.addresses":                 {"addresses: 9", "addresses: 10"},
 	"timers.handshake":                 {"1m30s", "91s"},
 	"timers.ping":                      {"1.5s", "2s"},

@@ -26,7 +26,11 @@ const (
 	keyMetrics      = "listen.metrics"
 	keyCert         = "tls.cert"
 	keyKey          = "tls.key"
+	keyData         = "data"
 	keyQueue        = "limits.queue"
+	keyOutbox       = "limits.outbox"
+	keyMemory       = "limits.memory"
+	keyDisk         = "limits.disk"
 	keyStanza       = "limits.stanza"
 	keyInstances    = ".instances" // behind nodePath
 	keyPolicy       = "offline.policy"
@@ -48,7 +52,7 @@ const (
 var keys = []key{
 	{keyServer, "hub1.im.example", false, "this server's own address; unique in the cluster",
 		one(domainKind, of(func(c *Config) *string { return &c.Server }))},
-	{"data", "./patchbay-data", false, `session table, offline store, admin.token; ":memory:" keeps nothing beyond the process`,
+	{keyData, "./patchbay-data", false, `session table, outboxes, offline store, admin.token; ":memory:" keeps nothing beyond the process`,
 		one(dataKind, of(func(c *Config) *string { return &c.Data }))},
 	{keyUsers, "[im.example]", true, "user domains; their users live on nodes",
 		many(domainKind, of(func(c *Config) *[]string { return &c.Users }))},
@@ -82,6 +86,8 @@ var keys = []key{
 		one(choice(SpeakAnnounced, SpeakDomain), ofNode(func(n *Node) *string { return &n.Speak }))},
 	{"nodes[].takeover", TakeoverAllow, true, "may its log-ins take a full JID that another node holds: allow or never",
 		one(choice(TakeoverAllow, TakeoverNever), ofNode(func(n *Node) *string { return &n.Takeover }))},
+	{"nodes[].unproved", UnprovedReplay, true, "a node that never answers pings, after an unclean end: replay its last window, or drop it",
+		one(choice(UnprovedReplay, UnprovedDrop), ofNode(func(n *Node) *string { return &n.Unproved }))},
 	{"nodes[].conflict", ConflictReplace, true, "a second link under its domain: replace a silent one, or reject the new one",
 		one(choice(ConflictReplace, ConflictReject), ofNode(func(n *Node) *string { return &n.Conflict }))},
 	{"nodes[].instances", "1", true, "links that may share its domain; more than one only without users",
@@ -115,14 +121,20 @@ var keys = []key{
 		one(sizeKind[int](10_000, 16*mib), of(func(c *Config) *int { return &c.Limits.Stanza }))}, // RFC 6120 13.12: not below 10 000
 	{"limits.depth", "64", true, "nesting of one stanza",
 		one(numberKind(8, 1024), of(func(c *Config) *int { return &c.Limits.Depth }))},
-	{keyQueue, "16MiB", true, "waiting in memory, per link",
+	{keyQueue, "16MiB", true, "waiting in memory, per link; more goes to the outbox",
 		one(sizeKind[int](64*kib, 4*gib), of(func(c *Config) *int { return &c.Limits.Queue }))},
+	{keyOutbox, "1GiB", true, "waiting on disk, per node; more is bounced with wait/resource-constraint",
+		one(sizeKind[int64](mib, 4096*gib), of(func(c *Config) *int64 { return &c.Limits.Outbox }))},
+	{keyMemory, "1GiB", true, "all queues and windows together; the largest spills first",
+		one(sizeKind[int64](mib, 4096*gib), of(func(c *Config) *int64 { return &c.Limits.Memory }))},
+	{keyDisk, "20GiB", true, "all outboxes and offline stores together; 5 % of the disk stays free in any case",
+		one(sizeKind[int64](mib, 65536*gib), of(func(c *Config) *int64 { return &c.Limits.Disk }))},
 	{"limits.addresses", "2000", true, "of one multicast message (XEP-0033)",
 		one(numberKind(1, 100_000), of(func(c *Config) *int { return &c.Limits.Addresses }))},
 
 	{"timers.handshake", "10s", true, "to authenticate",
 		one(timeKind(time.Second, 5*time.Minute), of(func(c *Config) *time.Duration { return &c.Timers.Handshake }))},
-	{"timers.ping", "30s", true, "idle keep-alive",
+	{"timers.ping", "30s", true, "idle keep-alive; the delivery proof paces itself",
 		one(timeKind(time.Second, time.Hour), of(func(c *Config) *time.Duration { return &c.Timers.Ping }))},
 	{"timers.grace", "30s", true, "a dropped node keeps its sessions this long; after its return, to confirm them",
 		one(timeKind(0, time.Hour), of(func(c *Config) *time.Duration { return &c.Timers.Grace }))},
@@ -162,9 +174,8 @@ var sections = map[string]string{
 // later are keys, each with all below it, that people may meet in documents of a coming version.
 var later = []string{
 	"listen.s2s", "tls.ca",
-	"nodes[].unproved", "nodes[].limits", "nodes[].timers",
+	"nodes[].limits", "nodes[].timers",
 	"cluster", "federation",
-	"limits.outbox", "limits.memory", "limits.disk",
 }
 
 // The kinds of what stands both under offline and under each of its domains. A zero there would not be told from

@@ -17,7 +17,7 @@ type audit struct {
 // made by hand.
 var rules = []func(*audit){
 	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, certificateUse, plaintext,
-	adminPort, adminToken, nodeInstances, offlineDomains, offlineForward, offlineSizes, queueSize,
+	adminPort, adminToken, nodeInstances, offlineDomains, offlineForward, offlineSizes, queueSize, sharedSizes,
 }
 
 // Validate gives the faults that concern several keys: what Parse and Load add to those of single keys. Call it after
@@ -237,11 +237,5 @@ func offlineSizes(a *audit) {
 		if a.Offline.Total < counts.Keep.Bytes {
 			a.warn(problem{codeClash, keyTotal + " is smaller than " + at + ", which one user may have", at + " or more"}, keyTotal, at)
 		}
-	}
-}
-
-func queueSize(a *audit) {
-	if a.Limits.Queue < a.Limits.Stanza {
-		a.fault(problem{codeClash, "limits.queue is smaller than one stanza", "limits.stanza or more"}, keyQueue, keyStanza)
 	}
 }
