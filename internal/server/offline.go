@@ -44,7 +44,7 @@ var policies = map[string]routing.OfflinePolicy{
 
 // settingsOf is what routing has to know of the configuration.
 func settingsOf(cfg *config.Config) routing.Settings {
-	set := routing.Settings{Queue: cfg.Limits.Queue, Grace: cfg.Timers.Grace, Settle: cfg.Timers.Settle,
+	set := routing.Settings{Queue: cfg.Limits.Queue, Outbox: cfg.Limits.Outbox, Memory: cfg.Limits.Memory, Grace: cfg.Timers.Grace, Settle: cfg.Timers.Settle,
 		Limits: stanza.DefaultLimits, Fan: cfg.Limits.Addresses, Age: cfg.Offline.Keep.Age}
 	set.Limits.Stanza, set.Limits.Depth = cfg.Limits.Stanza, cfg.Limits.Depth
 	for _, u := range cfg.Users {

@@ -190,7 +190,8 @@ func (s *Server) tellReload(done Reloaded, err error) {
 // grantOf is what an entry of the configuration lets a node do.
 func grantOf(entry *config.Node) *routing.Grant {
 	return &routing.Grant{Users: entry.Users, SpeakDomain: entry.Speak == config.SpeakDomain,
-		TakeOver: entry.Takeover != config.TakeoverNever, Instances: entry.Instances}
+		TakeOver: entry.Takeover != config.TakeoverNever, Instances: entry.Instances,
+		DropUnproved: entry.Unproved == config.UnprovedDrop}
 }
 
 var (
