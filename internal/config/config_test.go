@@ -113,7 +113,6 @@ func TestSingle(t *testing.T) {
 		{"limits: {stanza: 16MiB, outbox: 16MiB, memory: 1MiB}", "clash", "limits.memory is smaller than one stanza", ""},
 		{"limits: {stanza: 16MiB, outbox: 16MiB, disk: 15MiB}", "clash", "limits.disk is smaller than one stanza", ""},
 		{"limits: {outbox: 1023KiB}", "range", "limits.outbox 1023KiB is too small", "1MiB to 4096GiB"},
-		{"limits: {memory: 512KiB}", "range", "limits.memory 512KiB is too small", ""},
 		{"limits: {disk: 99999GiB}", "range", "limits.disk 99999GiB is too large", "1MiB to 65536GiB"},
 		{"limits: {disk: 20 GB}", "size", `"20 GB" is not a size`, "20GiB"},
 		{"limits: {depth: 7}", "range", "limits.depth 7 is too small", "8 to 1024"},
