@@ -23,8 +23,9 @@ type floor struct {
 var floors = []floor{
 	{".", nil}, // only tests of the house
 	{"stanza", nil},
-	{"conformance", nil},  // it judges other servers too
-	{"internal/say", nil}, // figures and hostile text for people
+	{"conformance", nil},    // it judges other servers too
+	{"internal/say", nil},   // figures and hostile text for people
+	{"internal/fault", nil}, // a bad network for tests
 	{"storage", []string{"stanza"}},
 	{"routing", []string{"stanza", "storage"}},
 	{"internal/stream", []string{"stanza"}},
@@ -39,7 +40,7 @@ var floors = []floor{
 	{"internal/admin", []string{"internal/say", "stanza", "storage", "routing", "internal/config", "internal/server", "internal/admin/api", "docs"}},
 	{"internal/admin/metrics", []string{"storage", "routing", "internal/config", "component", "internal/server"}},
 	{"internal/demo", []string{"internal/say", "stanza", "component"}},
-	{"internal/interop", []string{"stanza", "storage", "component"}},
+	{"internal/interop", []string{"internal/fault", "stanza", "storage", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
 	{"cmd/patchbay", []string{"internal/say", "stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
 		"internal/admin", "internal/admin/api", "internal/admin/metrics", "internal/ctl", "docs", "examples"}},
