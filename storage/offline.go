@@ -11,11 +11,12 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Errors of the offline store. Each is a reason to answer the sender of the message (XEP-0160 section 3).
+// Errors of the offline store, of which ErrStoreFull and ErrNoSpace are the outbox's too. Each is a reason to answer the sender of the
+// message (XEP-0160 section 3).
 var (
 	ErrMailboxFull = errors.New("store message: the user has as many messages, or bytes of them, as are kept")
-	ErrStoreFull   = errors.New("store message: the store has as many bytes as it may")
-	ErrNoSpace     = errors.New("store message: the rest of the disk is kept in reserve")
+	ErrStoreFull   = errors.New("store stanzas: the store has as many bytes as it may")
+	ErrNoSpace     = errors.New("store stanzas: the rest of the disk is kept in reserve")
 	ErrBadUser     = errors.New("store message: not a bare JID")
 )
 
@@ -73,7 +74,7 @@ type Offline struct {
 	db     *badger.DB
 	log    *badgerLog
 	seed   maphash.Seed
-	space  func(dir string) (free, size uint64, ok bool)
+	room   *roomGauge
 	loaded OfflineStats
 
 	// owned by its goroutine, stopped by Close
@@ -86,8 +87,6 @@ type Offline struct {
 	tally                  commitTally
 	total                  atomic.Int64 // the most bytes
 	users, messages, bytes atomic.Int64 // of all mailboxes
-	looking                sync.Mutex   // held by who asks for free
-	free                   atomic.Int64 // bytes of the file system that may be used, when last looked at
 }
 
 // mailboxes is one shard of the users.
@@ -137,7 +136,8 @@ func openOffline(o OfflineOptions, space func(string) (free, size uint64, ok boo
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	f := &Offline{opt: o, log: &badgerLog{to: o.Log}, seed: maphash.MakeSeed(), space: space}
+	f := &Offline{opt: o, log: &badgerLog{to: o.Log}, seed: maphash.MakeSeed()}
+	f.room = &roomGauge{dir: o.Dir, space: space, headroom: f.headroom}
 	f.SetTotal(o.Total)
 	f.gate.moved.L = &f.gate.mu
 	for i := range f.boxes {
@@ -155,7 +155,7 @@ func openOffline(o OfflineOptions, space func(string) (free, size uint64, ok boo
 		return nil, explain(o.Dir, offlineLoss, err)
 	}
 	f.loaded = OfflineStats{Loaded: int(f.messages.Load()), Took: o.Now().Sub(start)}
-	f.look()
+	f.room.look()
 	f.commits = startOfflineCommitter(f)
 	return f, nil
 }

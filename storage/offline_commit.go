@@ -1,12 +1,13 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
 
 // offlineCommitter is the one goroutine that writes the database of the offline store. What is queued while it
-// syncs one group is in the next.
+// syncs one group is in the next. A group for which the disk has no room waits until there is some.
 type offlineCommitter struct {
 	// set once
 	f     *Offline
@@ -19,6 +20,7 @@ type offlineCommitter struct {
 	backlog []*change // taken from the mailboxes, each user's in order
 	next    int       // the write of the first of them that comes next
 	group   offlineGroup
+	stalled bool // the group waits for room
 }
 
 // offlineGroup is one transaction's worth of writes.
@@ -68,13 +70,21 @@ func (c *offlineCommitter) close() error {
 
 func (c *offlineCommitter) run() {
 	defer close(c.ended)
+	retry := time.NewTimer(0)
+	defer retry.Stop()
 	for {
+		if c.stalled {
+			retry.Reset(retryAfter)
+		} else {
+			retry.Stop()
+		}
 		select {
 		case <-c.wake:
 			c.drain()
-		case done := <-c.asks:
+		case <-retry.C:
 			c.drain()
-			done <- c.f.gate.failure()
+		case done := <-c.asks:
+			done <- c.drain()
 		case <-c.stop:
 			c.finish()
 			return
@@ -82,10 +92,12 @@ func (c *offlineCommitter) run() {
 	}
 }
 
-// finish commits until all that was let in before the gate closed is on disk.
+// finish commits until all that was let in before the gate closed is on disk. Without room for it now there is none.
 func (c *offlineCommitter) finish() {
 	for {
-		c.drain()
+		if err := c.drain(); errors.Is(err, errNoSpace) {
+			c.f.fail(err)
+		}
 		if n, _ := c.f.gate.waiting(); n == 0 || c.f.gate.failure() != nil {
 			return
 		}
@@ -93,22 +105,46 @@ func (c *offlineCommitter) finish() {
 	}
 }
 
-// drain commits all that is queued now. After a failure it does nothing: what is in memory stays there.
-func (c *offlineCommitter) drain() {
-	if c.f.gate.failure() != nil {
-		return
+// drain commits all that is queued now. After a failure it does nothing: what is in memory stays there. Without room the group stays as it is.
+func (c *offlineCommitter) drain() error {
+	if err := c.f.gate.failure(); err != nil {
+		return err
 	}
 	c.sweep()
-	for len(c.backlog) > 0 {
-		c.collect()
-		if err := c.f.commit(c.group.writes); err != nil {
-			c.f.fail(err)
-			return
+	for c.stalled || len(c.backlog) > 0 {
+		if !c.stalled {
+			c.collect()
 		}
+		err := c.f.commit(c.group.writes)
+		if errors.Is(err, errNoSpace) {
+			c.stall(true, err)
+			return err
+		}
+		if err != nil {
+			c.f.fail(err)
+			return c.f.gate.failure()
+		}
+		c.stall(false, nil)
 		c.settle()
-		c.f.look()
+		c.f.room.look()
 	}
 	c.backlog = nil // it was consumed from its head
+	return nil
+}
+
+// stall notes whether the group waits for room, and tells of a change.
+func (c *offlineCommitter) stall(is bool, err error) {
+	if is == c.stalled {
+		return
+	}
+	c.stalled = is
+	c.f.room.look()
+	c.f.gate.stall(is)
+	if log := c.f.opt.Log; log != nil && is {
+		log.WithError(err).WithField("dir", c.f.opt.Dir).Warn("the disk has no room for messages to users without a session: new ones are refused")
+	} else if log != nil {
+		log.WithField("dir", c.f.opt.Dir).Info("the disk has room for messages again")
+	}
 }
 
 // sweep takes what is queued from all mailboxes.
@@ -158,7 +194,7 @@ func (c *offlineCommitter) collect() {
 
 // commit writes a group in one synced transaction.
 func (f *Offline) commit(writes []write) error {
-	if err := room(f.opt.Dir); err != nil {
+	if err := f.room.refuses(0); err != nil {
 		return err
 	}
 	begin := time.Now()

@@ -122,6 +122,7 @@ func (f *Offline) uncount(b *mailbox, number uint64, size int) {
 	b.bytes -= int64(size)
 	f.messages.Add(-1)
 	f.bytes.Add(-int64(size))
+	f.room.disk.held.Add(-int64(size))
 	if number == b.oldest {
 		b.oldest++
 	}

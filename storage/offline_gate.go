@@ -15,16 +15,17 @@ type gate struct {
 	changes int       // guarded by mu: let in and not committed
 	bytes   int64     // guarded by mu
 	reads   int       // guarded by mu: those that may be using the database
+	stalled bool      // guarded by mu: the disk has no room: to wait for it would be long
 	closed  bool      // guarded by mu
 	failed  error     // guarded by mu: the first failure
 }
 
 // take lets n changes in, which hold bytes of memory until give. It waits while as much as the bounds allow is
-// inside; so what goes beyond them is less than one call.
+// inside, unless the disk has no room; so what goes beyond them is less than one call, or was deleted.
 func (g *gate) take(n int, bytes int64) (idle bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for (g.changes >= gateChanges || g.bytes >= gateBytes) && !g.closed && g.failed == nil {
+	for (g.changes >= gateChanges || g.bytes >= gateBytes) && !g.stalled && !g.closed && g.failed == nil {
 		g.moved.Wait()
 	}
 	if g.closed {
@@ -54,6 +55,14 @@ func (g *gate) waiting() (changes int, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.changes, g.bytes
+}
+
+// stall says whether the disk has no room.
+func (g *gate) stall(is bool) {
+	g.mu.Lock()
+	g.stalled = is
+	g.mu.Unlock()
+	g.moved.Broadcast()
 }
 
 // enter begins a read, unless the store is closed.

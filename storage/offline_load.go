@@ -94,6 +94,7 @@ func (l *offlineLoader) note(number uint64, size int) {
 	l.box.bytes += int64(size)
 	l.f.messages.Add(1)
 	l.f.bytes.Add(int64(size))
+	l.f.room.disk.held.Add(int64(size))
 	l.number, l.size, l.part = number, size, 1
 }
 

@@ -77,9 +77,9 @@ func (m *offModel) forget() {
 	}
 }
 
-// space is asked by Put, when nothing waits for the disk, and by the committer after each group: there it is held.
+// space is asked by Put, when nothing waits for the disk, and by the committer before and after each group: there it is held.
 func (m *offModel) space(string) (free, size uint64, ok bool) {
-	if m.asked.Add(1) == 2 {
+	if m.asked.Add(1) == 3 {
 		freed := m.freed
 		close(m.held)
 		<-freed
@@ -107,7 +107,7 @@ func (m *offModel) hold(t *rapid.T) {
 
 func (m *offModel) release(*rapid.T) {
 	if m.freed != nil {
-		m.asked.Add(2) // if a failure comes between
+		m.asked.Add(3) // if a failure comes between
 		close(m.freed)
 		m.freed = nil
 	}
@@ -325,7 +325,7 @@ func TestOfflineModel(t *testing.T) {
 		defer os.RemoveAll(root)
 		m := &offModel{t: t, root: root, dir: filepath.Join(root, "0"), clock: 1.7e15, has: map[string][]Stored{}, last: map[string]uint64{}}
 		m.total = rapid.SampledFrom([]int64{0, 2000, 5 * partMost}).Draw(t, "total")
-		m.asked.Store(2)
+		m.asked.Store(3)
 		m.open()
 		defer func() { // of a failure: files and memory would run out
 			m.release(nil)

@@ -21,9 +21,9 @@ func (f *Offline) Put(bare []byte, origin NodeID, raw []byte, k Keep) (number ui
 		return 0, err
 	}
 	if idle { // else the committer looks, after each group
-		f.glance()
+		f.room.glance()
 	}
-	if f.free.Load() < size {
+	if f.room.left() < size {
 		err = ErrNoSpace
 	} else {
 		number, err = f.put(bare, appendMessage(origin, raw), k)
@@ -52,9 +52,8 @@ func (f *Offline) Fits(bare []byte, size int, k Keep) error {
 	if err := puttable(bare, size); err != nil {
 		return err
 	}
-	free := f.free.Load()
 	if changes, _ := f.gate.waiting(); changes == 0 {
-		free = f.room()
+		f.room.glance()
 	}
 	s := f.shard(bare)
 	s.mu.RLock()
@@ -62,11 +61,11 @@ func (f *Offline) Fits(bare []byte, size int, k Keep) error {
 	full := b != nil && b.full(size, k) || b == nil && (&mailbox{}).full(size, k)
 	s.mu.RUnlock()
 	switch most := f.total.Load(); {
-	case free < int64(size):
+	case f.room.left() < int64(size):
 		return ErrNoSpace
 	case full:
 		return ErrMailboxFull
-	case most > 0 && f.bytes.Load()+int64(size) > most:
+	case most > 0 && f.bytes.Load()+int64(size) > most || !f.room.disk.fits(int64(size)):
 		return ErrStoreFull
 	}
 	return nil
@@ -128,9 +127,14 @@ func (f *Offline) book(n int64) bool {
 			return false
 		}
 		if f.bytes.CompareAndSwap(old, old+n) {
-			return true
+			break
 		}
 	}
+	if f.room.disk.book(n) {
+		return true
+	}
+	f.bytes.Add(-n)
+	return false
 }
 
 // begin gives the work of a mailbox, which is in the shard from now on. The shard is locked.

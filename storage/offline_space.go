@@ -1,32 +1,5 @@
 package storage
 
-// look notes how much of the disk may be used, after a commit and at the open. One looks at a time, so that nobody notes what
-// was before another's.
-func (f *Offline) look() {
-	f.looking.Lock()
-	f.free.Store(f.room())
-	f.looking.Unlock()
-}
-
-// glance is look for one who does not wait: whoever looks at this moment notes it as well.
-func (f *Offline) glance() {
-	if f.looking.TryLock() {
-		f.free.Store(f.room())
-		f.looking.Unlock()
-	}
-}
-
-// room asks how much of the disk may be used: 5 % of it stay free, and no less than the committers need, or they would
-// stop the server.
-func (f *Offline) room() int64 {
-	if f.opt.Dir != Memory {
-		if free, size, ok := f.space(f.opt.Dir); ok {
-			return int64(free) - int64(max(size/20, reserve)) - f.headroom()
-		}
-	}
-	return 1 << 62
-}
-
 // headroom is what this database may take of the disk for a time, or for good, when nothing more is let in: all that
 // may wait at the gate; one table for each write-ahead file (the one in use, those that wait, and the one whose turn it
 // is), and one of them while its file is still there; and what compactions rewrite, which is on disk twice until they end.

@@ -292,24 +292,29 @@ func TestOfflineWaits(t *testing.T) {
 
 // TestOfflineFailure: after a failed commit nothing is taken any more; what is stored can be read.
 func TestOfflineFailure(t *testing.T) {
-	old := reserve
-	defer func() { reserve = old }()
 	fails := make(chan error, 10)
 	dir := t.TempDir()
+	broken, err := openBadger(Memory, &badgerLog{})
+	if err == nil {
+		err = broken.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	f, err := OpenOffline(OfflineOptions{Dir: dir, OnFail: func(err error) { fails <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	keep(t, f, "alice", []byte("one"))
-	if err := f.commits.flush(); err != nil { // the committer is idle: reserve may change
+	if err := f.commits.flush(); err != nil { // the committer is idle: its database may change
 		t.Fatal(err)
 	}
-	f.free.Store(1 << 62)
-	f.space = func(string) (free, size uint64, ok bool) { return 0, 0, false }
-	reserve = 1 << 62
+	f.room.headroom = func() int64 { return 0 } // which asks the database
+	well := f.db
+	f.db = broken
 	keep(t, f, "alice", []byte("two"))
 	ferr := f.commits.flush()
-	reserve = old // too late: a failure is final
+	f.db = well // too late: a failure is final
 	if ferr == nil {
 		t.Error("no failure")
 	}

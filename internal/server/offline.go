@@ -1,7 +1,6 @@
 package server
 
 import (
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -21,19 +20,25 @@ func first(f func(error)) func(error) {
 	}
 }
 
-// openOffline opens the offline store where a user domain stores, or has stored under an older configuration: what
-// is there still goes to its users. Otherwise there is none.
-func openOffline(cfg *config.Config, opt Options) (*storage.Offline, error) {
+// openQueues opens the stores of what waits: none if nothing is kept on disk, and nothing is stored.
+func openQueues(cfg *config.Config, opt Options) (*storage.Queues, error) {
 	dir := cfg.Data
+	if dir == config.Memory && !cfg.Stores() {
+		return nil, nil
+	}
 	if dir != config.Memory {
 		dir = filepath.Join(dir, "queues")
 	}
-	if !cfg.Stores() {
-		if _, err := os.Stat(dir); dir == config.Memory || err != nil {
-			return nil, nil
-		}
+	return storage.OpenQueues(storage.QueuesOptions{Dir: dir, OfflineTotal: cfg.Offline.Total, Log: opt.Log, OnFail: opt.OnFail})
+}
+
+// offlineOf gives the offline store where a user domain stores, or has stored under an older configuration: what is there
+// still goes to its users. Otherwise nil.
+func offlineOf(q *storage.Queues, cfg *config.Config) *storage.Offline {
+	if q == nil || !cfg.Stores() && q.Offline().Stats().Messages == 0 {
+		return nil
 	}
-	return storage.OpenOffline(storage.OfflineOptions{Dir: dir, Total: cfg.Offline.Total, Log: opt.Log, OnFail: opt.OnFail})
+	return q.Offline()
 }
 
 // policies are the words of the configuration, as routing has them.

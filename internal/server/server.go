@@ -52,7 +52,8 @@ type Server struct {
 	log      *logrus.Entry
 	started  time.Time
 	sessions *storage.Sessions
-	offline  *storage.Offline // nil: nothing is stored
+	queues   *storage.Queues  // nil: nothing is kept on disk, nor stored
+	offline  *storage.Offline // of queues; nil: nothing is stored
 	service  *service.Service
 	router   *routing.Router
 	acceptor *component.Acceptor
@@ -83,7 +84,7 @@ type Server struct {
 	reloads  Reloads
 }
 
-// New opens the session table and makes a server that does not listen yet.
+// New opens the session table and the queues and makes a server that does not listen yet.
 func New(cfg *config.Config, opt Options) (*Server, error) {
 	now := time.Now()
 	opt.OnFail = first(opt.OnFail)
@@ -98,13 +99,14 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	offline, err := openOffline(cfg, opt)
+	queues, err := openQueues(cfg, opt)
 	if err != nil {
 		_ = sessions.Close() // nothing was written
 		return nil, err
 	}
+	offline := offlineOf(queues, cfg)
 	svc = service.New(service.Config{Version: opt.Version, Start: now, Contacts: cfg.Contacts}, sessions)
-	s := &Server{opt: opt, log: opt.Log, started: now, sessions: sessions, offline: offline, service: svc,
+	s := &Server{opt: opt, log: opt.Log, started: now, sessions: sessions, queues: queues, offline: offline, service: svc,
 		refusals: newRefusals(opt.Log), keys: &keyPair{log: opt.Log, now: time.Now}, reloads: Reloads{Last: now}, links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.cfg.Store(cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -235,8 +237,8 @@ func (s *Server) Stop() error {
 		s.logLedger()
 	}
 	err := s.sessions.Close()
-	if s.offline != nil {
-		err = errors.Join(err, s.offline.Close())
+	if s.queues != nil {
+		err = errors.Join(err, s.queues.Close())
 	}
 	return err
 }
