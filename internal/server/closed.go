@@ -35,7 +35,7 @@ type LinkInfo struct {
 	Peer   string // host:port
 	TLS    bool
 	State  string    // LinkHandshake, LinkAttached, LinkEnded or LinkRefused
-	Grade  string    // what is known of delivery; "" if it was never attached
+	Grade  string    // what is known of delivery, or was at its end (routing.Grade); "" if it was never attached
 	Since  time.Time // accepted; with a Count over 1: the first of them
 	Ended  time.Time // zero: it is open; with a Count over 1: the last of them
 	In     uint64    // stanzas read
@@ -206,7 +206,10 @@ func (l *link) info() (info LinkInfo, over bool) {
 	info = LinkInfo{Node: l.asked, Peer: l.addr.String(), TLS: !l.plain, State: LinkHandshake, Since: l.since, Count: 1}
 	if l.src != nil {
 		info.ID, info.Node, info.In = l.src.ID, l.src.Node().Domain, l.src.Stanzas()
-		info.State, info.Grade = LinkAttached, gradeWritten
+		info.State, info.Grade = LinkAttached, l.src.Grade().String()
+		if l.ending {
+			info.Grade = l.grade.String()
+		}
 	}
 	return info, l.over
 }

@@ -3,7 +3,10 @@ package server
 import (
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/patchbay-im/patchbay/internal/stream"
+	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
@@ -17,7 +20,8 @@ type pinger struct {
 	read    time.Time // when reads last changed
 	pinged  time.Time
 	written uint64
-	wrote   time.Time // when written last changed, or the queue was empty
+	wrote   time.Time     // when written last changed, or the queue was empty
+	grade   routing.Grade // the last that was told
 }
 
 // keep pings idle links and ends dead ones (RFC 6120 4.6.3). It never sends bare white space, which one
@@ -52,6 +56,7 @@ func (l *link) keep(now time.Time) {
 	if src == nil {
 		return
 	}
+	p.tellGrade(src.Log, src.Grade())
 	if reads := src.Reads(); reads != p.reads || p.read.IsZero() {
 		p.reads, p.read = reads, now
 	}
@@ -70,6 +75,25 @@ func (l *link) keep(now time.Time) {
 	if q.Waiting == 0 && now.Sub(p.pinged) >= interval {
 		p.pinged = now
 		l.s.router.Ping(src.Node(), ping(l.s.Config().Server, src.Node().Domain))
+	}
+}
+
+// tellGrade logs what is known of delivery on the link, once it is known, and when it changes. That a node answers no pings is
+// news to who runs it, and that it does is not.
+func (p *pinger) tellGrade(log *logrus.Entry, now routing.Grade) {
+	was := p.grade
+	if now == was || now < routing.GradeWritten {
+		return
+	}
+	p.grade = now
+	log = log.WithField("grade", now.String())
+	switch {
+	case now == routing.GradeWritten:
+		log.Info("the node answers no pings, so nothing proves that it reads (help ops#grades)")
+	case was == routing.GradeNone:
+		log.Debug("the node answers pings: what it has read is proved")
+	default:
+		log.Info("the node answers pings now: what it has read is proved")
 	}
 }
 

@@ -21,9 +21,6 @@ import (
 // sending is read for longer, but not for ever: the drain time if it was attached.
 const farewell = 2 * time.Second
 
-// gradeWritten is what is known of delivery on a link: handed to the connection, no more.
-const gradeWritten = "written"
-
 // link is one connection of a peer, from accept to close. Its goroutine is the reader.
 type link struct {
 	// set once
@@ -48,6 +45,7 @@ type link struct {
 	why    *stanza.StreamError // set when the server ends the link
 	ending bool                // the reader has ended: the connection is being closed as it should
 	over   bool                // its end is written down
+	grade  routing.Grade       // what was known of delivery when it ended; the node's next link begins anew
 }
 
 // serve runs one link.
@@ -212,8 +210,8 @@ func (l *link) attach() error {
 	_ = l.conn.SetWriteDeadline(time.Time{})
 	l.setSource(src)
 	l.s.closed.ok.Add(1)
-	src.Log.WithFields(logrus.Fields{"from": l.addr, "grade": gradeWritten}).Info("node attached")
-	l.reconcile() // the configuration may have changed while it attached
+	src.Log.WithField("from", l.addr).Info("node attached") // its grade is told when it is known: see keep
+	l.reconcile()                                           // the configuration may have changed while it attached
 	return nil
 }
 
@@ -272,6 +270,9 @@ func (l *link) stopping() error {
 func (l *link) end(err error) {
 	l.mu.Lock()
 	l.ending = true
+	if l.src != nil {
+		l.grade = l.src.Grade()
+	}
 	if l.why != nil {
 		err = l.why
 	}

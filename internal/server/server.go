@@ -250,7 +250,7 @@ func (s *Server) logLedger() {
 	for _, why := range slices.Sorted(maps.Keys(l.Reasons)) {
 		reasons = append(reasons, fmt.Sprintf("%s:%d", why, l.Reasons[why]))
 	}
-	log := s.log.WithFields(logrus.Fields{"accepted": l.Accepted, "made": l.Made, "copies": l.Copies, "written": l.Written,
+	log := s.log.WithFields(logrus.Fields{"accepted": l.Accepted, "made": l.Made, "copies": l.Copies, "delivered": l.Delivered, "written": l.Written,
 		"served": l.Served, "bounced": l.Bounced, "dropped": l.Dropped, "waiting": l.Waiting})
 	if s.offline != nil {
 		log = log.WithFields(logrus.Fields{"found": l.Found, "expired": l.Expired, "stored": l.Stored})
