@@ -53,6 +53,7 @@ type ExplainedSession struct {
 	Priority   int8
 	Node       string
 	State      string // of the node
+	Grade      Grade  // of its link, or of its last one
 	Since      time.Time
 	QueueBytes uint64 // that wait for the node
 	Copy       bool

@@ -212,7 +212,7 @@ func (x *explaining) sessions(v Verdict) {
 			continue
 		}
 		e := ExplainedSession{Resource: s.JID[len(bare)+1:], Priority: s.Priority, Node: n.Domain, State: x.word(n),
-			Since: s.Since, QueueBytes: uint64(n.queue.stats().Bytes)}
+			Grade: n.Grade(), Since: s.Since, QueueBytes: uint64(n.queue.stats().Bytes)}
 		e.Copy, e.Why = x.copyWords(v, e)
 		if e.Copy && seen[n] {
 			e.Why = "the same copy: one per node"

@@ -11,6 +11,7 @@ import (
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
+	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
@@ -99,7 +100,8 @@ func (a *Admin) drained(node string) (any, error) {
 		if node != "" {
 			found, d.Draining = true, f.Draining
 		}
-		d.Sessions, d.Queue, d.QueueBytes = d.Sessions+f.Sessions, d.Queue+f.Queue, d.QueueBytes+f.QueueBytes
+		waits, bytes := owed(&f)
+		d.Sessions, d.Queue, d.QueueBytes = d.Sessions+f.Sessions, d.Queue+waits, d.QueueBytes+bytes
 		oldest = max(oldest, f.Oldest)
 	}
 	if !found {
@@ -110,6 +112,16 @@ func (a *Admin) drained(node string) (any, error) {
 		d.Safe = d.Safe && a.s.Router().Stats().Held == 0
 	}
 	return d, nil
+}
+
+// owed is what a node that ends now would get again, or late. Of a node that answers no pings nothing can be proved, so
+// what was written to it is not waited for.
+func owed(f *routing.NodeFacts) (stanzas, bytes uint64) {
+	stanzas, bytes = f.Queue+f.OutboxStanzas, f.QueueBytes+f.OutboxBytes
+	if f.Grade == routing.GradeProved {
+		stanzas, bytes = stanzas+f.Unproved, bytes+f.UnprovedBytes
+	}
+	return stanzas, bytes
 }
 
 // reload answers POST /api/v1/reload.

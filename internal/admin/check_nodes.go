@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
@@ -50,16 +51,20 @@ func checkGone(f *routing.NodeFacts, e *evidence) *api.Finding {
 
 // checkOld finds a node that reads slower than it is sent to.
 func checkOld(f *routing.NodeFacts, _ *evidence) *api.Finding {
-	if f.State != routing.Attached || f.Oldest <= slowAfter {
+	if f.State != routing.Attached || f.Oldest <= slowAfter && !f.Spilling {
 		return nil
 	}
-	return &api.Finding{State: api.Warning, Message: f.Domain + " is slow: its oldest stanza waits for " + say.Span(f.Oldest.Round(time.Second)),
+	message := f.Domain + " is slow: its oldest stanza waits for " + say.Span(f.Oldest.Round(time.Second))
+	if f.Spilling {
+		message += ", and what comes for it goes to its outbox (" + say.Size(f.OutboxBytes) + ")"
+	}
+	return &api.Finding{State: api.Warning, Message: message,
 		Mend: "see what the node waits for, most often its database; patchbay ctl drain " + f.Domain + " keeps new users off it"}
 }
 
-// checkFull finds a queue that will refuse soon.
-func checkFull(f *routing.NodeFacts, _ *evidence) *api.Finding {
-	if f.QueueMax == 0 || f.QueueBytes*100 < halfQueue*f.QueueMax {
+// checkFull finds a queue that will refuse soon. Where there are outboxes none does: they take what it cannot.
+func checkFull(f *routing.NodeFacts, e *evidence) *api.Finding {
+	if outboxMax(e.cfg) > 0 || f.QueueMax == 0 || f.QueueBytes*100 < halfQueue*f.QueueMax {
 		return nil
 	}
 	percent := f.QueueBytes * 100 / f.QueueMax
@@ -69,6 +74,43 @@ func checkFull(f *routing.NodeFacts, _ *evidence) *api.Finding {
 		found.State = api.Failed
 	}
 	return found
+}
+
+// checkOutbox finds an outbox that will refuse soon.
+func checkOutbox(f *routing.NodeFacts, e *evidence) *api.Finding {
+	limit := outboxMax(e.cfg)
+	if limit == 0 || f.OutboxBytes*100 < mostOfOutbox*limit {
+		return nil
+	}
+	percent := f.OutboxBytes * 100 / limit
+	found := &api.Finding{State: api.Warning, Message: fmt.Sprintf("the outbox of %s is %d %% full: %s of %s", f.Domain, percent, say.Size(f.OutboxBytes), say.Size(limit)),
+		Mend: "what comes when it is full goes back to its sender; see why the node does not read, or raise limits.outbox"}
+	if percent >= fullQueue {
+		found.State = api.Failed
+	}
+	return found
+}
+
+// checkGrades tells of nodes that answer no pings. It is how they are made, and so is no fault.
+func checkGrades(e *evidence) []api.Finding {
+	var mute []string
+	for i := range e.facts {
+		if f := &e.facts[i]; f.State == routing.Attached && f.Grade == routing.GradeWritten {
+			mute = append(mute, f.Domain)
+		}
+	}
+	if len(mute) == 0 {
+		return nil
+	}
+	names := strings.Join(mute[:min(namesInLine, len(mute))], ", ")
+	if more := len(mute) - namesInLine; more > 0 {
+		names += " and " + say.Number(more) + " more"
+	}
+	verb := " answer no pings, so nothing proves that they read"
+	if len(mute) == 1 {
+		verb = " answers no pings, so nothing proves that it read"
+	}
+	return []api.Finding{{State: api.OK, Message: names + verb, Mend: "one handler for iqs does it: patchbay help ops#grades"}}
 }
 
 // ends is how often links ended in one way lately.

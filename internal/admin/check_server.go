@@ -135,6 +135,27 @@ func checkStore(e *evidence) []api.Finding {
 		say.Size(uint64(e.cfg.Offline.Total)), say.Count(st.Users, "user")), "raise offline.total, or lower offline.keep; beyond it senders are told "+routing.StoreFull.String())
 }
 
+// checkKept finds that all outboxes and the offline store together are near what they may have.
+func checkKept(e *evidence) []api.Finding {
+	all := outboxes(e.cfg, e.facts)
+	if all == nil {
+		return nil
+	}
+	kept := all.Bytes
+	if off := e.a.s.Offline(); off != nil {
+		kept += uint64(off.Stats().Bytes)
+	}
+	return nearDisk(kept, all.DiskMax)
+}
+
+func nearDisk(kept, limit uint64) []api.Finding {
+	if limit == 0 || kept*100 < mostOfOutbox*limit {
+		return nil
+	}
+	return warn(fmt.Sprintf("outboxes and the offline store have %d %% of what they may: %s of %s", kept*100/limit, say.Size(kept), say.Size(limit)),
+		"raise limits.disk if the disk has room; beyond it stanzas that would wait there go back to their senders: patchbay ctl top --sort queue")
+}
+
 // checkFile compares the file with what was loaded from it.
 func checkFile(e *evidence) []api.Finding {
 	name, loaded := e.cfg.Source()

@@ -9,7 +9,7 @@ import (
 func ledger(l *routing.Ledger) api.Ledger {
 	_, off := l.Adds()
 	return api.Ledger{Found: l.Found, Accepted: l.Accepted, Made: l.Made, Copies: l.Copies,
-		Written: l.Written, Served: l.Served, Bounced: l.Bounced, Dropped: l.Dropped, Expired: l.Expired,
+		Delivered: l.Delivered, Written: l.Written, Served: l.Served, Bounced: l.Bounced, Dropped: l.Dropped, Expired: l.Expired,
 		Waiting: l.Waiting, Stored: l.Stored, Untold: l.Untold, Off: off}
 }
 
@@ -24,7 +24,7 @@ func (a *Admin) counts() counts {
 }
 
 func (a *Admin) sampleOf(l *routing.Ledger) sample {
-	now := sample{at: a.opt.Now(), accepted: l.Accepted, written: l.Written, untold: l.Untold, undone: l.Bounced + l.Dropped + l.Expired}
+	now := sample{at: a.opt.Now(), accepted: l.Accepted, delivered: l.Written + l.Delivered, untold: l.Untold, undone: l.Bounced + l.Dropped + l.Expired}
 	for _, r := range routing.Reasons() {
 		now.reasons = append(now.reasons, l.Reasons[r.Word])
 	}
@@ -39,6 +39,6 @@ func (a *Admin) countsOf(f *routing.NodeFacts) nodeCounts {
 func (a *Admin) rates(l *routing.Ledger) api.Rates {
 	now := a.sampleOf(l)
 	then, span := a.samples.since(rateSpan, now.at)
-	return api.Rates{Accepted: perSecond(now.accepted, then.accepted, span), Delivered: perSecond(now.written, then.written, span),
+	return api.Rates{Accepted: perSecond(now.accepted, then.accepted, span), Delivered: perSecond(now.delivered, then.delivered, span),
 		NotDelivered: perSecond(now.undone, then.undone, span)}
 }

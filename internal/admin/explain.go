@@ -22,7 +22,7 @@ func (a *Admin) explain(q *query) (any, error) {
 	}
 	for _, s := range x.Sessions {
 		answer.Sessions = append(answer.Sessions, api.ExplainedSession{Resource: s.Resource, Priority: int(s.Priority), Node: s.Node, Server: answer.Server,
-			State: s.State, Grade: written, QueueBytes: s.QueueBytes, Copy: s.Copy, Why: s.Why})
+			State: s.State, Grade: s.Grade.String(), QueueBytes: s.QueueBytes, Copy: s.Copy, Why: s.Why})
 	}
 	for _, e := range x.Ended {
 		answer.Ended = append(answer.Ended, api.Ended{JID: e.JID, Node: e.Node, Since: e.Since.UTC(), EndedAt: e.Ended.UTC(), Why: e.Why})

@@ -22,7 +22,9 @@ const (
 	leastDisk     = 5  // percent that are free
 	fullStore     = 90 // percent of offline.total
 	halfQueue     = 50 // percent
-	fullQueue     = 90
+	mostOfOutbox  = 80
+	fullQueue     = 90 // also of an outbox
+	namesInLine   = 3
 	mostOfOneKind = 20 // findings of one check; the rest is a number
 )
 
@@ -60,6 +62,9 @@ var checks = []check{
 	{name: "node-gone", good: "no node of the file has gone within a day", node: checkGone},
 	{name: "queue-old", good: "no node is slow", node: checkOld},
 	{name: "queue-full", good: "no queue is half full", node: checkFull},
+	{name: "outbox", good: "no outbox is 80 % full", node: checkOutbox},
+	{name: "outboxes", good: "what is kept on disk has room", find: checkKept},
+	{name: "grade", good: "every node that is attached answers pings: it is proved what was read", find: checkGrades},
 	{name: "links", good: "no link was refused or ended by an error in the last 5 min", find: checkLinks},
 	{name: "certificate", good: "", find: checkCertificate},
 	{name: "disk", good: "", find: checkDisk},

@@ -225,7 +225,7 @@ func TestExplain(t *testing.T) {
 	ask := api.PathExplain + "?from=alice@im.example/phone&type=chat&to="
 	v := read[api.Explanation](st, ask+"alice@im.example")
 	if v.Verdict.Action != "deliver" || v.Verdict.Row != 4 || v.Verdict.Copies != 1 || v.Recent != nil || len(v.Rows) != 4 || !v.Rows[3].Matched ||
-		len(v.Sessions) != 1 || !v.Sessions[0].Copy || v.Sessions[0].Grade != written || v.Origin.Node != "node1.im.example" || !v.Origin.Allowed ||
+		len(v.Sessions) != 1 || !v.Sessions[0].Copy || v.Sessions[0].Grade != st.s.Router().Node(v.Sessions[0].Node).Grade().String() || v.Sessions[0].Grade == "" || v.Origin.Node != "node1.im.example" || !v.Origin.Allowed ||
 		len(v.Verdict.Targets) != 1 || v.Verdict.Targets[0].Node != "node1.im.example" {
 		t.Errorf("%+v", v)
 	}

@@ -4,12 +4,10 @@ import (
 	"slices"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/storage"
 )
-
-// written is the only grade of this version: handed to the connection, no more is proved.
-const written = "written"
 
 // nodes answers GET /api/v1/nodes.
 func (a *Admin) nodes(q *query) (any, error) {
@@ -25,7 +23,7 @@ func (a *Admin) nodes(q *query) (any, error) {
 	then, span := a.samples.lately(now)
 	for i := range facts {
 		f, was := &facts[i], then[facts[i].Domain]
-		n := nodeOf(f)
+		n := nodeOf(f, outboxMax(a.s.Config()))
 		n.InPerSec, n.OutPerSec = perSecond(f.In, was.in, span), perSecond(f.Out, was.out, span)
 		answer.Nodes = append(answer.Nodes, n)
 	}
@@ -37,9 +35,18 @@ func noNode(domain string) *api.Error {
 	return &api.Error{Code: api.CodeNotFound, Message: "no node of the name " + word(domain) + " is known here", Mend: "see patchbay ctl nodes"}
 }
 
-func nodeOf(f *routing.NodeFacts) api.Node {
-	n := api.Node{Domain: f.Domain, State: f.Word(), Links: f.Links, LinksMax: f.LinksMax, Sessions: f.Sessions, Grade: written,
-		In: f.In, Out: f.Out, Queue: f.Queue, QueueBytes: f.QueueBytes, QueueMax: f.QueueMax, OldestSecs: f.Oldest.Seconds(),
+// outboxMax is what may wait on disk for one node; 0 where there are no outboxes.
+func outboxMax(cfg *config.Config) uint64 {
+	if cfg.Data == config.Memory {
+		return 0
+	}
+	return uint64(cfg.Limits.Outbox)
+}
+
+func nodeOf(f *routing.NodeFacts, outbox uint64) api.Node {
+	n := api.Node{Domain: f.Domain, State: f.Word(), Links: f.Links, LinksMax: f.LinksMax, Sessions: f.Sessions, Grade: f.Grade.String(),
+		In: f.In, Out: f.Out, Queue: f.Queue, QueueBytes: f.QueueBytes, QueueMax: f.QueueMax, Unproved: f.Unproved, UnprovedBytes: f.UnprovedBytes,
+		Window: f.Window, Outbox: f.OutboxStanzas, OutboxBytes: f.OutboxBytes, OutboxMax: outbox, Spilling: f.Spilling, OldestSecs: f.Oldest.Seconds(),
 		Since: f.Since.UTC(), Confirming: f.Confirming}
 	if !f.GraceEnds.IsZero() {
 		ends := f.GraceEnds.UTC()

@@ -22,10 +22,11 @@ const (
 
 // sample is what has been counted up to one moment.
 type sample struct {
-	at                        time.Time
-	accepted, written, untold uint64
-	undone                    uint64   // bounced, dropped or expired
-	reasons                   []uint64 // in the order of routing.Reasons
+	at               time.Time
+	accepted, untold uint64
+	delivered        uint64   // proved, or written where nothing proves more
+	undone           uint64   // bounced, dropped or expired
+	reasons          []uint64 // in the order of routing.Reasons
 }
 
 // passage is what went in and out of a node up to one moment.

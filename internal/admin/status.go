@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
+	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/routing"
 )
 
@@ -22,17 +23,39 @@ func (a *Admin) status(q *query) (any, error) {
 		Rates: a.rates(&e.ledger), Ledger: ledger(&e.ledger), Memory: memory(), Wrong: e.wrong(),
 	}
 	st.Health = worst(st.Wrong)
+	st.Memory.QueuesMax = uint64(cfg.Limits.Memory)
 	for i := range e.facts {
 		f := &e.facts[i]
 		countNode(&st.Nodes, f)
 		st.Links += f.Links
 		st.Memory.QueueBytes += f.QueueBytes
+		st.Memory.UnprovedBytes += f.UnprovedBytes
 	}
+	st.Outbox = outboxes(cfg, e.facts)
 	st.Disk = a.disk()
 	if q.ask.near() {
 		st.TokenFile = absolute(a.token.file)
 	}
 	return st, nil
+}
+
+// outboxes sums what waits on disk; nil if nothing is kept there.
+func outboxes(cfg *config.Config, facts []routing.NodeFacts) *api.Outboxes {
+	if cfg.Data == config.Memory {
+		return nil
+	}
+	all := &api.Outboxes{DiskMax: uint64(cfg.Limits.Disk)}
+	for i := range facts {
+		f := &facts[i]
+		if f.OutboxStanzas > 0 {
+			all.Nodes++
+		}
+		if f.Spilling {
+			all.Spilling++
+		}
+		all.Stanzas, all.Bytes = all.Stanzas+f.OutboxStanzas, all.Bytes+f.OutboxBytes
+	}
+	return all
 }
 
 // disk is the file system of the data, nil if nothing is kept or the system does not tell.

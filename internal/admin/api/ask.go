@@ -127,8 +127,8 @@ type Kicked struct {
 type Drained struct {
 	Node       string  `json:"node,omitempty"` // "": the server
 	Draining   bool    `json:"draining"`
-	Sessions   int     `json:"sessions"` // still there
-	Queue      uint64  `json:"queue_stanzas"`
+	Sessions   int     `json:"sessions"`      // still there
+	Queue      uint64  `json:"queue_stanzas"` // in memory, on disk, and written to a node that proves what it reads, which has not proved these
 	QueueBytes uint64  `json:"queue_bytes"`
 	OldestSecs float64 `json:"oldest_stanza_age_seconds"`
 	Safe       bool    `json:"safe"` // nothing waits: it may be stopped

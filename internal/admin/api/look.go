@@ -32,8 +32,9 @@ type Status struct {
 	Rates  Rates     `json:"rates"`
 	Ledger Ledger    `json:"ledger"`
 	Memory Memory    `json:"memory"`
-	Disk   *Disk     `json:"disk,omitempty"` // absent with data ":memory:"
-	Wrong  []Finding `json:"wrong"`          // what is wrong now, the worst first
+	Disk   *Disk     `json:"disk,omitempty"`     // absent with data ":memory:"
+	Outbox *Outboxes `json:"outboxes,omitempty"` // absent with data ":memory:": there are none
+	Wrong  []Finding `json:"wrong"`              // what is wrong now, the worst first
 
 	TokenFile string `json:"token_file,omitempty"` // where the token of changes lies: the path only, and only told on loopback
 }
@@ -65,7 +66,7 @@ type NodeCounts struct {
 // Rates are per second, over the last 10 s.
 type Rates struct {
 	Accepted     float64 `json:"accepted_per_second"`
-	Delivered    float64 `json:"delivered_per_second"` // written
+	Delivered    float64 `json:"delivered_per_second"` // written, on links that prove no more, and proved
 	NotDelivered float64 `json:"not_delivered_per_second"`
 }
 
@@ -76,13 +77,14 @@ type Ledger struct {
 	Made     uint64 `json:"made"`
 	Copies   uint64 `json:"copies"`
 
-	Written uint64 `json:"written"`
-	Served  uint64 `json:"served"`
-	Bounced uint64 `json:"bounced"`
-	Dropped uint64 `json:"dropped"`
-	Expired uint64 `json:"expired"`
-	Waiting uint64 `json:"waiting"` // in flight: in queues and on hold
-	Stored  uint64 `json:"stored"`
+	Delivered uint64 `json:"delivered"` // read by the node's library, which proved it
+	Written   uint64 `json:"written"`   // to links that prove no more
+	Served    uint64 `json:"served"`
+	Bounced   uint64 `json:"bounced"`
+	Dropped   uint64 `json:"dropped"`
+	Expired   uint64 `json:"expired"`
+	Waiting   uint64 `json:"waiting"` // in flight: in queues, written and not proved, and on hold
+	Stored    uint64 `json:"stored"`  // on disk: in outboxes, and for users without a session
 
 	Untold uint64 `json:"untold"` // answers of the server that no queue took: in no sum
 	Off    int64  `json:"off"`    // by how much it does not add up; 0: every stanza is accounted for
@@ -92,7 +94,18 @@ type Ledger struct {
 type Memory struct {
 	ResidentBytes uint64 `json:"resident_bytes"` // 0 where the system does not tell
 	HeapBytes     uint64 `json:"heap_bytes"`
-	QueueBytes    uint64 `json:"queue_bytes"` // all queues of nodes
+	QueueBytes    uint64 `json:"queue_bytes"`     // all queues of nodes
+	UnprovedBytes uint64 `json:"unproved_bytes"`  // written to links, and kept until it is proved
+	QueuesMax     uint64 `json:"queue_max_bytes"` // what both may have together (limits.memory)
+}
+
+// Outboxes is what waits on disk for nodes.
+type Outboxes struct {
+	Nodes    int    `json:"nodes"` // that have something in theirs
+	Stanzas  uint64 `json:"stanzas"`
+	Bytes    uint64 `json:"bytes"`
+	Spilling int    `json:"spilling"`       // nodes that are attached, and read so slowly that what comes for them goes to disk
+	DiskMax  uint64 `json:"disk_max_bytes"` // what all outboxes and the offline store may have together (limits.disk)
 }
 
 // Disk is where the data lie.
@@ -138,24 +151,31 @@ const (
 
 // Node is one node, all its links together.
 type Node struct {
-	Domain      string     `json:"domain"`
-	State       string     `json:"state"`
-	Links       int        `json:"links"`
-	LinksMax    int        `json:"links_max"` // as many as may share the domain
-	Sessions    int        `json:"sessions"`
-	Grade       string     `json:"grade"` // what proves that it read: written, proved or acked
-	InPerSec    float64    `json:"in_per_second"`
-	OutPerSec   float64    `json:"out_per_second"`
-	In          uint64     `json:"in"`  // stanzas since the start
-	Out         uint64     `json:"out"` // written to it
-	Queue       uint64     `json:"queue_stanzas"`
-	QueueBytes  uint64     `json:"queue_bytes"`
-	QueueMax    uint64     `json:"queue_max_bytes"`
-	OldestSecs  float64    `json:"oldest_stanza_age_seconds"` // 0: nothing waits
-	Since       time.Time  `json:"since"`                     // the last change of state
-	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty"`   // away: then its sessions end too
-	Confirming  bool       `json:"confirming"`                // it is back, and has not said yet who is still there
-	Takes       []string   `json:"takes"`                     // what it can do: multicast
+	Domain        string     `json:"domain"`
+	State         string     `json:"state"`
+	Links         int        `json:"links"`
+	LinksMax      int        `json:"links_max"` // as many as may share the domain
+	Sessions      int        `json:"sessions"`
+	Grade         string     `json:"grade"` // what proves that it read: probing (not known yet), written (nothing) or proved; "": it had no link since the start
+	InPerSec      float64    `json:"in_per_second"`
+	OutPerSec     float64    `json:"out_per_second"`
+	In            uint64     `json:"in"`  // stanzas since the start
+	Out           uint64     `json:"out"` // written to it
+	Queue         uint64     `json:"queue_stanzas"`
+	QueueBytes    uint64     `json:"queue_bytes"`
+	QueueMax      uint64     `json:"queue_max_bytes"`
+	Unproved      uint64     `json:"unproved_stanzas"` // written to it, and kept until it is proved that they were read
+	UnprovedBytes uint64     `json:"unproved_bytes"`
+	Window        uint64     `json:"window_bytes"`   // as much may be unproved
+	Outbox        uint64     `json:"outbox_stanzas"` // on disk
+	OutboxBytes   uint64     `json:"outbox_bytes"`
+	OutboxMax     uint64     `json:"outbox_max_bytes"`          // 0: there is no outbox (data ":memory:")
+	Spilling      bool       `json:"spilling"`                  // it is attached, and reads so slowly that what comes for it goes to its outbox
+	OldestSecs    float64    `json:"oldest_stanza_age_seconds"` // 0: nothing waits
+	Since         time.Time  `json:"since"`                     // the last change of state
+	GraceEndsAt   *time.Time `json:"grace_ends_at,omitempty"`   // away: then its sessions end too
+	Confirming    bool       `json:"confirming"`                // it is back, and has not said yet who is still there
+	Takes         []string   `json:"takes"`                     // what it can do: multicast
 }
 
 // Links is every stream, or the last that ended or were refused.
@@ -172,8 +192,8 @@ type Link struct {
 	Node    string     `json:"node"` // "" while it has not said a name
 	Peer    string     `json:"peer"` // host:port
 	TLS     bool       `json:"tls"`
-	State   string     `json:"state"` // handshake, attached, ended or refused
-	Grade   string     `json:"grade,omitempty"`
+	State   string     `json:"state"`              // handshake, attached, ended or refused
+	Grade   string     `json:"grade,omitempty"`    // probing, written or proved
 	Since   time.Time  `json:"since"`              // accepted; with a count over 1: the first
 	EndedAt *time.Time `json:"ended_at,omitempty"` // with a count over 1: of the last
 	In      uint64     `json:"in"`                 // stanzas read
