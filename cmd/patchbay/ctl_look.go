@@ -47,7 +47,7 @@ func (a *asking) status() *cobra.Command {
 func (a *asking) nodes() *cobra.Command {
 	return a.looks(&cobra.Command{
 		Use:   "nodes [DOMAIN]",
-		Short: "state, sessions, grade of delivery, queue, oldest stanza",
+		Short: "state, sessions, grade of delivery, queue, oldest stanza, outbox",
 		Long: "Every node that is known, and what is wrong with them; with DOMAIN all that is known of one.\n" +
 			"STATE is attached, draining (it takes no new sessions), away (its link dropped, its sessions stay until its grace ends),\n" +
 			"gone or never seen. OLDEST is how long the oldest stanza in its queue has waited. A ! marks what is wrong.",

@@ -135,15 +135,15 @@ func fill(shot *demo.Snapshot, s *server.Server, secret config.Secret) {
 	shot.Sessions = s.Sessions().Total()
 	for i := range shot.Nodes {
 		shot.Nodes[i].Grade = demo.Away
-		if s.Attached(shot.Nodes[i].Name + ".im.example") {
-			shot.Nodes[i].Grade = "written"
-		}
 		n := s.Router().Node(shot.Nodes[i].Name + ".im.example")
+		if n != nil && s.Attached(n.Domain) {
+			shot.Nodes[i].Grade = n.Grade().String()
+		}
 		shot.Nodes[i].Draining = n != nil && n.Draining()
 	}
 	l := s.Ledger()
 	shot.Accepted, shot.Made = l.Accepted+l.Copies, l.Made
-	shot.Ends = []demo.Count{{Word: "written", N: l.Written}, {Word: "served", N: l.Served}, {Word: "bounced", N: l.Bounced},
+	shot.Ends = []demo.Count{{Word: "delivered", N: l.Delivered}, {Word: "written", N: l.Written}, {Word: "served", N: l.Served}, {Word: "bounced", N: l.Bounced},
 		{Word: "dropped", N: l.Dropped}, {Word: "waiting", N: l.Waiting}}
 	shot.Attach = "patchbay node me.im.example --secret " + string(secret)
 	if _, port, _ := net.SplitHostPort(s.ComponentAddr()); port != "5347" {

@@ -116,7 +116,7 @@ Be a node
 Look                       patchbay ctl ...  all take [--url URL] [-o table|wide|json] [--watch]
   ctl status               one screen: health, nodes, rates, what is wrong now
   ctl top                  live view of nodes [--sort queue|in|out|sessions]
-  ctl nodes [DOMAIN]       state, sessions, grade of delivery, queue, oldest stanza
+  ctl nodes [DOMAIN]       state, sessions, grade of delivery, queue, oldest stanza, outbox
   ctl links [--closed]     streams; --closed: the last 200 that ended or were refused, and why
   ctl sessions             [--node DOMAIN] [--user JID] [--limit 100] [--count]
   ctl where JID            each session of a user: node, priority, since

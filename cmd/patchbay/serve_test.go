@@ -28,8 +28,8 @@ func TestLogLine(t *testing.T) {
 		fields logrus.Fields
 		want   string
 	}{
-		{logrus.InfoLevel, "node attached", logrus.Fields{"link": 1, "grade": "written", "node": "a.im.example", "from": "127.0.0.1:5"},
-			"14:02:38 INFO  node attached   node=a.im.example link=1 from=127.0.0.1:5 grade=written\n"},
+		{logrus.InfoLevel, "node attached", logrus.Fields{"link": 1, "node": "a.im.example", "from": "127.0.0.1:5"},
+			"14:02:38 INFO  node attached   node=a.im.example link=1 from=127.0.0.1:5\n"},
 		{logrus.WarnLevel, "node refused", nil, "14:02:38 WARN  node refused\n"},
 		{logrus.ErrorLevel, "two\nlines \x1b[31m", logrus.Fields{"error": "a b", "empty": "", "esc": "\x1b"},
 			"14:02:38 ERROR two\\nlines \\x1b[31m   empty=\"\" error=\"a b\" esc=\"\\x1b\"\n"},

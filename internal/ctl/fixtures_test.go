@@ -16,8 +16,8 @@ func at(d time.Duration) *time.Time { t := now.Add(d); return &t }
 const hub = "hub1.im.example"
 
 func someLedger() api.Ledger {
-	return api.Ledger{Found: 12, Accepted: 1_204_124, Made: 1_331, Copies: 90_210, Written: 1_293_511, Served: 412, Bounced: 1_204, Dropped: 13,
-		Expired: 2, Waiting: 61, Stored: 474, Untold: 1}
+	return api.Ledger{Found: 12, Accepted: 1_204_124, Made: 1_331, Copies: 90_210, Delivered: 1_281_110, Written: 11_589, Served: 412, Bounced: 1_204, Dropped: 13,
+		Expired: 2, Waiting: 61, Stored: 1_286, Untold: 1}
 }
 
 func someWrong() []api.Finding {
@@ -35,7 +35,8 @@ func someStatus() api.Status {
 		Config: api.ConfigFile{File: "/etc/patchbay/patchbay.yaml", SHA256: "b51f00000000000000000000000000000000000000000000000000000000c6c8", LoadedAt: ago(3 * time.Hour)},
 		Nodes:  api.NodeCounts{Attached: 4, Draining: 1, Away: 1, Gone: 1, Never: 2}, Links: 4, Sessions: 446_153, Held: 3,
 		Rates: api.Rates{Accepted: 8096, Delivered: 8077.4, NotDelivered: 1.25}, Ledger: someLedger(),
-		Memory: api.Memory{ResidentBytes: 327_155_712, HeapBytes: 210_763_776, QueueBytes: 1_153_434},
+		Memory: api.Memory{ResidentBytes: 327_155_712, HeapBytes: 210_763_776, QueueBytes: 1_153_434, UnprovedBytes: 98_304, QueuesMax: 1 << 30},
+		Outbox: &api.Outboxes{Nodes: 1, Stanzas: 812, Bytes: 4_613_734, Spilling: 1, DiskMax: 20 << 30},
 		Disk:   &api.Disk{Path: "/var/lib/patchbay", FreeBytes: 19_327_352_832}, Wrong: someWrong()}
 }
 
@@ -47,20 +48,21 @@ func freshStatus() api.Status {
 
 func someNodes() api.Nodes {
 	node := func(domain, state string, sessions int, in, out float64) api.Node {
-		return api.Node{Domain: domain, State: state, Links: 1, LinksMax: 1, Sessions: sessions, Grade: gradeWritten, InPerSec: in, OutPerSec: out,
+		return api.Node{Domain: domain, State: state, Links: 1, LinksMax: 1, Sessions: sessions, Grade: "proved", Window: 256 << 10, OutboxMax: 1 << 30, InPerSec: in, OutPerSec: out,
 			In: uint64(in * 273_600), Out: uint64(out * 273_600), QueueMax: 16 << 20, Since: ago(76 * time.Hour)}
 	}
 	one := node("node1.im.example", api.StateAttached, 182_401, 4210, 4377)
 	one.Takes = []string{"multicast"}
 	two := node("node2.im.example", api.StateAttached, 90_122, 2004, 1998)
 	two.Queue, two.QueueBytes, two.OldestSecs = 2_811, 1_153_434, 4
+	two.Unproved, two.UnprovedBytes, two.Window, two.Outbox, two.OutboxBytes, two.Spilling = 702, 65_401, 64<<10, 112_800, 46_241_382, true
 	three := node("node3.im.example", api.StateAttached, 88_310, 1870, 1902)
-	three.Since = ago(162 * time.Minute)
+	three.Since, three.Grade, three.Window = ago(162*time.Minute), gradeWritten, 0
 	four := node("node4.im.example", api.StateAway, 85_009, 0, 0)
-	four.Links, four.Queue, four.QueueBytes, four.OldestSecs, four.Since, four.GraceEndsAt = 0, 812, 4_613_734, 22, ago(22*time.Second), at(8*time.Second)
+	four.Links, four.Outbox, four.OutboxBytes, four.OldestSecs, four.Since, four.GraceEndsAt = 0, 812, 4_613_734, 22, ago(22*time.Second), at(8*time.Second)
 	five := node("node5.im.example", api.StateDraining, 311, 12, 0.4)
-	five.Since, five.Confirming = ago(53*time.Second), true
-	six := api.Node{Domain: "push.im.example", State: api.StateNever, LinksMax: 4}
+	five.Since, five.Confirming, five.Grade = ago(53*time.Second), true, gradeProbing
+	six := api.Node{Domain: "push.im.example", State: api.StateNever, LinksMax: 4, OutboxMax: 1 << 30}
 	seven := node("node7.im.example", api.StateGone, 0, 0, 0)
 	seven.Links, seven.Since = 0, ago(25*time.Hour)
 	return api.Nodes{Server: hub, Time: now, Nodes: []api.Node{one, two, three, four, five, seven, six}, Wrong: someWrong()}
@@ -78,7 +80,7 @@ func longNodes() api.Nodes {
 func someLinks() api.Links {
 	return api.Links{Server: hub, Time: now, Links: []api.Link{
 		{ID: 7, Node: "node3.im.example", Peer: "10.0.0.4:51322", TLS: true, State: "attached", Grade: "written", Since: ago(162 * time.Minute), In: 18_201_114, Count: 1},
-		{ID: 2, Node: "node1.im.example", Peer: "[2001:db8::17]:40112", State: "attached", Grade: "written", Since: ago(76 * time.Hour), In: 1_151_856_000, Count: 1},
+		{ID: 2, Node: "node1.im.example", Peer: "[2001:db8::17]:40112", State: "attached", Grade: "proved", Since: ago(76 * time.Hour), In: 1_151_856_000, Count: 1},
 		{Peer: "127.0.0.1:51340", State: "handshake", Since: ago(2 * time.Second), Count: 1},
 	}}
 }
@@ -151,7 +153,7 @@ func delivered() api.Explanation {
 		Origin: api.Origin{Node: "node1.im.example", State: api.StateAttached, Allowed: true, Why: "is on node1.im.example, whose link may speak for im.example"},
 		Rows:   asked(4, "RFC 6121 8.5.2.1.1: bare, every session of priority >= 0"),
 		Sessions: []api.ExplainedSession{
-			{Resource: "web", Priority: 5, Node: "node3.im.example", Server: hub, State: api.StateAttached, Grade: "written", Copy: true},
+			{Resource: "web", Priority: 5, Node: "node3.im.example", Server: hub, State: api.StateAttached, Grade: "proved", Copy: true},
 			{Resource: "phone", Node: "node7.im.example", Server: hub, State: api.StateAway, Grade: "written", QueueBytes: 1229, Copy: true},
 			{Resource: "watch", Priority: -1, Node: "node7.im.example", Server: hub, State: api.StateAttached, Grade: "written", Why: "negative priority"},
 		},

@@ -2,26 +2,32 @@ package ctl
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/say"
 )
 
-// gradeWritten is the grade on which nothing proves that a node has read.
-const gradeWritten = "written"
+// The grades of links that are not proved (routing.Grade).
+const (
+	gradeProbing = "probing"
+	gradeWritten = "written"
+)
+
+// spilling is said of a node whose outbox takes what its queue has no room for.
+const spilling = "spilling"
 
 var nodeColumns = []column{
 	{head: "NODE", cut: 12},
 	{head: "STATE"},
-	{head: "LINKS", drop: 3},
+	{head: "LINKS", drop: 5},
 	{head: "SESSIONS", right: true},
-	{head: "GRADE", drop: 4},
-	{head: "IN/s", right: true, drop: 1},
-	{head: "OUT/s", right: true, drop: 2},
+	{head: "GRADE", drop: 2},
+	{head: "IN/s", right: true, drop: 3},
+	{head: "OUT/s", right: true, drop: 4},
 	{head: "QUEUE", right: true},
 	{head: "OLDEST"},
+	{head: "OUTBOX", right: true, drop: 1},
 	{head: "STANZAS", right: true, wide: true, drop: 6},
 	{head: "IN", right: true, wide: true, drop: 7},
 	{head: "OUT", right: true, wide: true, drop: 8},
@@ -45,10 +51,41 @@ func (s Screen) Nodes(v api.Nodes) string {
 	}
 	p.say(say.Count(len(v.Nodes), "node") + ", " + say.Count(sessions, "session") + ".")
 	p.findings(v.Wrong)
-	if slices.ContainsFunc(v.Nodes, func(n api.Node) bool { return n.Grade == gradeWritten }) {
-		p.wrap(text{gradeWritten + ": ", dim}, "handed to the node's connection; nothing proves that it was read (patchbay help ops#grades)")
-	}
+	p.grades(v.Nodes)
 	return p.String()
+}
+
+// grades says of which nodes it is not proved what they read, and why; and whose outbox takes what they do not.
+func (p *page) grades(nodes []api.Node) {
+	of := map[string][]string{}
+	for _, n := range nodes {
+		if n.Links > 0 {
+			of[n.Grade] = append(of[n.Grade], n.Domain)
+		}
+		if n.Spilling {
+			of[spilling] = append(of[spilling], n.Domain)
+		}
+	}
+	if who := of[spilling]; len(who) > 0 {
+		p.wrap(text{spilling + ": ", warn}, several(who)+": what comes faster than it is read goes to disk, into the outbox")
+	}
+	if who := of[gradeWritten]; len(who) == 1 {
+		p.wrap(text{gradeWritten + ": ", dim}, who[0]+" answers no pings, so nothing proves that it read (patchbay help ops#grades)")
+	} else if len(who) > 1 {
+		p.wrap(text{gradeWritten + ": ", dim}, several(who)+" answer no pings, so nothing proves that they read (patchbay help ops#grades)")
+	}
+	if who := of[gradeProbing]; len(who) > 0 {
+		p.wrap(text{gradeProbing + ": ", dim}, several(who)+": whether pings are answered is not known yet")
+	}
+}
+
+// several names nodes, the first three of many.
+func several(names []string) string {
+	const most = 3
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[:most], ", ") + " and " + say.Number(more) + " more"
+	}
+	return strings.Join(names, ", ")
 }
 
 func (p *page) nodes(nodes []api.Node, wrong []api.Finding) {
@@ -72,10 +109,29 @@ func (p *page) nodes(nodes []api.Node, wrong []api.Finding) {
 			at.s, at.t = at.s+" !", worst
 		}
 		t.add(tell(n.Domain), state, tell(fmt.Sprintf("%d/%d", n.Links, n.LinksMax)), tell(say.Number(n.Sessions)), tell(orDash(n.Grade)),
-			tell(rate(n.InPerSec)), tell(rate(n.OutPerSec)), tell(say.Size(n.QueueBytes)), oldest, tell(say.Number(n.Queue)),
+			tell(rate(n.InPerSec)), tell(rate(n.OutPerSec)), tell(queueOf(n)), oldest, outbox(n), tell(say.Number(n.Queue)),
 			tell(say.Number(n.In)), tell(say.Number(n.Out)), tell(orDash(strings.Join(n.Takes, ","))), tell(p.since(n.Since)))
 	}
 	p.table(t, 0)
+}
+
+// queueOf is what waits in memory; a node without a link has all of it in its outbox, where there is one.
+func queueOf(n api.Node) string {
+	if n.Links == 0 && n.QueueBytes == 0 {
+		return "-"
+	}
+	return say.Size(n.QueueBytes)
+}
+
+// outbox is what waits on disk.
+func outbox(n api.Node) text {
+	switch {
+	case n.OutboxMax == 0 && n.OutboxBytes == 0:
+		return tell("-")
+	case n.Spilling:
+		return text{say.Size(n.OutboxBytes), warn} // page.grades says it in words
+	}
+	return tell(say.Size(n.OutboxBytes))
 }
 
 func stateTone(state string) tone {
@@ -107,7 +163,7 @@ func (s Screen) Node(v api.Nodes) string {
 		p.line(text{n.Domain, bold}, text{head, stateTone(n.State)})
 		p.fact("links", fmt.Sprintf("%d of %d", n.Links, n.LinksMax))
 		p.fact("sessions", sessionsOf(n, p)...)
-		p.fact("grade", orDash(n.Grade))
+		p.fact("grade", gradeOf(n)...)
 		p.fact("from it", rate(n.InPerSec)+"/s", say.Number(n.In)+" since the start")
 		p.fact("to it", rate(n.OutPerSec)+"/s", say.Number(n.Out)+" since the start")
 		queue := []string{say.Count(n.Queue, "stanza"), say.Size(n.QueueBytes) + " of " + say.Size(n.QueueMax)}
@@ -115,11 +171,45 @@ func (s Screen) Node(v api.Nodes) string {
 			queue = append(queue, "the oldest waits for "+seconds(n.OldestSecs))
 		}
 		p.fact("queue", queue...)
+		p.fact("unproved", unproved(n)...)
+		p.fact("outbox", outboxOf(n)...)
 		p.fact("takes", orDash(strings.Join(n.Takes, ", ")))
 	}
 	p.say("")
 	p.wrong(v.Wrong)
 	return p.String()
+}
+
+// gradeOf says what the grade promises.
+func gradeOf(n api.Node) []string {
+	switch n.Grade {
+	case "":
+		return []string{"-"}
+	case gradeProbing:
+		return []string{n.Grade, "whether it answers pings is not known yet"}
+	case gradeWritten:
+		return []string{n.Grade, "it answers no pings, so nothing proves that it read"}
+	}
+	return []string{n.Grade, "a stanza is kept until the node's library has read it"}
+}
+
+func unproved(n api.Node) []string {
+	if n.Window == 0 && n.Unproved == 0 {
+		return []string{"-"}
+	}
+	words := []string{say.Count(n.Unproved, "stanza")}
+	return append(words, say.Size(n.UnprovedBytes)+" of a window of "+say.Size(n.Window))
+}
+
+func outboxOf(n api.Node) []string {
+	if n.OutboxMax == 0 && n.OutboxBytes == 0 {
+		return []string{"none: nothing is kept on disk"}
+	}
+	words := []string{say.Count(n.Outbox, "stanza"), say.Size(n.OutboxBytes) + " of " + say.Size(n.OutboxMax)}
+	if n.Spilling {
+		words = append(words, spilling+": it reads too slowly, and what comes for it goes there")
+	}
+	return words
 }
 
 func sessionsOf(n api.Node, p *page) []string {

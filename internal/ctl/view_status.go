@@ -98,11 +98,23 @@ func flights(v api.Status) []string {
 	if v.Memory.QueueBytes > 0 {
 		words = append(words, say.Size(v.Memory.QueueBytes)+" in queues")
 	}
+	if v.Memory.UnprovedBytes > 0 {
+		words = append(words, say.Size(v.Memory.UnprovedBytes)+" written and not proved")
+	}
 	if v.Held > 0 {
 		words = append(words, say.Number(v.Held)+" held for users not yet known")
 	}
-	if v.Ledger.Stored > 0 {
-		words = append(words, say.Number(v.Ledger.Stored)+" stored for users who are offline")
+	stored := v.Ledger.Stored
+	if o := v.Outbox; o != nil && o.Stanzas > 0 {
+		where := "an outbox"
+		if o.Nodes != 1 {
+			where = say.Number(o.Nodes) + " outboxes"
+		}
+		words = append(words, say.Number(o.Stanzas)+" in "+where+" ("+say.Size(o.Bytes)+")")
+		stored -= min(stored, o.Stanzas)
+	}
+	if stored > 0 {
+		words = append(words, say.Number(stored)+" stored for users who are offline")
 	}
 	return words
 }
@@ -111,6 +123,9 @@ func memory(m api.Memory) []string {
 	words := []string{say.Size(m.HeapBytes) + " heap"}
 	if m.ResidentBytes > 0 {
 		words = append([]string{say.Size(m.ResidentBytes) + " resident"}, words...)
+	}
+	if m.QueuesMax > 0 {
+		words = append(words, say.Size(m.QueueBytes+m.UnprovedBytes)+" of "+say.Size(m.QueuesMax)+" in queues and windows")
 	}
 	return words
 }
@@ -161,7 +176,7 @@ func (p *page) ledger(l api.Ledger) {
 		return words
 	}
 	words := side([]term{{"accepted", l.Accepted}, {"found", l.Found}, {"made", l.Made}, {"copies", l.Copies}}, "")
-	words = append(words, side([]term{{"written", l.Written}, {"served", l.Served}, {"bounced", l.Bounced}, {"dropped", l.Dropped},
+	words = append(words, side([]term{{"delivered", l.Delivered}, {"written", l.Written}, {"served", l.Served}, {"bounced", l.Bounced}, {"dropped", l.Dropped},
 		{"expired", l.Expired}, {"in flight", l.Waiting}, {"stored", l.Stored}}, "= ")...)
 	p.groups(text{}, " ", words, plain)
 	switch {

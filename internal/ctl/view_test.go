@@ -23,6 +23,12 @@ var screens = map[string]func(s Screen) string{
 	"nodes-long":    func(s Screen) string { return s.Nodes(longNodes()) },
 	"node":          func(s Screen) string { return s.Node(only(3)) },
 	"node-draining": func(s Screen) string { return s.Node(only(4)) },
+	"node-slow":     func(s Screen) string { return s.Node(only(1)) },
+	"node-memory": func(s Screen) string {
+		v := only(2)
+		v.Nodes[0].OutboxMax = 0
+		return s.Node(v)
+	},
 	"node-never":    func(s Screen) string { return s.Node(only(6)) },
 	"links":         func(s Screen) string { return s.Links(someLinks()) },
 	"links-none":    func(s Screen) string { return s.Links(api.Links{Time: now}) },

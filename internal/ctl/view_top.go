@@ -44,5 +44,5 @@ func order(sort string, a, b api.Node) int {
 	case "sessions":
 		return cmp.Compare(b.Sessions, a.Sessions)
 	}
-	return cmp.Or(cmp.Compare(b.QueueBytes, a.QueueBytes), cmp.Compare(b.OldestSecs, a.OldestSecs))
+	return cmp.Or(cmp.Compare(b.QueueBytes+b.OutboxBytes, a.QueueBytes+a.OutboxBytes), cmp.Compare(b.OldestSecs, a.OldestSecs))
 }

@@ -36,7 +36,7 @@ type NodeView struct {
 	Name     string   // node1
 	Sessions []string // alice/phone
 	In, Out  uint64   // stanzas from the node, to the node
-	Grade    string   // what can be said of delivery: written, proved, acked; "away" while it is cut off
+	Grade    string   // what is known of delivery: probing, written, proved; "away" while it is cut off
 	Draining bool     // it takes no new users
 }
 

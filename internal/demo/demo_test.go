@@ -22,18 +22,18 @@ func sample() Snapshot {
 	return Snapshot{
 		Server: "hub1.im.example", Up: 14 * time.Second, Component: "127.0.0.1:5347", HTTP: "http://127.0.0.1:5280",
 		Nodes: []NodeView{
-			{"node1 (Go)", []string{"alice/phone", "dora/web"}, 4412, 4398, "written", false},
+			{"node1 (Go)", []string{"alice/phone", "dora/web"}, 4412, 4398, "proved", false},
 			{"node2 (Go)", []string{"bob/laptop"}, 4405, 4411, Away, false},
 			{"node3 (Go)", []string{"carol/tablet", "frank/web", "erin/phone"}, 4401, 4409, "written", true},
 		},
 		Sessions: 6, Rate: 1217.6, P50: 90 * time.Microsecond, P99: 310 * time.Microsecond,
-		Accepted: 17212, Ends: []Count{{"written", 17148}, {"bounced", 63}, {"waiting", 1}},
+		Accepted: 17212, Ends: []Count{{"delivered", 17148}, {"written", 0}, {"bounced", 63}, {"waiting", 1}},
 		Events: []Event{
 			{Time: at, From: "alice/phone", To: "bob/laptop", FromNode: "node1", ToNode: "node2", Body: "lunch at one?", Latency: 210 * time.Microsecond, Outcome: "written"},
-			{Time: at.Add(173 * time.Millisecond), From: "bob/laptop", To: "alice/phone", FromNode: "node2", ToNode: "node1", Body: "the usual place, or the new one at the corner that everybody speaks of?", Latency: 1180 * time.Microsecond, Outcome: "written"},
+			{Time: at.Add(173 * time.Millisecond), From: "bob/laptop", To: "alice/phone", FromNode: "node2", ToNode: "node1", Body: "the usual place, or the new one at the corner that everybody speaks of?", Latency: 1180 * time.Microsecond, Outcome: "proved"},
 			{Time: at.Add(806 * time.Millisecond), Kind: Moved, From: "erin/phone", FromNode: "node2", ToNode: "node3", Note: "has moved; the next message follows her"},
 			{Time: at.Add(1212 * time.Millisecond), Kind: Bounced, From: "carol/tablet", To: "grace", FromNode: "node3", ToNode: "-", Body: "are you there?", Note: "no session, node3 told", Outcome: "bounced"},
-			{Time: at.Add(1300 * time.Millisecond), From: "hostile\x1b[2J/a-very-long-resource", To: "世界/phone", FromNode: "node3", ToNode: "node1", Body: "\x1b]0;title\x07 \u202e 世界世界", Latency: 3 * time.Second, Outcome: "written"},
+			{Time: at.Add(1300 * time.Millisecond), From: "hostile\x1b[2J/a-very-long-resource", To: "世界/phone", FromNode: "node3", ToNode: "node1", Body: "\x1b]0;title\x07 \u202e 世界世界", Latency: 3 * time.Second, Outcome: "proved"},
 			{Time: at.Add(1886 * time.Millisecond), Kind: Note, Note: "node2 was cut off on purpose; what is for it waits in the router"},
 			{Time: at.Add(2747 * time.Millisecond), Kind: Note, Note: "node2 is back: 61 of 61 waited and came, in order", Outcome: "0 lost"},
 		},

@@ -197,12 +197,12 @@ func footer(s Snapshot, width int, p palette) []string {
 	if s.Made > 0 {
 		terms = append(terms, "+ made "+say.Number(s.Made))
 	}
+	sign := "= "
 	for i, c := range s.Ends {
-		sign := "+ "
-		if i == 0 {
-			sign = "= "
+		if i == 0 || c.N > 0 {
+			terms = append(terms, sign+c.Word+" "+say.Number(c.N))
+			sign = "+ "
 		}
-		terms = append(terms, sign+c.Word+" "+say.Number(c.N))
 	}
 	verdict := "  " + p.good.Render("every stanza accounted for")
 	if !s.Balanced() {

@@ -233,7 +233,7 @@ func (a *actor) setAway(away bool) {
 func (a *actor) view() NodeView {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v := NodeView{Name: a.name, Sessions: slices.Clone(a.users), In: a.in, Out: a.out, Grade: "written"}
+	v := NodeView{Name: a.name, Sessions: slices.Clone(a.users), In: a.in, Out: a.out, Grade: "attached"} // the server knows more: see Fill
 	if a.away {
 		v.Grade = Away
 	}

@@ -99,7 +99,7 @@ func (p *Play) cutNode(ctx context.Context) {
 		order = fmt.Sprintf("%d out of order", late-disorder)
 	}
 	note := fmt.Sprintf("node2 is back: %d waited, %d came, %s", len(waited)-lost, len(waited)-lost, order)
-	if lost > 0 { // this version keeps what is not written; what is written and not read goes with the link
+	if lost > 0 { // on a link that proves nothing, what is written and not read may go with the link
 		note += fmt.Sprintf("; %d had been written to the old link", lost)
 	}
 	p.tell(Event{Kind: Note, Outcome: fmt.Sprintf("%d lost", lost), Note: note})
