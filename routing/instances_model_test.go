@@ -159,6 +159,9 @@ func (m *pushModel) room(t *rapid.T) {
 // read reads what was written.
 func (m *pushModel) read() {
 	h := &stanza.Header{}
+	for _, src := range m.links {
+		m.must(answerPings(src, m.wires[src].pings))
+	}
 	for _, w := range m.wires {
 		w.mu.Lock()
 		w.rest, w.got = append(w.rest, w.got...), nil

@@ -64,6 +64,9 @@ func (m *mailModel) read() {
 }
 
 func (m *mailModel) readLink(l *modelLink) {
+	if l.up() {
+		m.must(answerPings(l.src, l.w.pings))
+	}
 	l.w.mu.Lock()
 	l.rest = append(l.rest, l.w.got...)
 	l.w.got = nil

@@ -18,8 +18,9 @@ import (
 // wire is an Output that takes as many bytes as it is told to.
 type wire struct {
 	mu     sync.Mutex
-	got    []byte
-	room   int // bytes it still takes at once
+	got    []byte   // without the barrier pings
+	asked  []string // ids of barrier pings that nobody has answered
+	room   int      // bytes it still takes at once; a barrier ping needs none
 	broken bool
 	freed  *sync.Cond
 }
@@ -38,10 +39,16 @@ func (w *wire) TryWrite(b []byte) (int, error) {
 	if w.broken {
 		return 0, errBroken
 	}
-	n := min(w.room, len(b))
-	w.got = append(w.got, b[:n]...)
-	w.room -= n
-	return n, nil
+	for n := 0; ; {
+		stanzas, ping, id := cutPing(b[n:])
+		k := min(w.room, stanzas)
+		w.got = append(w.got, b[n:n+k]...)
+		w.room, n = w.room-k, n+k
+		if k < stanzas || ping == 0 {
+			return n, nil
+		}
+		w.asked, n = append(w.asked, id), n+ping
+	}
 }
 
 // Write waits for room, and like a connection may take a part before it fails.
@@ -54,7 +61,7 @@ func (w *wire) Write(b []byte) (int, error) {
 			return n, err
 		}
 		w.mu.Lock()
-		for w.room == 0 && !w.broken {
+		for n < len(b) && w.room == 0 && !w.broken {
 			w.freed.Wait()
 		}
 		w.mu.Unlock()

@@ -137,10 +137,16 @@ var (
 	starts     = regexp.MustCompile(`<(message|presence|iq)[ />]`)
 )
 
-// got tells what a node has been written since the last time, as "m1 m2 q1:service-unavailable".
+// got tells what a node has been written since the last time, as "m1 m2 q1:service-unavailable". The node answers the barrier
+// pings, which are not told.
 func (tb *testbed) got(node string) string {
 	synctest.Wait()
 	w := tb.wires[node]
+	if src := tb.srcs[node]; src != nil {
+		if err := answerPings(src, w.pings); err != nil {
+			tb.t.Error(err)
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	text := string(w.got)

@@ -58,6 +58,17 @@ type steerLink struct {
 	src  *Source
 	sc   *stanza.Scanner
 	rest []byte
+
+	asked []string // guarded by m.mu: ids of barrier pings that it has not answered
+}
+
+// pings takes the ids of the barrier pings that have come since the last time.
+func (l *steerLink) pings() []string {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	asked := l.asked
+	l.asked = nil
+	return asked
 }
 
 // written is what one link was written.
@@ -69,7 +80,9 @@ type written struct {
 func (l *steerLink) TryWrite(b []byte) (int, error) {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	l.m.journal = append(l.m.journal, written{l, slices.Clone(b)})
+	shown, asked := withoutPings(b)
+	l.m.journal = append(l.m.journal, written{l, shown})
+	l.asked = append(l.asked, asked...)
 	return len(b), nil
 }
 
@@ -177,6 +190,11 @@ func (m *steerModel) wait(t *rapid.T) {
 
 // read reads what was written, in the order in which it was.
 func (m *steerModel) read() {
+	for _, links := range m.links {
+		for _, l := range links {
+			m.must(answerPings(l.src, l.pings))
+		}
+	}
 	m.mu.Lock()
 	journal := m.journal
 	m.journal = nil
