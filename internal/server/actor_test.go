@@ -63,13 +63,18 @@ type actor struct {
 
 	reading sync.Mutex  // held while the actor does not read
 	curious atomic.Bool // it is shown the router's question of what it can do
+	mute    atomic.Bool // it does not answer pings of the router by itself
+	pings   pings
+
+	mu    sync.Mutex
+	mouth mouth // guarded by mu
 }
 
 // actor gives the actor of a name, new if the scene has not named it before.
 func (st *stage) actor(name string) *actor {
 	a := st.actors[name]
 	if a == nil {
-		a = &actor{name: name, st: st}
+		a = &actor{name: name, st: st, pings: pings{answered: map[string]bool{}, news: make(chan struct{}, 1)}}
 		st.actors[name] = a
 		st.names = append(st.names, name)
 	}
@@ -95,6 +100,9 @@ func (a *actor) connect(overTLS bool, from string) {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // self-signed
 	}
 	a.conn, a.items, a.backlog, a.open, a.id = conn, make(chan item, 1<<14), nil, false, ""
+	a.mu.Lock()
+	a.mouth = mouth{conn: conn}
+	a.mu.Unlock()
 	go a.read(conn, a.items)
 }
 
@@ -170,7 +178,7 @@ func (a *actor) read(conn net.Conn, items chan<- item) {
 				it.el, err = readElement(d, tok)
 			}
 			it.raw = h.taken(d.InputOffset())
-			if err == nil && (!it.isQuestion() || a.curious.Load()) {
+			if err == nil && a.shows(conn, it) {
 				items <- it
 			}
 		case xml.EndElement:
@@ -181,12 +189,6 @@ func (a *actor) read(conn net.Conn, items chan<- item) {
 			return
 		}
 	}
-}
-
-// isQuestion tells the router's question of what a node can do, which it asks when a node has its first user.
-func (it item) isQuestion() bool {
-	return it.what == isElement && it.el.name.Local == "iq" && strings.HasPrefix(it.el.attrs[xml.Name{Local: "id"}], "pb-") &&
-		strings.Contains(it.raw, "disco#info")
 }
 
 // ending tells how a connection ended.
@@ -235,18 +237,10 @@ func (a *actor) write(b []byte, chunk int) {
 	if a.conn == nil {
 		breakf("%s has not connected", a.name)
 	}
-	_ = a.conn.SetWriteDeadline(time.Now().Add(patience))
 	a.sent = time.Now()
-	for len(b) > 0 {
-		n := len(b)
-		if chunk > 0 {
-			n = min(n, chunk)
-		}
-		if _, err := a.conn.Write(b[:n]); err != nil {
-			return
-		}
-		b = b[n:]
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mouth.say(b, chunk)
 }
 
 // header is what an actor opens its stream with.

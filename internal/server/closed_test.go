@@ -144,6 +144,7 @@ var ways = []struct {
 		st.fails("node1.im.example", house, "conflict")
 	}, ends: []end{{"node1.im.example", server.LinkRefused, "conflict", "as many links as may", "nodes[].instances", false, true}}},
 	{title: "a silent link is replaced", play: func(st *stage) {
+		st.actor("a").mute.Store(true)
 		st.actor("a").attach("node1.im.example", house)
 		st.actor("b").attach("node1.im.example", house)
 		st.actor("a").expect("<iq type='get' id='*' from='hub1.im.example' to='node1.im.example'><ping xmlns='urn:xmpp:ping'/></iq>", 1)
@@ -318,6 +319,7 @@ func TestLinks(t *testing.T) {
 	t.Parallel()
 	onStage(t, func(st *stage) {
 		a, b := st.actor("a"), st.actor("b")
+		b.mute.Store(true) // what it says is counted
 		b.connect(false, "")
 		peer := b.conn.LocalAddr().String()
 		holds := func(what string, want server.LinkInfo) {

@@ -21,6 +21,9 @@
 //	a stops reading    a reads again
 //	a wants the question                             is given the disco#info that the server asks a node with its first
 //	                                                 user; otherwise it is passed over
+//	a answers no pings                               it answers the router's pings by itself otherwise. They are passed
+//	                                                 over where a scene does not expect them, and the answer to one that
+//	                                                 it does expect is not sent twice
 //	node node1.im.example is away                    waits until it is; attached, away, gone
 //	the ledger has late-reply 1                      waits until that many stanzas had that reason
 //	the table has 2 sessions                         waits until it has

@@ -19,7 +19,8 @@ const protocolPage = "../../docs/protocol.md"
 //	-- node2 has KEY: VALUE    of its entry under nodes
 //	-- node2 drops             any other step of a play; the nodes are its actors
 //
-// The disco#info that the router asks a node with its first user is passed over where a transcript does not show it.
+// The disco#info that the router asks a node with its first user, and its pings, are passed over where a transcript does not show
+// them.
 // {sha1(id + secret)} is the handshake; {name} is a value that differs from run to run. What one node sends is done with before
 // another sends.
 type transcript struct {

@@ -57,7 +57,9 @@ var verbs = []verb{
 	}},
 	{form(`(\w+) sends (?:(\d+) times )?(?:in chunks of (\d+) )?(\S.*)`), func(st *stage, m []string) {
 		a := st.actor(m[1])
-		a.write([]byte(a.speech(m[4], max(1, number(m[2])))), number(m[3]))
+		if text := a.speech(m[4], max(1, number(m[2]))); !a.hasAnswered(text) {
+			a.write([]byte(text), number(m[3]))
+		}
 	}},
 	{form(`all is done`), func(st *stage, m []string) { st.fence() }},
 	{form(`(\w+) receives nothing`), func(st *stage, m []string) { st.silence(m[1]) }},
@@ -78,6 +80,7 @@ var verbs = []verb{
 		st.actor(m[1]).open = false
 	}},
 	{form(`(\w+) wants the question`), func(st *stage, m []string) { st.actor(m[1]).curious.Store(true) }},
+	{form(`(\w+) answers no pings`), func(st *stage, m []string) { st.actor(m[1]).mute.Store(true) }},
 	{form(`(\w+) (closes|drops|resets|stops reading|reads again)`), func(st *stage, m []string) { st.actor(m[1]).act(m[2]) }},
 }
 
@@ -167,6 +170,14 @@ func (a *actor) speech(text string, n int) string {
 	return out.String()
 }
 
+// nextAs gives the next thing that the server sent; if a ping is wanted, the next ping.
+func (a *actor) nextAs(want *element) item {
+	if isPing(want) {
+		return a.ping().item
+	}
+	return a.next()
+}
+
 // expect takes the next n elements, which must match.
 func (a *actor) expect(text string, n int) {
 	text = repeatMacro.ReplaceAllStringFunc(text, func(s string) string {
@@ -179,7 +190,7 @@ func (a *actor) expect(text string, n int) {
 	}
 	for i := range n {
 		a.st.vars["n"] = strconv.Itoa(i + 1)
-		it := a.next()
+		it := a.nextAs(want)
 		if it.what != isHeader && it.what != isElement {
 			breakf("%s received %v (number %d)", a.name, it, i+1)
 		}
