@@ -24,7 +24,7 @@ func groups() []group {
 	return []group{
 		{"Is it us", serverMetrics()},
 		{"What became of each stanza", stanzaMetrics()},
-		{"Nodes", nodeMetrics()},
+		{"Nodes", append(nodeMetrics(), proofMetrics()...)},
 		{"Users and their sessions", sessionMetrics()},
 		{"Streams that begin and end", linkMetrics()},
 		{"Bounded tables", tableMetrics()},
@@ -107,15 +107,15 @@ func stanzaMetrics() []metric {
 			read: value(func(st *state) uint64 { return st.ledger.Made })},
 		{name: "patchbay_stanzas_copies_total", kind: counter, help: "Further copies of stanzas that went to several nodes.",
 			read: value(func(st *state) uint64 { return st.ledger.Copies })},
-		{name: "patchbay_stanzas_found", kind: gauge, help: "Stored messages that were on disk at the start.",
+		{name: "patchbay_stanzas_found", kind: gauge, help: "Stanzas that were on disk at the start: stored messages, and what was in outboxes.",
 			read: value(func(st *state) uint64 { return st.ledger.Found })},
 		{name: "patchbay_outcomes_total", kind: counter, labels: []string{"outcome", "reason"},
-			help: "Stanzas by where custody of them ended: written (to the connection of a link), served (by the server itself), and with a reason " +
-				"bounced (the sender was told), dropped or expired. Reasons are those of docs/errors.md, all of them; none for written and served.",
+			help: "Stanzas by where custody of them ended: delivered (read by the node's library, which proved it), written (to the connection of a link that proves no more), served (by the server itself), and with a reason " +
+				"bounced (the sender was told), dropped or expired. Reasons are those of docs/errors.md, all of them; none for delivered, written and served.",
 			read: outcomes},
-		{name: "patchbay_stanzas_waiting", kind: gauge, help: "Stanzas in queues of nodes and on hold now.",
+		{name: "patchbay_stanzas_waiting", kind: gauge, help: "Stanzas in memory now: in queues of nodes, written and not proved, and on hold.",
 			read: value(func(st *state) uint64 { return st.ledger.Waiting })},
-		{name: "patchbay_stanzas_stored", kind: gauge, help: "Messages on disk now, for users without a session, that are not on their way.",
+		{name: "patchbay_stanzas_stored", kind: gauge, help: "Stanzas on disk now: in outboxes, and messages for users without a session that are not on their way.",
 			read: value(func(st *state) uint64 { return st.ledger.Stored })},
 		{name: "patchbay_stanzas_untold_total", kind: counter,
 			help: "Errors and answers that the server had to make and could not queue: the node that asked was gone, or its queue full. They are in no other number.",
@@ -125,6 +125,7 @@ func stanzaMetrics() []metric {
 
 func outcomes(st *state, to put) {
 	none := routing.None.String()
+	to(float64(st.ledger.Delivered), routing.Delivered.String(), none)
 	to(float64(st.ledger.Written), routing.Written.String(), none)
 	to(float64(st.ledger.Served), routing.Served.String(), none)
 	for _, why := range routing.Reasons() {
@@ -190,6 +191,11 @@ func linkMetrics() []metric {
 
 func tableMetrics() []metric {
 	return []metric{
+		{name: "patchbay_queues_bytes", kind: gauge, help: "Bytes of all queues of nodes, and of what is written to them and not proved.",
+			read: value(func(st *state) uint64 { return st.queues })},
+		{name: "patchbay_queues_limit_bytes", kind: gauge,
+			help: "Bytes that they may have together (limits.memory). Before it is reached the largest queue goes to its outbox.",
+			read: value(func(st *state) int64 { return st.cfg.Limits.Memory })},
 		{name: "patchbay_iqs_pending", kind: gauge, help: "Iq gets and sets that wait for their answer.",
 			read: value(func(st *state) int { return st.tables.IQs })},
 		{name: "patchbay_iqs_pending_limit", kind: gauge, help: "As many as may wait, an eighth of it for one node. What is beyond is bounced as iq-full.",

@@ -9,7 +9,7 @@ const (
 )
 
 // diskMetrics are the rows of what is kept. Those of the offline store are there if something is stored, or was, and
-// those of the file system if data is a folder.
+// those of outboxes and of the file system if data is a folder.
 func diskMetrics() []metric {
 	return []metric{
 		{name: "patchbay_commit_duration_seconds", labels: []string{"database"},
@@ -25,6 +25,18 @@ func diskMetrics() []metric {
 			help: "Size of the database's tables; what is only in its logs is not in it.",
 			read: func(st *state, to put) {
 				databases(st, func(d storage.DatabaseStats, name string) { to(float64(d.Tables), name) })
+			}},
+		{name: "patchbay_outbox_stanzas", kind: gauge, help: "Stanzas that wait on disk for nodes, in all outboxes. Absent without outboxes (data \":memory:\").",
+			read: kept(func(k *keptState) uint64 { return k.outboxes })},
+		{name: "patchbay_outbox_bytes", kind: gauge, help: "Their bytes. Absent without outboxes.",
+			read: kept(func(k *keptState) uint64 { return k.outboxBytes })},
+		{name: "patchbay_kept_bytes", kind: gauge, help: "Bytes of all outboxes and of the offline store together. Absent without outboxes.",
+			read: kept(func(k *keptState) uint64 { return k.bytes })},
+		{name: "patchbay_kept_limit_bytes", kind: gauge, help: "Bytes that they may have together (limits.disk). What is beyond is bounced. Absent without outboxes.",
+			read: func(st *state, to put) {
+				if st.kept != nil {
+					to(float64(st.cfg.Limits.Disk))
+				}
 			}},
 		{name: "patchbay_offline_messages", kind: gauge, help: "Messages in the offline store, also those that are on their way. Absent without an offline store.",
 			read: stored(func(f *offlineState) float64 { return float64(f.Messages) })},
@@ -53,6 +65,15 @@ func databases(st *state, f func(d storage.DatabaseStats, name string)) {
 	f(st.sessions.Database, sessionsDatabase)
 	if st.offline != nil {
 		f(st.offline.database, offlineDatabase)
+	}
+}
+
+// kept makes the reader of a row of outboxes.
+func kept(f func(*keptState) uint64) func(*state, put) {
+	return func(st *state, to put) {
+		if st.kept != nil {
+			to(float64(f(st.kept)))
+		}
 	}
 }
 

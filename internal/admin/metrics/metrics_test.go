@@ -103,6 +103,12 @@ func (st *stage) counted() scraped {
 		`patchbay_node_links{node="d.im.example"}`:                        0,
 		`patchbay_node_queue_bytes{node="a.im.example"}`:                  0,
 		`patchbay_node_oldest_stanza_age_seconds{node="a.im.example"}`:    0,
+		`patchbay_node_spilling{node="a.im.example"}`:                     0,
+		`patchbay_node_outbox_bytes{node="a.im.example"}`:                 0,
+		`patchbay_node_outbox_limit_bytes{node="a.im.example"}`:           1 << 30,
+		`patchbay_queues_limit_bytes`:                                     1 << 30,
+		`patchbay_kept_limit_bytes`:                                       20 << 30,
+		`patchbay_outbox_bytes`:                                           0,
 		`patchbay_links{state="attached"}`:                                2,
 		`patchbay_links{state="handshake"}`:                               0,
 		`patchbay_handshakes_total{result="ok"}`:                          3,
@@ -153,6 +159,9 @@ func TestNumbers(t *testing.T) {
 	}
 	if in != out {
 		t.Errorf("what a scrape says does not add up: %v in, %v out", in, out)
+	}
+	if kept := all["patchbay_offline_bytes"]; kept == 0 || all["patchbay_kept_bytes"] != kept+all["patchbay_outbox_bytes"] {
+		t.Errorf("%v bytes are kept, %v of them in the offline store", all["patchbay_kept_bytes"], kept)
 	}
 	st.commitsAddUp(all)
 	for _, why := range routing.Reasons() {
@@ -223,7 +232,7 @@ func TestEverythingIsThere(t *testing.T) {
 		}
 	}
 	for name, is := range absent {
-		optional := strings.HasPrefix(name, "patchbay_disk_") || strings.HasPrefix(name, "patchbay_offline_") || strings.HasPrefix(name, "patchbay_certificate_") ||
+		optional := strings.HasPrefix(name, "patchbay_disk_") || strings.HasPrefix(name, "patchbay_kept_") || strings.Contains(name, "_outbox_") || strings.HasPrefix(name, "patchbay_offline_") || strings.HasPrefix(name, "patchbay_certificate_") ||
 			name == "patchbay_node_grade"
 		if is != optional {
 			t.Errorf("%s without a folder, a certificate and a node: absent is %v", name, is)

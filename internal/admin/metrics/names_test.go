@@ -44,7 +44,7 @@ func (all scraped) catalogue(t testing.TB) catalogue {
 }
 
 // words of PromQL that the dashboard and the rules use. Any other word has to be a metric.
-var promWords = []string{"sum", "max", "topk", "rate", "time", "abs", "histogram_quantile", "min_over_time", "max_over_time", "and", "or", "label_values",
+var promWords = []string{"sum", "max", "topk", "rate", "time", "abs", "histogram_quantile", "min_over_time", "max_over_time", "predict_linear", "and", "or", "unless", "label_values",
 	"up"} // up is Prometheus's own
 
 var (
@@ -357,9 +357,10 @@ func TestAllIsUsed(t *testing.T) {
 		"patchbay_stanzas_found":                   "part of the account",
 		"patchbay_config_reloads_total":            "for who wants to see reloads in a plot",
 		"patchbay_config_loaded_timestamp_seconds": "for who wants to see reloads in a plot",
-		"patchbay_node_grade":                      "one word in this version",
 		"patchbay_node_links_limit":                "of interest for few nodes",
 		"patchbay_node_queue_stanzas":              "its bytes are what is bounded",
+		"patchbay_node_unproved_stanzas":           "its bytes are what is bounded",
+		"patchbay_node_outbox_stanzas":             "its bytes are what is bounded",
 		"patchbay_node_confirming":                 "for who looks into one return of a node",
 		"patchbay_node_multicast":                  "for who looks into one node",
 		"patchbay_held_users":                      "its stanzas are shown",

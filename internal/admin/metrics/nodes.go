@@ -21,17 +21,23 @@ type node struct {
 	links, linksMax, sessions    int
 	in, out, lost                uint64
 	queue, queueBytes, queueMax  uint64
+	unproved, unprovedBytes      uint64
+	window                       uint64
+	outbox, outboxBytes          uint64
+	outboxMax                    uint64 // 0: there are none
 	oldest                       time.Duration
 	changed                      time.Time // zero for a sum
 	confirming, multicast, nodes int
+	spilling                     int
 }
 
 // fact is what is known of one node at a scrape.
 type fact struct {
 	routing.NodeFacts
-	lost   uint64
-	grades map[string]int
-	listed bool // by the configuration, with an exact entry
+	lost      uint64
+	grades    map[string]int
+	outboxMax uint64 // bytes that may wait on disk; 0: there are no outboxes
+	listed    bool   // by the configuration, with an exact entry
 }
 
 // add takes one node into the sum.
@@ -44,6 +50,9 @@ func (n *node) add(f *fact) {
 	n.links, n.linksMax, n.sessions = n.links+f.Links, n.linksMax+f.LinksMax, n.sessions+f.Sessions
 	n.in, n.out, n.lost = n.in+f.In, n.out+f.Out, n.lost+f.lost
 	n.queue, n.queueBytes, n.queueMax = n.queue+f.Queue, n.queueBytes+f.QueueBytes, n.queueMax+f.QueueMax
+	n.unproved, n.unprovedBytes, n.window = n.unproved+f.Unproved, n.unprovedBytes+f.UnprovedBytes, n.window+f.Window
+	n.outbox, n.outboxBytes, n.outboxMax = n.outbox+f.OutboxStanzas, n.outboxBytes+f.OutboxBytes, n.outboxMax+f.outboxMax
+	n.spilling += count(f.Spilling)
 	n.oldest = max(n.oldest, f.Oldest)
 	n.confirming, n.multicast = n.confirming+count(f.Confirming), n.multicast+count(f.Multicast)
 }

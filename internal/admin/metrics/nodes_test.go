@@ -57,13 +57,16 @@ func TestOthersSum(t *testing.T) {
 	r.most = 0
 	facts := []fact{
 		{NodeFacts: routing.NodeFacts{Domain: "a", State: routing.Attached, Links: 1, LinksMax: 2, Sessions: 3, In: 4, Out: 5, Queue: 6,
-			QueueBytes: 7, QueueMax: 8, Oldest: time.Second, Since: time.Now()}, lost: 9, grades: map[string]int{"written": 1}},
+			QueueBytes: 7, QueueMax: 8, Oldest: time.Second, Since: time.Now(), Unproved: 10, UnprovedBytes: 11, Window: 12, OutboxStanzas: 13,
+			OutboxBytes: 14, Spilling: true}, lost: 9, outboxMax: 15, grades: map[string]int{"written": 1}},
 		{NodeFacts: routing.NodeFacts{Domain: "b", State: routing.Attached, Draining: true, Links: 1, LinksMax: 1, Sessions: 1, In: 1, Out: 1, Queue: 1,
-			QueueBytes: 1, QueueMax: 1, Oldest: time.Minute, Confirming: true, Multicast: true, Since: time.Now()}, lost: 1, grades: map[string]int{"written": 1}},
+			QueueBytes: 1, QueueMax: 1, Oldest: time.Minute, Confirming: true, Multicast: true, Since: time.Now(), Unproved: 1, UnprovedBytes: 1, Window: 1,
+			OutboxStanzas: 1, OutboxBytes: 1}, lost: 1, outboxMax: 1, grades: map[string]int{"proved": 1}},
 	}
 	nodes := r.call(facts, time.Now())
-	want := node{name: othersName, states: map[string]int{"attached": 1, "draining": 1}, grades: map[string]int{"written": 2}, links: 2, linksMax: 3,
-		sessions: 4, in: 5, out: 6, lost: 10, queue: 7, queueBytes: 8, queueMax: 9, oldest: time.Minute, confirming: 1, multicast: 1, nodes: 2}
+	want := node{name: othersName, states: map[string]int{"attached": 1, "draining": 1}, grades: map[string]int{"proved": 1, "written": 1}, links: 2, linksMax: 3,
+		sessions: 4, in: 5, out: 6, lost: 10, queue: 7, queueBytes: 8, queueMax: 9, oldest: time.Minute, confirming: 1, multicast: 1, nodes: 2,
+		unproved: 11, unprovedBytes: 12, window: 13, outbox: 14, outboxBytes: 15, outboxMax: 16, spilling: 1}
 	if len(nodes) != 1 || fmt.Sprint(nodes[0]) != fmt.Sprint(want) {
 		t.Errorf("got %+v, want %+v", nodes, want)
 	}

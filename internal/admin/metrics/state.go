@@ -25,6 +25,8 @@ type state struct {
 	begun    server.Handshakes
 	reloads  server.Reloads
 	sessions storage.SessionStats
+	queues   uint64        // bytes of all queues, and of what is written and not proved
+	kept     *keptState    // nil: nothing is kept on disk
 	offline  *offlineState // nil: nothing is stored
 	disk     storage.Disk
 	onDisk   bool
@@ -34,6 +36,9 @@ type offlineState struct {
 	storage.OfflineStats
 	database storage.DatabaseStats
 }
+
+// keptState is what all outboxes hold, and the offline store with them.
+type keptState struct{ outboxes, outboxBytes, bytes uint64 }
 
 func (c *Collector) look() *state {
 	s := c.s
@@ -45,8 +50,32 @@ func (c *Collector) look() *state {
 	if f := s.Offline(); f != nil {
 		st.offline = &offlineState{f.Stats(), f.Database()}
 	}
-	st.nodes = c.roll.call(st.facts(), time.Now())
+	facts := st.facts()
+	st.sum(facts)
+	st.nodes = c.roll.call(facts, time.Now())
 	return st
+}
+
+// sum adds up what waits for all nodes.
+func (st *state) sum(facts []fact) {
+	if st.cfg.Data != config.Memory {
+		st.kept = &keptState{}
+	}
+	for i := range facts {
+		f := &facts[i]
+		st.queues += f.QueueBytes + f.UnprovedBytes
+		if st.kept != nil {
+			f.outboxMax = uint64(st.cfg.Limits.Outbox)
+			st.kept.outboxes += f.OutboxStanzas
+			st.kept.outboxBytes += f.OutboxBytes
+		}
+	}
+	if st.kept != nil {
+		st.kept.bytes = st.kept.outboxBytes
+		if st.offline != nil {
+			st.kept.bytes += uint64(st.offline.Bytes)
+		}
+	}
 }
 
 // facts gathers what is known of each node.
