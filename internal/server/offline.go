@@ -29,7 +29,15 @@ func openQueues(cfg *config.Config, opt Options) (*storage.Queues, error) {
 	if dir != config.Memory {
 		dir = filepath.Join(dir, "queues")
 	}
-	return storage.OpenQueues(storage.QueuesOptions{Dir: dir, OfflineTotal: cfg.Offline.Total, Log: opt.Log, OnFail: opt.OnFail})
+	return storage.OpenQueues(storage.QueuesOptions{Dir: dir, OfflineTotal: cfg.Offline.Total, Disk: diskOf(cfg), Log: opt.Log, OnFail: opt.OnFail})
+}
+
+// diskOf is what the stores may have of the disk together; 0, no bound, where there is none.
+func diskOf(cfg *config.Config) int64 {
+	if cfg.Data == config.Memory {
+		return 0
+	}
+	return cfg.Limits.Disk
 }
 
 // offlineOf gives the offline store where a user domain stores, or has stored under an older configuration: what is there

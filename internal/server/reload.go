@@ -119,6 +119,9 @@ func (s *Server) reload() (Reloaded, error) {
 	if s.offline != nil {
 		s.offline.SetTotal(acting.Offline.Total)
 	}
+	if s.queues != nil {
+		s.queues.SetDisk(diskOf(acting))
+	}
 	s.service.SetContacts(acting.Contacts)
 	s.setLevel(acting.Log.Level)
 	ended := s.reconcile()
