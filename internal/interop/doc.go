@@ -4,6 +4,9 @@
 //	                                                                                           │ SIGTERM, SIGKILL, full disk
 //	                                                                                           └ data directory, opened between two lives
 //
+// The loss tests have a sender by hand, and a receiver whose handlers note each message before they do anything else; beside
+// patchbay they are played with Prosody and ejabberd.
+//
 // What is judged is what a person or a node would see: the bytes on the wire, the lines on stderr, the exit code, and
 // the session table after a kill. The server is built as it is shipped, without the race detector.
 package interop
