@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -43,15 +44,44 @@ func (l *Load) Take(link *Link, sink *Sink, buffer int) {
 	})
 }
 
-// Skip reads a link and throws away what arrives, until the load is closed. It gives what arrived to each.
+// Skip reads a link and throws away what arrives, until the load is closed. It answers what the server asks, and gives the
+// rest of what arrived to each, in parts that end with a tag.
 func (l *Load) Skip(link *Link, each func(b []byte)) {
 	l.links = append(l.links, link.Conn)
 	l.wg.Go(func() { // Close waits for it
-		_ = read(link, 64<<10, func(b []byte) (int, []byte, error) {
-			each(b)
-			return len(b), nil, nil
-		})
+		err := read(link, skipBuffer, func(b []byte) (int, []byte, error) { return skip(b, link.Other, each) })
+		if errors.Is(err, io.ErrShortBuffer) { // else the link has ended, as it may
+			l.Meter.Fail(err)
+		}
 	})
+}
+
+// skipBuffer is more than a question of the server, or a tag, has.
+const skipBuffer = 64 << 10
+
+// asks begins each iq that the server asks a node itself.
+var asks = []byte("<iq type='get' id='pb-")
+
+// skip is the work of Skip: it finds the server's questions by how they begin, and reads nothing else.
+func skip(b []byte, other Other, each func([]byte)) (n int, answer []byte, err error) {
+	end := bytes.LastIndexByte(b, '>') + 1
+	for n < end {
+		at := asked(b[n:end])
+		if at < 0 {
+			each(b[n:end])
+			return end, answer, nil
+		}
+		if at > 0 {
+			each(b[n : n+at])
+			n += at
+		}
+		used, more, err := other(b[n:])
+		n, answer = n+used, append(answer, more...)
+		if used == 0 || err != nil {
+			return n, answer, err
+		}
+	}
+	return n, answer, nil
 }
 
 // read gives what a link receives to take, and sends its answers. The end of our own link is no error.
@@ -81,6 +111,22 @@ func read(link *Link, buffer int, take func([]byte) (int, []byte, error)) error 
 			return err
 		}
 	}
+}
+
+// asked finds the first question of the server in b, -1 if there is none. It looks for the letter that is rare in a load, for this
+// runs on each byte that arrives.
+func asked(b []byte) int {
+	const letter = len("<i")
+	for at := letter; at < len(b); at++ {
+		next := bytes.IndexByte(b[at:], asks[letter])
+		if next < 0 {
+			return -1
+		}
+		if at += next; bytes.HasPrefix(b[at-letter:], asks) {
+			return at - letter
+		}
+	}
+	return -1
 }
 
 // Run sends count frames as fast as the window lets it, and returns when all that are due have arrived, with the

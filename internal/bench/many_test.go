@@ -60,16 +60,15 @@ func BenchmarkAttach(b *testing.B) {
 // attach attaches the nodes to a new server, after some that warm it up.
 func attach(c *child, profiled bool) figures {
 	defer c.stop()
-	first := c.links(Range{Lo: manyNodes, N: atOnce}, c.dialPlain)
-	defer hangUp(first)
+	defer answer(c.links(Range{Lo: manyNodes, N: atOnce}, c.dialPlain)).Close()
 	c.settle()
 	if profiled {
 		defer c.profile()()
 	}
 	cpu, began := c.cpu(), time.Now()
 	links := c.links(Range{N: manyNodes}, c.dialPlain)
-	defer hangUp(links)
 	took := time.Since(began)
+	defer answer(links).Close()
 	c.settle() // what follows the answer, such as a commit, is a part of the cost
 	return figures{cpu: float64(c.cpu()-cpu) / manyNodes, rate: manyNodes / took.Seconds()}
 }

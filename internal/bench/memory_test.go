@@ -49,13 +49,11 @@ func reportIdle(b *testing.B, dial func(c *child) (net.Conn, error), env ...stri
 func idle(c *child, dial func(c *child) (net.Conn, error)) (left, collected float64) {
 	defer c.stop()
 	open := func() (net.Conn, error) { return dial(c) }
-	first := c.links(Range{Lo: idleLinks, N: atOnce}, open)
-	defer hangUp(first)
+	defer answer(c.links(Range{Lo: idleLinks, N: atOnce}, open)).Close()
 	c.tell("gc")
 	c.settle()
 	before := c.memory()
-	links := c.links(Range{N: idleLinks}, open)
-	defer hangUp(links)
+	defer answer(c.links(Range{N: idleLinks}, open)).Close()
 	c.settle()
 	after := c.memory()
 	c.tell("gc")
