@@ -24,7 +24,7 @@ type receiver struct {
 var (
 	slixmppPlain     = receiver{"slixmpp", "plain", "receive_slixmpp.py"}
 	slixmppCoroutine = receiver{"slixmpp with coroutines", "coroutine", "receive_slixmpp.py"}
-	xmppJS           = receiver{"@xmpp/component", "plain", "receive_xmppjs.js"}
+	xmppJS           = receiver{"xmpp.js", "plain", "receive_xmppjs.js"}
 	stdlib           = receiver{"the standard library of Python", "plain", "receive_stdlib.py"}
 
 	receivers = []receiver{slixmppPlain, slixmppCoroutine, xmppJS, stdlib}

@@ -263,8 +263,8 @@ func (s *server) ledger(t *testing.T) ledger {
 			t.Fatalf("the ledger does not say %s: %v", word, l)
 		}
 	}
-	in := l["accepted"] + l["made"] + l["copies"]
-	out := l["written"] + l["served"] + l["bounced"] + l["dropped"] + l["waiting"]
+	in := l["found"] + l["accepted"] + l["made"] + l["copies"]
+	out := l["delivered"] + l["written"] + l["served"] + l["bounced"] + l["dropped"] + l["expired"] + l["waiting"] + l["stored"]
 	if in != out {
 		t.Errorf("the ledger is off by %d: %v", in-out, l)
 	}

@@ -10,6 +10,7 @@ const say = (...words) => fs.writeSync(1, words.join(" ") + "\n");
 const file = fs.openSync(log, "a");
 const sockets = process.env.SOCKETS.split(" ").map(Number);
 const node = component({ service: `xmpp://${address}`, domain, password });
+let leaving = false;
 const gate = { stop: Number(stop), handled: 0, rest: Buffer.alloc(0) };
 
 // A socket of small.py. What stands behind the answer to the handshake is kept from the library while reading has stopped there.
@@ -47,7 +48,7 @@ function take(stanza) {
 node.reconnect.stop(); // the test says when
 node.on("stanza", take);
 node.on("nonza", (element) => element.is("handshake") && fs.writeSync(file, "+\n"));
-node.on("error", (error) => say("fault", error));
+node.on("error", (error) => leaving || say("fault", error)); // what it may not answer any more is an error to the library
 node.on("disconnect", () => say("dropped"));
 node.on("online", async () => {
   if (user !== "-") for (const to of ["im.example", "sender.im.example"]) await node.send(xml("presence", { from: user, to }));
@@ -61,6 +62,9 @@ const does = {
     node.socket.resume();
   },
   reset: () => node.socket.resetAndDestroy(),
-  quit: () => node.stop().finally(() => process.exit(0)),
+  quit: () => {
+    leaving = true;
+    return node.stop().finally(() => process.exit(0));
+  },
 };
 require("node:readline").createInterface({ input: process.stdin }).on("line", (word) => Promise.resolve(does[word]()).catch(() => {}));
