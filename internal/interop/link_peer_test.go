@@ -141,13 +141,6 @@ func (b *inbox) take(life int, e element) {
 	}
 }
 
-// answer says whether pings are answered from now on.
-func (b *inbox) answer(yes bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.mute = !yes
-}
-
 // has reports whether all messages below a number have come.
 func (b *inbox) has(n int) bool {
 	b.mu.Lock()
@@ -161,9 +154,9 @@ func (b *inbox) await(t *testing.T, n int) {
 	eventually(t, fmt.Sprintf("message %d", n-1), func() bool { return b.has(n) })
 }
 
-// letters sends messages first to beyond to another node; their bodies have so many bytes.
-func (c *correspondent) letters(to string, first, beyond, size int) error {
-	body := strings.Repeat("x", size)
+// letters sends messages first to beyond to another node.
+func (c *correspondent) letters(to string, first, beyond int) error {
+	body := strings.Repeat("x", 200)
 	for n := first; n < beyond; n++ {
 		if err := c.say("<message id='m%d' from='%s' to='%s'><body>%s</body></message>", n, c.domain, to, body); err != nil {
 			return err
@@ -173,10 +166,10 @@ func (c *correspondent) letters(to string, first, beyond, size int) error {
 }
 
 // writes is letters in a goroutine of its own; what it gives waits for the last.
-func (c *correspondent) writes(t *testing.T, to string, count, size int) (wait func()) {
+func (c *correspondent) writes(t *testing.T, to string, first, beyond int) (wait func()) {
 	t.Helper()
 	sent := make(chan error, 1)
-	go func() { sent <- c.letters(to, 0, count, size) }()
+	go func() { sent <- c.letters(to, first, beyond) }()
 	return func() {
 		t.Helper()
 		select {

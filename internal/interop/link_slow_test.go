@@ -12,12 +12,12 @@ const deadAfter = 10 * time.Second
 
 // slow lets one node write to another over a bad network, and does something to it when it is under way. Whatever
 // that is, it is no drop: nothing is lost, nothing comes twice, nothing out of order, nobody is disconnected.
-func slow(t *testing.T, count, size int, harm func(w wired)) {
+func slow(t *testing.T, count int, harm func(w wired)) {
 	t.Helper()
 	w := behind(t, "timers.ping=1s", "limits.queue=64MiB")
 	box := &inbox{}
 	sender, receiver := join(t, w.server, w.addr, "sender", &inbox{}), join(t, w.server, w.net.Addr(), "receiver", box)
-	wait := sender.writes(t, receiver.domain, count, size)
+	wait := sender.writes(t, receiver.domain, 0, count)
 	box.await(t, 100)
 	harm(w)
 	wait()
@@ -39,7 +39,7 @@ func TestLinkStall(t *testing.T) {
 		t.Skip("takes 7 s")
 	}
 	t.Parallel()
-	slow(t, 20_000, 200, func(w wired) {
+	slow(t, 20_000, func(w wired) {
 		w.link().Stall(fault.Both)
 		lasts(deadAfter * 7 / 10)
 		w.link().Resume(fault.Both)
@@ -49,13 +49,13 @@ func TestLinkStall(t *testing.T) {
 // TestLinkDrip narrows the link to 1 MB/s in small pieces.
 func TestLinkDrip(t *testing.T) {
 	t.Parallel()
-	slow(t, 5000, 200, func(w wired) { w.net.Drip(fault.Both, 1000, time.Millisecond) })
+	slow(t, 5000, func(w wired) { w.net.Drip(fault.Both, 1000, time.Millisecond) })
 }
 
 // TestLinkDelay makes the way long: a window goes out per round trip of 400 ms.
 func TestLinkDelay(t *testing.T) {
 	t.Parallel()
-	slow(t, 5000, 200, func(w wired) { w.net.Delay(fault.Both, 200*time.Millisecond) })
+	slow(t, 5000, func(w wired) { w.net.Delay(fault.Both, 200*time.Millisecond) })
 }
 
 // TestLinkPartition parts the network for a while, and a node that wants to attach meanwhile is no worse for it.
@@ -64,7 +64,7 @@ func TestLinkPartition(t *testing.T) {
 		t.Skip("takes 3 s")
 	}
 	t.Parallel()
-	slow(t, 20_000, 200, func(w wired) {
+	slow(t, 20_000, func(w wired) {
 		w.net.Partition()
 		lasts(deadAfter * 3 / 10)
 		w.net.Heal()
