@@ -47,7 +47,7 @@ func (b *Batch) Announce(bare, res []byte, prio int8, p Policy) (c Change, prev 
 	b.did.announces[c]++
 	switch c {
 	case Held:
-		b.s.recent.add(k.h, b.node, now) // see Excuse
+		b.s.recent.add(k.h, b.node, b.s.elapsed()) // see Excuse
 		return c, old.node, nil
 	case Confirmed:
 		return c, old.node, nil
@@ -228,17 +228,17 @@ func (b *Batch) prune(p prune, drop func(*binding, Mark) bool) int {
 func (b *Batch) end(k key, was holder, why Why) {
 	now := b.s.seconds()
 	b.did.ended[why]++
-	b.s.recent.add(k.h, was.node, now)
+	b.s.recent.add(k.h, was.node, b.s.elapsed())
 	b.s.history.add(k, ended{was, now, why})
 }
 
 // tell notes the sessions that prune has logged from an offset on.
 func (b *Batch) tell(from int) {
-	now, i := b.s.seconds(), 0
+	now, elapsed, i := b.s.seconds(), b.s.elapsed(), 0
 	for k := range b.log.from(from) {
 		b.ends[i].at = now
 		b.did.ended[b.ends[i].why]++
-		b.s.recent.add(k.h, b.node, now)
+		b.s.recent.add(k.h, b.node, elapsed)
 		b.s.history.add(k, b.ends[i])
 		if b.ends[i].why != NodeLeft { // else it ended with its node, and this is the sweep
 			b.s.changed(k.bare)

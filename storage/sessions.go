@@ -35,11 +35,12 @@ const sessionsLoss = "nodes will state their sessions anew"
 // on disk by the committer. Everything but Close may be called from any goroutine.
 type Sessions struct {
 	// set once
-	opt   Options
-	db    *badger.DB
-	log   *badgerLog
-	index *index
-	nodes *nodeTable
+	opt    Options
+	opened time.Time
+	db     *badger.DB
+	log    *badgerLog
+	index  *index
+	nodes  *nodeTable
 
 	// owned by their goroutines, stopped by Close
 	commits *committer
@@ -68,7 +69,7 @@ func openSessions(o Options, k knobs) (*Sessions, error) {
 	if err != nil {
 		return nil, explain(o.Dir, sessionsLoss, err)
 	}
-	s := &Sessions{opt: o, db: db, log: log, index: newIndex(k), history: newHistory(), recent: newRecent()}
+	s := &Sessions{opt: o, opened: o.Now(), db: db, log: log, index: newIndex(k), history: newHistory(), recent: newRecent()}
 	s.nodes = newNodeTable(s.index)
 	known, err := s.prepare()
 	if err != nil {
@@ -114,6 +115,9 @@ func (s *Sessions) now() time.Time { return time.UnixMicro(s.opt.Now().UnixMicro
 // seconds is the time as records keep it.
 func (s *Sessions) seconds() uint32 { return uint32(s.opt.Now().Unix()) }
 
+// elapsed is the number of the second since the table was opened, from 1: it does not jump when somebody sets the clock.
+func (s *Sessions) elapsed() uint32 { return uint32(max(0, s.opt.Now().Sub(s.opened))/time.Second) + 1 }
+
 // Hash is the key of a bare JID in this table, for TouchAll, Find and Holds. It differs from run to run.
 func (s *Sessions) Hash(bare []byte) uint64 { return s.index.hash(bare) }
 
@@ -139,12 +143,12 @@ func (s *Sessions) Find(h uint64, bare, res []byte, dst []Match) []Match {
 // Holds tells whether the node has a session of the bare JID, or had one that ended less than an hour
 // ago: what it may speak for (design 3).
 func (s *Sessions) Holds(h uint64, bare []byte, node NodeID) bool {
-	return s.index.heldBy(h, bare, node) || s.recent.has(h, node, s.seconds())
+	return s.index.heldBy(h, bare, node) || s.recent.has(h, node, s.elapsed())
 }
 
 // Excuse lets a node speak for a user for an hour although it did not get the session: the announce was refused,
 // and what it sent before it learnt that is no forgery.
-func (s *Sessions) Excuse(bare []byte, node NodeID) { s.recent.add(s.Hash(bare), node, s.seconds()) }
+func (s *Sessions) Excuse(bare []byte, node NodeID) { s.recent.add(s.Hash(bare), node, s.elapsed()) }
 
 // AttachNode begins a new incarnation of the domain's node, and makes the record if there is none. The
 // record is on disk before any session that names the incarnation. Announces under the Mark, or a later
