@@ -42,11 +42,12 @@ func jumping(t *testing.T, f func(tb *testbed, jump func())) {
 // A grace is as long as it was said to be, whatever the clock says; what waits comes whole, in order, and once.
 func TestClockGrace(t *testing.T) {
 	jumping(t, func(tb *testbed, jump func()) {
-		for _, n := range []string{"n1", "n2"} {
+		for _, n := range []string{"n1", "n2", "n3"} {
 			tb.attach(n)
 		}
 		tb.login("n1", "alice@im/1")
 		tb.login("n2", "bob@im/1")
+		tb.login("n3", "carol@im/1")
 		say := func(from, to int) (want string) {
 			for i := from; i < to; i++ {
 				tb.send("n1", fmt.Sprintf("CHAT from='alice@im/1' to='bob@im' id='m%d'/>", i))
@@ -64,8 +65,8 @@ func TestClockGrace(t *testing.T) {
 		want += say(6, 9)
 		tb.expect("n2", want[1:])
 
-		tb.detach("n2")
-		say(9, 10)
+		tb.detach("n3")
+		tb.send("n1", "CHAT from='alice@im/1' to='carol@im' id='m9'/>")
 		jump()
 		time.Sleep(testGrace)
 		tb.expect("n1", "m9:service-unavailable") // nor does it last longer
