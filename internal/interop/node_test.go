@@ -9,6 +9,7 @@ import (
 	"net"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -27,6 +28,8 @@ type node struct {
 	closed    bool   // the server has closed the stream in order
 
 	writing sync.Mutex
+	mute    atomic.Bool // it does not answer pings
+	pinged  chan string // ids to be answered: the reader may not wait for what the server does not read any more
 }
 
 // barrierID is the id of a ping of the router, and of its answer: it comes at any time, and no ledger counts either.
@@ -48,14 +51,15 @@ func attach(s *server, domain string, got func(element)) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{conn: conn, dec: xml.NewDecoder(conn), got: got, over: make(chan struct{})}
+	n := &node{conn: conn, dec: xml.NewDecoder(conn), got: got, over: make(chan struct{}), pinged: make(chan string, 1<<10)}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	if err := n.handshake(domain, s.secret); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("attach %s: %w", domain, err)
 	}
 	_ = conn.SetDeadline(time.Time{})
-	go n.read() // ends with the connection
+	go n.read()         // ends with the connection
+	go n.answer(domain) // ends with read
 	return n, nil
 }
 
@@ -110,8 +114,16 @@ func (n *node) next() (xml.StartElement, error) {
 	}
 }
 
+// answer answers the router's pings.
+func (n *node) answer(domain string) {
+	for id := range n.pinged {
+		_ = n.say("<iq type='result' id='%s' from='%s' to='hub1.im.example'/>", id, domain) // the reader sees the end of the connection
+	}
+}
+
 func (n *node) read() {
 	defer close(n.over)
+	defer close(n.pinged)
 	for {
 		tag, err := n.next()
 		if err != nil {
@@ -128,7 +140,9 @@ func (n *node) read() {
 			return
 		}
 		if id := barrierID.FindString(e.ID); id != "" && e.Type == "get" {
-			_ = n.say("<iq type='result' id='%s' from='%s' to='%s'/>", id, e.To, e.From) // the reader sees the end of the connection
+			if !n.mute.Load() {
+				n.pinged <- id
+			}
 			continue
 		}
 		n.got(e)

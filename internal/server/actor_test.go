@@ -54,6 +54,7 @@ type actor struct {
 
 	// owned by the scene
 	conn    net.Conn
+	mouth   *mouth    // of conn
 	items   chan item // from the reader
 	backlog []item    // taken from items, and not yet expected
 	id      string    // of its stream
@@ -65,9 +66,6 @@ type actor struct {
 	curious atomic.Bool // it is shown the router's question of what it can do
 	mute    atomic.Bool // it does not answer pings of the router by itself
 	pings   pings
-
-	mu    sync.Mutex
-	mouth mouth // guarded by mu
 }
 
 // actor gives the actor of a name, new if the scene has not named it before.
@@ -100,10 +98,9 @@ func (a *actor) connect(overTLS bool, from string) {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // self-signed
 	}
 	a.conn, a.items, a.backlog, a.open, a.id = conn, make(chan item, 1<<14), nil, false, ""
-	a.mu.Lock()
-	a.mouth = mouth{conn: conn}
-	a.mu.Unlock()
-	go a.read(conn, a.items)
+	a.mouth = newMouth(conn)
+	go a.read(conn, a.items, a.mouth)
+	go a.mouth.answer() // ends with read
 }
 
 // leave ends the connection, if there is one.
@@ -162,8 +159,9 @@ func (h *hearing) taken(to int64) string {
 }
 
 // read hears the server out. Its goroutine ends with the connection.
-func (a *actor) read(conn net.Conn, items chan<- item) {
+func (a *actor) read(conn net.Conn, items chan<- item, m *mouth) {
 	defer close(items)
+	defer close(m.wake)
 	h := &hearing{a: a, conn: conn}
 	d := xml.NewDecoder(h)
 	for {
@@ -178,7 +176,7 @@ func (a *actor) read(conn net.Conn, items chan<- item) {
 				it.el, err = readElement(d, tok)
 			}
 			it.raw = h.taken(d.InputOffset())
-			if err == nil && a.shows(conn, it) {
+			if err == nil && a.shows(m, it) {
 				items <- it
 			}
 		case xml.EndElement:
@@ -238,8 +236,6 @@ func (a *actor) write(b []byte, chunk int) {
 		breakf("%s has not connected", a.name)
 	}
 	a.sent = time.Now()
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.mouth.say(b, chunk)
 }
 

@@ -48,8 +48,8 @@ func (it item) isOwn() bool {
 
 func (e *element) attr(name string) string { return e.attrs[xml.Name{Local: name}] }
 
-// shows reports whether the scene is shown what was read on a connection, and answers what needs no scene.
-func (a *actor) shows(conn net.Conn, it item) bool {
+// shows reports whether the scene is shown what was read on a connection, and has answered what needs no scene.
+func (a *actor) shows(m *mouth, it item) bool {
 	switch {
 	case it.isQuestion():
 		return a.curious.Load()
@@ -58,11 +58,7 @@ func (a *actor) shows(conn net.Conn, it item) bool {
 	}
 	answers := !a.mute.Load()
 	if answers {
-		a.mu.Lock()
-		if a.mouth.conn == conn {
-			a.mouth.owe(fmt.Sprintf("<iq type='result' id='%s' from='%s' to='%s'/>", it.el.attr("id"), it.el.attr("to"), hub))
-		}
-		a.mu.Unlock()
+		m.owe(fmt.Sprintf("<iq type='result' id='%s' from='%s' to='%s'/>", it.el.attr("id"), it.el.attr("to"), hub))
 	}
 	a.pings.note(ping{it, time.Now()}, answers)
 	return false
@@ -120,17 +116,26 @@ func (a *actor) hasAnswered(text string) bool {
 }
 
 // mouth is what an actor says on one connection: what the scene lets it say, and between two stanzas, never within one, the
-// answers to pings.
+// answers to pings. The reader does not wait for them: the server may read no more, and wait for the reader.
 type mouth struct {
 	conn net.Conn
-	said []byte // and is no whole token yet
-	deep int    // elements that are open
-	lost bool   // what was said is no XML: nobody can tell where a stanza ends
-	owed string // answers
+	owed chan string   // answers
+	wake chan struct{} // one value: there is another
+
+	mu   sync.Mutex // held while something is said
+	said []byte     // guarded by mu; and is no whole token yet
+	deep int        // guarded by mu; elements that are open
+	lost bool       // guarded by mu; what was said is no XML: nobody can tell where a stanza ends
+}
+
+func newMouth(conn net.Conn) *mouth {
+	return &mouth{conn: conn, owed: make(chan string, 1<<10), wake: make(chan struct{}, 1)}
 }
 
 // say writes what the scene says, and the answers that are owed if that ends between two stanzas.
 func (m *mouth) say(b []byte, chunk int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if chunk <= 0 {
 		chunk = len(b)
 	}
@@ -142,14 +147,38 @@ func (m *mouth) say(b []byte, chunk int) {
 		rest = rest[n:]
 	}
 	m.follow(b)
-	m.owe("")
+	m.pay()
 }
 
-// owe notes one more answer, and writes what is owed if a stanza may begin here.
+// owe notes one more answer. Only the reader may call it.
 func (m *mouth) owe(answer string) {
-	m.owed += answer
-	if m.owed != "" && !m.lost && m.deep == 1 && len(m.said) == 0 && m.write([]byte(m.owed)) {
-		m.owed = ""
+	m.owed <- answer
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// answer gives the answers, those that may stand where the scene has stopped, until the reader ends.
+func (m *mouth) answer() {
+	for range m.wake {
+		m.mu.Lock()
+		m.pay()
+		m.mu.Unlock()
+	}
+}
+
+// pay writes the answers that are owed if a stanza may begin here. Called with mu held.
+func (m *mouth) pay() {
+	for !m.lost && m.deep == 1 && len(m.said) == 0 {
+		select {
+		case answer := <-m.owed:
+			if !m.write([]byte(answer)) {
+				return
+			}
+		default:
+			return
+		}
 	}
 }
 
@@ -160,7 +189,7 @@ func (m *mouth) write(b []byte) bool {
 	return err == nil
 }
 
-// follow keeps count of the elements that are open.
+// follow keeps count of the elements that are open. Called with mu held.
 func (m *mouth) follow(b []byte) {
 	m.said = append(m.said, b...)
 	d := xml.NewDecoder(bytes.NewReader(m.said))
@@ -208,9 +237,11 @@ func TestMouth(t *testing.T) {
 	} {
 		for at := range len(c.text) + 1 {
 			h := &heard{}
-			v := mouth{conn: h}
+			v := newMouth(h)
 			v.say([]byte(c.text[:at]), 0)
 			v.owe("PONG")
+			close(v.wake)
+			v.answer()
 			v.say([]byte(c.text[at:]), 3)
 			want := -1
 			for _, stop := range []int{len(c.text), at} { // the scene says no more behind the one, nor between them

@@ -42,7 +42,7 @@ node.on("connect", () => {
   node.socket.on("data", (bytes) => chunks.push((read += bytes.length)));
 });
 node.on("stanza", take);
-node.on("error", (error) => say("fault", String(error)));
+node.on("error", (error) => error.message === "Connection is closing" || say("fault", String(error))); // for a ping that came too late to be answered
 node.on("online", announce);
 node.start().catch(() => {});
 
