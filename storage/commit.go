@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -58,7 +59,8 @@ type request struct {
 const (
 	groupChanges = 1024
 	groupBytes   = 512 << 10
-	queueLen     = 256 // requests that wait for the committer; more block their senders
+	queueLen     = 256      // requests that wait for the committer; more block their senders
+	lateBytes    = 64 << 20 // of requests that wait for room on the disk; with more a full disk is a failure
 )
 
 // committer is the one goroutine that writes the database. Badger does not join the commits of
@@ -66,7 +68,8 @@ const (
 type committer struct {
 	// set once
 	s     *Sessions
-	queue chan request // many senders; never closed
+	queue chan request  // many senders; never closed
+	hurry chan struct{} // closed when nothing is to wait for room any more
 	stop  chan struct{}
 	ended chan struct{} // closed when the goroutine has ended
 	wake  chan struct{} // one token: a node record is dirty
@@ -79,7 +82,10 @@ type committer struct {
 
 	// owned by run
 	group group
-	rest  request // what did not fit in the last group
+	rest  request   // what did not fit in the last group
+	late  []request // taken from the queue while the disk had no room
+	owed  int       // bytes that came to late since the disk has no room
+	full  bool      // the disk has no room
 }
 
 // group is one transaction's worth of changes, and who waits for it.
@@ -93,7 +99,7 @@ type group struct {
 type put struct{ at, key, val int }
 
 func startCommitter(s *Sessions) *committer {
-	c := &committer{s: s, queue: make(chan request, queueLen), stop: make(chan struct{}),
+	c := &committer{s: s, queue: make(chan request, queueLen), stop: make(chan struct{}), hurry: make(chan struct{}),
 		ended: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go c.run() // close waits for it
 	return c
@@ -167,13 +173,13 @@ func (c *committer) run() {
 		case <-c.wake:
 		case <-c.stop:
 			c.commit() // node records, if nothing else
-			for len(c.queue) > 0 || c.rest.n > 0 {
+			for len(c.queue) > 0 || c.unfinished() {
 				c.commit()
 			}
 			return
 		}
 		c.commit()
-		for c.rest.n > 0 {
+		for c.unfinished() {
 			c.commit()
 		}
 	}
@@ -185,9 +191,13 @@ func (c *committer) commit() {
 	err := c.failure()
 	if err == nil {
 		// Taken after the sessions: no session goes to disk before the record it names.
-		if err = c.writeAll(c.s.nodes.takeDirty()); err != nil {
+		nodes := c.s.nodes.takeDirty()
+		for err = c.writeAll(nodes); errors.Is(err, errNoSpace) && c.stalled(err); err = c.writeAll(nodes) {
+		}
+		if err != nil {
 			err = c.fail(err)
 		}
+		c.resumed()
 	}
 	for _, done := range c.group.done {
 		done(err)
@@ -220,6 +230,10 @@ func (c *committer) collect() {
 			g.done = append(g.done, c.rest.done)
 		}
 		c.rest = request{}
+		if len(c.late) > 0 {
+			c.rest, c.late = c.late[0], c.late[1:]
+			continue
+		}
 		select {
 		case c.rest = <-c.queue:
 		default:

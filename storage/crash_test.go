@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		childMail(dir)
 	case os.Getenv(childJob) == "fill with mail":
 		childFillMail(dir)
+	case os.Getenv(childJob) == "blocks":
+		childBlocks(dir)
+	case os.Getenv(childJob) == "fill with blocks":
+		childFillBlocks(dir)
 	default:
 		childAnnounce(dir, os.Getenv(childJob) == "announce loading")
 	}

@@ -129,7 +129,7 @@ func (s *Sessions) write(g *group, nodes []dirtyRecord) error {
 	if len(g.puts) == 0 && len(nodes) == 0 {
 		return nil
 	}
-	if err := room(s.opt.Dir); err != nil {
+	if err := room(s.opt.Dir, s.space, 0); err != nil {
 		return err
 	}
 	begin := time.Now()
@@ -170,17 +170,20 @@ func (s *Sessions) write(g *group, nodes []dirtyRecord) error {
 	return nil
 }
 
-// room refuses a write that would find the file system full: Badger writes through memory maps of
+// room refuses a write that would find the file system full, or that leaves less than the reserve: Badger writes through memory maps of
 // sparse files, and a full disk would end the process with SIGBUS instead of an error.
-func room(dir string) error {
+func room(dir string, space spaceFunc, bytes int64) error {
 	if dir == Memory {
 		return nil
 	}
-	if free, _, ok := space(dir); ok && free < reserve {
-		return fmt.Errorf("%w: %d MiB free, %d needed", errNoSpace, free>>20, reserve>>20)
+	if free, _, ok := space(dir); ok && int64(free)-bytes < int64(reserve) {
+		return fmt.Errorf("%w: %d MiB free, %d needed", errNoSpace, free>>20, (reserve+uint64(bytes))>>20)
 	}
 	return nil
 }
+
+// spaceFunc gives the bytes of a directory's file system that are free for this user, and its size.
+type spaceFunc func(dir string) (free, size uint64, ok bool)
 
 // checkSchema refuses a layout of the future and marks a new database with ours.
 func checkSchema(db *badger.DB) error {

@@ -1,5 +1,5 @@
 // Package storage keeps what must outlive the process: the session table with its index in memory, and the
-// offline store (see Offline), each in a database of its own. Of the session table:
+// offline store (see Offline), each in a database of its own; and the outbox (see Outbox), in files. Of the session table:
 //
 //	reader of a link                                         any goroutine
 //	   | Begin, Announce, Withdraw, Commit                      | Hash, TouchAll, Find, Holds

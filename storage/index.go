@@ -143,9 +143,10 @@ type knobs struct {
 	compact int                        // dead bytes below which a shard is not compacted
 	seed    maphash.Seed               // of the hash of bare JIDs
 	pace    func(stop <-chan struct{}) // called by the load before each user; nil: not
+	space   spaceFunc
 }
 
-func defaultKnobs() knobs { return knobs{compact: 64 << 10, seed: maphash.MakeSeed()} }
+func defaultKnobs() knobs { return knobs{compact: 64 << 10, seed: maphash.MakeSeed(), space: space} }
 
 func (x *index) hash(bare []byte) uint64 { return maphash.Bytes(x.seed, bare) }
 

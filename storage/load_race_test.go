@@ -11,7 +11,7 @@ import (
 // TestWhole reads users with three sessions each while they come into memory, by all ways at once, in one shard that
 // has tombstones: each is found with all or, for a node that is gone, none.
 func TestWhole(t *testing.T) {
-	dir, k := t.TempDir(), knobs{compact: 1, seed: maphash.MakeSeed()}
+	dir, k := t.TempDir(), knobs{compact: 1, seed: maphash.MakeSeed(), space: space}
 	k.pace = func(<-chan struct{}) {}
 	var users []string
 	for u := 0; len(users) < 300; u++ {
@@ -117,7 +117,7 @@ func TestAtOnce(t *testing.T) {
 // TestChurnWhileLoading: links change all users while they come into memory, and readers look for one who does not
 // change. The race detector watches.
 func TestChurnWhileLoading(t *testing.T) {
-	dir, k := t.TempDir(), knobs{compact: 1, seed: maphash.MakeSeed()}
+	dir, k := t.TempDir(), knobs{compact: 1, seed: maphash.MakeSeed(), space: space}
 	for round := range 3 {
 		s, err := openSessions(Options{Dir: dir}, k)
 		if err != nil {

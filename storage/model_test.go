@@ -342,7 +342,7 @@ func byNode(a, b Match) int {
 // TestModel holds the table against the model. Long resources in one shard and a low threshold make
 // compactions and growth frequent. After each open the sessions come into memory while the model goes on.
 func TestModel(t *testing.T) {
-	k := knobs{compact: 1, seed: maphash.MakeSeed()}
+	k := knobs{compact: 1, seed: maphash.MakeSeed(), space: space}
 	var jids []string
 	for u := 0; len(jids) < 40; u++ {
 		if bare := fmt.Sprintf("user%d@im.example", u); maphash.String(k.seed, bare)>>(64-shardBits) == 0 {

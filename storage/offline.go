@@ -132,7 +132,7 @@ type change struct {
 // line and say what mends them.
 func OpenOffline(o OfflineOptions) (*Offline, error) { return openOffline(o, space) }
 
-func openOffline(o OfflineOptions, space func(string) (free, size uint64, ok bool)) (*Offline, error) {
+func openOffline(o OfflineOptions, space spaceFunc) (*Offline, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -258,6 +258,7 @@ func TestOfflineWaits(t *testing.T) {
 		want       error
 	}{
 		{"changes", 1, gateChanges, func(g *gate) { g.give(1, 1) }, nil},
+		{"a full disk", 1, gateChanges, func(g *gate) { g.stall(true) }, nil},
 		{"bytes", 1 << 20, gateBytes >> 20, func(g *gate) { g.give(1, 1<<20) }, nil},
 		{"one beyond all bounds", gateBytes * 2, 1, func(g *gate) { g.give(1, gateBytes*2) }, nil},
 		{"closed", 1, gateChanges, (*gate).close, ErrClosed},

@@ -48,6 +48,7 @@ type Outbox struct {
 	mu      sync.Mutex
 	targets map[string]map[uint64]*block // guarded by mu
 	queue   []*block                     // guarded by mu: to be written, in order
+	handed  uint64                       // guarded by mu: blocks that were ever in queue
 	marks   []*block                     // guarded by mu: to be marked as dead
 	blocks  int                          // guarded by mu
 	bytes   int64                        // guarded by mu: of the blocks
@@ -125,6 +126,7 @@ func (o *Outbox) put(target string, number uint64, value []byte, done func(error
 	if old == nil || old.stage != blockQueued {
 		b = &block{target: target, number: number, old: old}
 		o.queue = append(o.queue, b)
+		o.handed++
 	} else {
 		o.room.pending.Add(-int64(old.size))
 	}
@@ -163,7 +165,7 @@ func (o *Outbox) count(n int64) {
 }
 
 // Delete takes a block out, at once for Get and the totals; the disk follows. A number that is not there is nothing. It does not
-// wait, and needs no room on the disk.
+// wait, needs no room on the disk, and may come there before what was put earlier under other numbers.
 func (o *Outbox) Delete(target string, number uint64) {
 	o.mu.Lock()
 	b := o.targets[target][number]
@@ -317,19 +319,17 @@ func (o *Outbox) failure() error {
 }
 
 // fail notes what went wrong with the disk. The first failure is final.
-func (o *Outbox) fail(err error) error {
+func (o *Outbox) fail(err error) {
 	err = o.explain(err)
 	o.mu.Lock()
 	first := o.failed == nil
 	if first {
 		o.failed = err
 	}
-	err = o.failed
 	o.mu.Unlock()
 	if first && o.opt.OnFail != nil {
 		o.opt.OnFail(err)
 	}
-	return err
 }
 
 // outboxLoss is for explain.

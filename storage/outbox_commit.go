@@ -24,14 +24,15 @@ type outboxCommitter struct {
 
 	// owned by run
 	files   segments
-	group   []*block // taken from the queue, and not on disk
+	taken   uint64   // blocks that have left the queue
+	group   []*block // of them, and not on disk
 	entries []entry  // of the write that comes next
 	timer   *time.Timer
 }
 
-func newOutboxCommitter(o *Outbox) *outboxCommitter {
+func newOutboxCommitter(o *Outbox, k outboxKnobs) *outboxCommitter {
 	return &outboxCommitter{o: o, wake: make(chan struct{}, 1), asks: make(chan chan error), stop: make(chan struct{}),
-		ended: make(chan struct{}), timer: time.NewTimer(time.Hour), files: segments{dir: o.dir, touched: map[*segment]*os.File{}}}
+		ended: make(chan struct{}), timer: time.NewTimer(time.Hour), files: segments{dir: o.dir, knobs: k, touched: map[*segment]*os.File{}}}
 }
 
 // start begins the goroutine, after the load.
@@ -71,8 +72,9 @@ func (c *outboxCommitter) run() {
 		case done := <-c.asks:
 			done <- c.settleAll()
 		case <-c.stop:
-			_ = c.settleAll() // the failure is noted
-			c.giveUp()
+			if c.settleAll() == ErrNoSpace { // now there is none
+				c.fail(errNoSpace)
+			}
 			c.files.close()
 			return
 		}
@@ -86,6 +88,8 @@ func (c *outboxCommitter) sleepAtMost() {
 		c.timer.Reset(retryAfter)
 	case c.files.unsynced():
 		c.timer.Reset(markAfter)
+	case c.files.resting:
+		c.timer.Reset(c.files.knobs.rest)
 	default:
 		c.timer.Stop()
 	}
@@ -99,11 +103,15 @@ func (c *outboxCommitter) step() (more bool) {
 	}
 	c.collect()
 	if err := c.mark(); err != nil {
-		_ = c.o.fail(err) // told there
+		c.fail(err)
 		return false
 	}
 	if len(c.group) > 0 && !c.commit() {
 		return false
+	}
+	if c.o.stalled.Load() && c.o.room.refuses(0) == nil { // all that waited for room was deleted
+		c.o.room.look()
+		c.resume()
 	}
 	if more = c.waits() || c.tidy(); more {
 		c.nudge()
@@ -118,10 +126,14 @@ func (c *outboxCommitter) waits() bool {
 	return len(c.o.queue) > 0 || len(c.o.marks) > 0
 }
 
-// settleAll goes on until nothing waits, or nothing can be done.
+// settleAll goes on until nothing waits of what is handed over now, or nothing can be done.
 func (c *outboxCommitter) settleAll() error {
-	for c.step() {
+	c.o.mu.Lock()
+	until := c.o.handed
+	c.o.mu.Unlock()
+	for c.step() && c.taken < until {
 	}
+	c.step() // what the last group has replaced
 	c.syncMarks()
 	if err := c.o.failure(); err != nil {
 		return err
@@ -163,6 +175,7 @@ func (c *outboxCommitter) collect() {
 	for ; !waiting && n < len(o.queue) && bytes < outboxGroup; n++ {
 		keep(o.queue[n])
 	}
+	c.taken += uint64(n)
 	clear(o.queue[:n])
 	if o.queue = o.queue[n:]; len(o.queue) == 0 {
 		o.queue = nil // it was consumed from its head
@@ -187,8 +200,7 @@ func (c *outboxCommitter) commit() bool {
 		c.stall(err)
 		return false
 	case err != nil:
-		_ = c.o.fail(err) // told there
-		c.giveUp()
+		c.fail(err)
 		return false
 	}
 	c.resume()
@@ -258,14 +270,17 @@ func (c *outboxCommitter) settle() {
 	}
 }
 
+// fail is final for the outbox.
+func (c *outboxCommitter) fail(err error) {
+	c.o.fail(err)
+	c.giveUp()
+}
+
 // giveUp tells all that wait that nothing comes of it. Their blocks stay, for Get.
 func (c *outboxCommitter) giveUp() {
 	o := c.o
 	o.mu.Lock()
 	err := o.failed
-	if err == nil {
-		err = ErrNoSpace
-	}
 	var done []func(error)
 	for _, all := range [][]*block{c.group, o.queue} {
 		for _, b := range all {
@@ -288,6 +303,6 @@ func (c *outboxCommitter) mark() error {
 
 func (c *outboxCommitter) syncMarks() {
 	if err := c.files.syncMarks(); err != nil && !isNoSpace(err) {
-		_ = c.o.fail(err) // told there
+		c.fail(err)
 	}
 }

@@ -6,22 +6,33 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // segment is one file of the outbox. Only the committer, and the load before it, change its fields.
 type segment struct {
 	id     uint64 // set once
 	size   int64
-	live   int64    // bytes of the records that are alive
-	blocks []*block // that were written to it, in order; some may be dead
-	gone   bool     // it is no more
-	stuck  bool     // it has a block that cannot be read: it stays as it is
+	live   int64     // bytes of the records that are alive
+	blocks []*block  // that were written to it, in order; some may be dead
+	gone   bool      // it is no more
+	stuck  bool      // it has a block that cannot be read: it stays as it is
+	marked time.Time // when something in it was last deleted
 }
+
+// outboxKnobs are what tests turn to bring about in a small outbox what else takes a large one.
+type outboxKnobs struct {
+	segment int64         // bytes with which a segment is full
+	rest    time.Duration // a segment in which something was deleted later than that is left to become empty by itself
+}
+
+func defaultOutboxKnobs() outboxKnobs { return outboxKnobs{segmentSize, time.Second} }
 
 // segments are the files, owned by the committer.
 type segments struct {
-	dir   string
-	last  uint64 // the highest id given
+	dir   string      // set once
+	knobs outboxKnobs // set once
+	last  uint64      // the highest id given
 	all   []*segment
 	bytes int64 // of all
 
@@ -32,6 +43,7 @@ type segments struct {
 	dead    []*block // to be marked
 	touched map[*segment]*os.File
 	removed bool // a file, and the directory was not synced since
+	resting bool // a segment is mostly dead, and not left alone for long enough
 
 	wrote []spot // of the entries of the last write
 }
@@ -70,7 +82,7 @@ func (s *segments) write(entries []entry) error {
 		s.cur.live += s.wrote[i].length()
 		s.cur.blocks = append(s.cur.blocks, e.b)
 	}
-	if size >= segmentSize {
+	if size >= s.knobs.segment {
 		err = s.file.Close() // all is synced
 		s.cur, s.file = nil, nil
 	}
@@ -124,12 +136,14 @@ func (s *segments) undo(fresh bool) error {
 
 // mark takes the dead out of the counts, removes the files in which all are dead, and marks the others.
 func (s *segments) mark() error {
+	now := time.Now()
 	for _, b := range s.marks {
 		b.seg.live -= b.spot().length()
+		b.seg.marked = now
 	}
 	s.dead = append(s.dead, s.marks...)
 	for _, b := range s.marks {
-		if g := b.seg; g.live == 0 && !g.gone && (g != s.cur || g.size >= segmentSize/4) {
+		if g := b.seg; g.live == 0 && !g.gone && (g != s.cur || g.size >= s.knobs.segment/4) {
 			if err := s.remove(g); err != nil {
 				return err
 			}

@@ -11,17 +11,17 @@ import (
 )
 
 // openOutbox opens the outbox in a directory that is this process's alone, and reads the head of every record.
-func openOutbox(dir string, opt QueuesOptions, room *roomGauge) (*Outbox, error) {
-	o := &Outbox{dir: dir, opt: opt, room: room, targets: map[string]map[uint64]*block{}}
+func openOutbox(dir string, opt QueuesOptions, gauge *roomGauge, k outboxKnobs) (*Outbox, error) {
+	o := &Outbox{dir: dir, opt: opt, room: gauge, targets: map[string]map[uint64]*block{}}
 	o.SetTotal(opt.OutboxTotal)
-	o.commits = newOutboxCommitter(o)
+	o.commits = newOutboxCommitter(o, k)
 	l := &outboxLoader{o: o, files: &o.commits.files}
 	if err := l.load(); err != nil {
 		return nil, o.explain(err)
 	}
-	inner := room.headroom
-	room.headroom = func() int64 { return inner() + segmentSize } // what tidy writes before it removes
-	room.look()
+	inner := gauge.headroom
+	gauge.headroom = func() int64 { return inner() + segmentSize } // what tidy writes before it removes
+	gauge.look()
 	o.commits.start()
 	o.commits.nudge() // what is dead, or mostly so
 	return o, nil
@@ -40,6 +40,9 @@ type outboxLoader struct {
 
 func (l *outboxLoader) load() error {
 	if err := os.MkdirAll(l.o.dir, 0o700); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(l.o.dir)); err != nil { // which may be new, too
 		return err
 	}
 	names, err := filepath.Glob(filepath.Join(l.o.dir, "*"+segmentExt))

@@ -1,5 +1,7 @@
 package storage
 
+import "time"
+
 // tidy moves what is alive in a segment that is mostly dead to the current one, and removes it; false if there is none, or no room.
 // A segment gets small by itself when its blocks are deleted in order; this is for blocks of many targets, of which some stay.
 func (c *outboxCommitter) tidy() bool {
@@ -19,7 +21,7 @@ func (c *outboxCommitter) tidy() bool {
 	moved := append([]entry(nil), c.entries...)
 	if err := c.write(); err != nil {
 		if !isNoSpace(err) {
-			_ = c.o.fail(err) // told there
+			c.fail(err)
 		}
 		return false
 	}
@@ -29,7 +31,7 @@ func (c *outboxCommitter) tidy() bool {
 	}
 	c.o.mu.Unlock()
 	if err := c.files.remove(g); err != nil {
-		_ = c.o.fail(err) // told there
+		c.fail(err)
 		return false
 	}
 	c.o.files.Store(c.files.bytes)
@@ -55,10 +57,15 @@ func (c *outboxCommitter) alive(g *segment) (all []livingBlock) {
 }
 
 // worst gives the segment with the least alive: less than half, or if the disk is short of room, than seven eighths. Others cost more to
-// move than they give.
+// move than they give; and those of which something was deleted lately are likely to be empty soon.
 func (s *segments) worst(short bool) (worst *segment) {
+	s.resting = false
 	for _, g := range s.all {
 		if g == s.cur || g.stuck || short && g.live > g.size/8*7 || !short && g.live > g.size/2 {
+			continue
+		}
+		if time.Since(g.marked) < s.knobs.rest {
+			s.resting = true
 			continue
 		}
 		if worst == nil || g.live*worst.size < worst.live*g.size {

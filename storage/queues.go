@@ -27,9 +27,9 @@ type Queues struct {
 }
 
 // OpenQueues opens both stores. Errors are one line and say what mends them.
-func OpenQueues(o QueuesOptions) (*Queues, error) { return openQueues(o, space) }
+func OpenQueues(o QueuesOptions) (*Queues, error) { return openQueues(o, space, defaultOutboxKnobs()) }
 
-func openQueues(o QueuesOptions, space func(string) (free, size uint64, ok bool)) (*Queues, error) {
+func openQueues(o QueuesOptions, space spaceFunc, k outboxKnobs) (*Queues, error) {
 	off, err := openOffline(OfflineOptions{Dir: o.Dir, Total: o.OfflineTotal, Log: o.Log, Now: o.Now, OnFail: o.OnFail}, space)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func openQueues(o QueuesOptions, space func(string) (free, size uint64, ok bool)
 	if o.Dir == Memory {
 		return q, nil
 	}
-	if q.outbox, err = openOutbox(filepath.Join(o.Dir, "outbox"), o, off.room); err != nil {
+	if q.outbox, err = openOutbox(filepath.Join(o.Dir, "outbox"), o, off.room, k); err != nil {
 		_ = off.Close() // nothing was written
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 )
@@ -35,7 +34,7 @@ func (b *budget) fits(n int64) bool {
 type roomGauge struct {
 	// set once
 	dir      string
-	space    func(dir string) (free, size uint64, ok bool)
+	space    spaceFunc
 	headroom func() int64 // what the stores may take without letting anything more in
 
 	disk    budget
@@ -70,17 +69,8 @@ func (g *roomGauge) room() int64 {
 	return 1 << 62
 }
 
-// refuses gives the error of a write for which the disk has no room: Badger writes through memory maps of sparse files, and a full
-// disk would end the process with SIGBUS instead of an error. The outbox leaves it the reserve.
-func (g *roomGauge) refuses(bytes int64) error {
-	if g.dir == Memory {
-		return nil
-	}
-	if free, _, ok := g.space(g.dir); ok && int64(free)-bytes < int64(reserve) {
-		return fmt.Errorf("%w: %d MiB free, %d needed", errNoSpace, free>>20, (reserve+uint64(bytes))>>20)
-	}
-	return nil
-}
+// refuses gives the error of a write for which the disk has no room.
+func (g *roomGauge) refuses(bytes int64) error { return room(g.dir, g.space, bytes) }
 
 // left is what may be used after all that the outbox has let in.
 func (g *roomGauge) left() int64 { return g.free.Load() - g.pending.Load() }

@@ -18,7 +18,7 @@ type Options struct {
 	Server string           // this server's name: written in the records of nodes that attach here
 	Log    *logrus.Entry    // nil: silent
 	Now    func() time.Time // nil: time.Now
-	OnFail func(error)      // called once when a commit, or reading a session, has failed; must not block nor call Close. May be nil
+	OnFail func(error)      // called once when a commit, or reading a session, has failed, other than for a while without room; must not block nor call Close. May be nil
 
 	// Changed is called with the bare JID of each session that begins, ends, moves or gets another priority, and
 	// NodeChanged with each node whose record changed; what that did to its sessions is not told one by one. Both
@@ -41,6 +41,7 @@ type Sessions struct {
 	log    *badgerLog
 	index  *index
 	nodes  *nodeTable
+	space  spaceFunc
 
 	// owned by their goroutines, stopped by Close
 	commits *committer
@@ -69,7 +70,7 @@ func openSessions(o Options, k knobs) (*Sessions, error) {
 	if err != nil {
 		return nil, explain(o.Dir, sessionsLoss, err)
 	}
-	s := &Sessions{opt: o, opened: o.Now(), db: db, log: log, index: newIndex(k), history: newHistory(), recent: newRecent()}
+	s := &Sessions{opt: o, opened: o.Now(), db: db, log: log, index: newIndex(k), space: k.space, history: newHistory(), recent: newRecent()}
 	s.nodes = newNodeTable(s.index)
 	known, err := s.prepare()
 	if err != nil {
@@ -93,6 +94,7 @@ func openSessions(o Options, k knobs) (*Sessions, error) {
 // Close writes what is queued and closes the database. The error is the first that kept something
 // from the disk. Call it once, after the last use.
 func (s *Sessions) Close() error {
+	close(s.commits.hurry)
 	close(s.load.stop)
 	s.sweeper.close()
 	s.load.close()

@@ -141,7 +141,7 @@ type Disk struct {
 	Path    string
 	Free    uint64 // for this user
 	Size    uint64
-	Reserve uint64 // with less free, the session table's commits fail and the server ends
+	Reserve uint64 // with less free nothing is written: announces are answered when there is more
 }
 
 // Disk looks at the file system of the table; false with Memory, and where the system does not tell.
