@@ -8,15 +8,41 @@ import (
 // block is a run of whole stanzas with a rec for each. Small ones and large ones are pooled: most links have
 // nothing waiting most of the time.
 type block struct {
-	b    []byte
+	b    []byte // nil: it is on disk only
 	recs []rec
 
-	since int64 // UnixNano, coarse: when its first stanza came
+	first uint64 // number of its first stanza, when that was queued: its name on disk
+	since int64  // UnixNano, coarse: when that was
 
 	// how far it is written
 	off  int // bytes
 	done int // bytes of whole stanzas
 	next int // first rec not wholly written
+
+	// and how far proved
+	over   int // first rec not proved
+	passed int // bytes of those before it
+
+	onDisk
+}
+
+// onDisk is what is said of a block that has to do with the disk.
+type onDisk struct {
+	spill   bool // it is to be there, unless it is written before
+	closed  bool // nothing is appended to it any more
+	keeping bool // the disk is about to have it
+	kept    bool // the disk has it
+	stale   bool // what the disk has, or will have, is not all that was said since
+	out     bool // it is in its queue no more
+	late    bool // it waited for a link: its stanzas say since when
+	stamped bool // they do
+
+	target string                // in the outbox, if not the queue's
+	count  int                   // stanzas, while it is on disk only
+	size   int                   // and their bytes
+	users  []uint32              // whom its stanzas are for, by userHash, sorted; nil: not known
+	index  map[string][]stanzaAt // its stanzas by user, once somebody asked
+	holes  int                   // stanzas that were taken out and still lie in it
 }
 
 const (
@@ -58,16 +84,14 @@ func (b *block) room(n int) bool {
 	large := largeBlocks.Get().(*block)
 	large.b = append(large.b[:0], b.b...)
 	large.recs = append(large.recs[:0], b.recs...)
-	large.off, large.done, large.next, large.since = b.off, b.done, b.next, b.since
-	*b, *large = *large, *b
+	b.b, b.recs, large.b, large.recs = large.b, large.recs, b.b, b.recs
 	large.free()
 	return true
 }
 
 // free gives the block's memory back.
 func (b *block) free() {
-	b.b, b.recs = b.b[:0], b.recs[:0]
-	b.off, b.done, b.next = 0, 0, 0
+	*b = block{b: b.b[:0], recs: b.recs[:0]}
 	switch {
 	case cap(b.b) == smallBlock:
 		smallBlocks.Put(b)
@@ -76,7 +100,7 @@ func (b *block) free() {
 	}
 }
 
-func (b *block) empty() bool { return b.next == len(b.recs) }
+func (b *block) empty() bool { return b.next == len(b.recs) && b.b != nil }
 
 // advance accounts for n more bytes written and returns how many stanzas, and bytes of them, are now whole.
 func (b *block) advance(n int) (stanzas, size int) {
@@ -110,9 +134,34 @@ func (b *block) remove(c class) (stanzas, size int) {
 		}
 		at = end
 	}
-	b.b, b.recs = b.b[:to], kept
+	b.b, b.recs, b.index = b.b[:to], kept, nil
 	return stanzas, size
 }
+
+// cutFront takes the stanzas that are proved out of a block that nobody writes.
+func (b *block) cutFront() {
+	b.b = b.b[:copy(b.b, b.b[b.passed:])]
+	b.recs = b.recs[:copy(b.recs, b.recs[b.over:])]
+	b.off, b.done, b.next = b.off-b.passed, b.done-b.passed, b.next-b.over
+	b.over, b.passed, b.index = 0, 0, nil
+	b.stale = b.stale || b.kept || b.keeping
+}
+
+// left is how many stanzas of a block wait.
+func (b *block) left() (n int) {
+	if b.b == nil {
+		return b.count
+	}
+	for _, r := range b.recs[b.next:] {
+		if r.class != classMoved {
+			n++
+		}
+	}
+	return n
+}
+
+// age is how many milliseconds after the block's first stanza one comes now.
+func (b *block) age(now int64) uint32 { return uint32(max(0, now-b.since) / 1e6) }
 
 // each calls f with each unwritten stanza.
 func (b *block) each(f func(raw []byte, r rec)) {

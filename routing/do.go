@@ -72,13 +72,14 @@ func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
 		}
 		return why
 	}
-	full, gone := 0, 0
+	full, gone, why := 0, 0, None
 	for _, t := range v.Targets {
-		switch s.share(w, it, t.Node) {
-		case putFull:
-			full++
+		switch res := s.share(w, it, t.Node); res {
+		case putOK:
 		case putGone:
 			gone++
+		default:
+			full, why = full+1, t.Node.queue.why(res)
 		}
 	}
 	if gone == len(v.Targets) {
@@ -92,9 +93,9 @@ func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
 		return None
 	}
 	for range full - 1 {
-		w.end(QueueFull)
+		w.end(why)
 	}
-	return QueueFull
+	return why
 }
 
 // mustWait reports whether older stanzas wait for the user that a stanza is for.
@@ -169,10 +170,8 @@ func (s *Source) unput(w *work, it *item, q *Queue, res putResult) Reason {
 	switch {
 	case res == putOK:
 		return None
-	case res == putFull:
-		return QueueFull
-	case res == putLater:
-		return NodeAway
+	case res != putGone:
+		return q.why(res)
 	case it.again:
 		return NodeUnknown
 	}
@@ -185,6 +184,24 @@ func (s *Source) unput(w *work, it *item, q *Queue, res putResult) Reason {
 	why := s.act(w, it, Decide(&it.h, &w.view))
 	w.view = kept
 	return why
+}
+
+// why names the reason for which a queue has not taken a stanza.
+func (q *Queue) why(res putResult) Reason {
+	switch res {
+	case putLater:
+		return NodeAway
+	case putKept:
+		return OutboxFull
+	case putDisk:
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.disk.full != None {
+			return q.disk.full
+		}
+		return OutboxDisk
+	}
+	return QueueFull
 }
 
 // edit gives what must change in the bytes of a stanza on its way, or nil if nothing does (engineering: most

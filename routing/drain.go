@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
@@ -11,9 +12,9 @@ import (
 // lastFlush bounds the writing of the answers that Drain makes.
 const lastFlush = 2 * time.Second
 
-// Drain empties the router for a stop, after the last reader has ended: what waits for users and nodes that
-// are not here is answered, what waits for attached nodes is written, and what a node does not take before ctx
-// ends is answered too. Nothing that was accepted is left without an outcome.
+// Drain empties the router for a stop, after the last reader has ended. What waits for attached nodes is written, and
+// proved, as far as they take it before ctx ends. What is left goes to the outbox, and a restart goes on with it; without
+// an outbox it is answered. Nothing that was accepted is left without an outcome or a place on disk.
 func (r *Router) Drain(ctx context.Context) {
 	r.stopHousekeeping() // it may be deciding what is held
 	r.stopTimers()
@@ -21,6 +22,39 @@ func (r *Router) Drain(ctx context.Context) {
 	for _, bare := range r.holds.users() {
 		r.answerHeld(bare)
 	}
+	if r.cfg.Outbox != nil {
+		r.drainToDisk(ctx)
+	} else {
+		r.drainToSenders(ctx)
+	}
+	r.mail.counting.Wait() // what arrived is taken from the disk
+}
+
+// drainToDisk ends with nothing in memory.
+func (r *Router) drainToDisk(ctx context.Context) {
+	r.flushed(ctx)
+	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
+	last, cancel := context.WithTimeout(context.Background(), lastFlush)
+	defer cancel()
+	r.flushed(last)
+	for _, n := range r.Nodes() {
+		n.queue.cut()
+		for _, token := range n.queue.takeLetters() {
+			r.mail.lose(token) // it is in the offline store
+		}
+		n.queue.keepAll()
+	}
+	if err := r.cfg.Outbox.Flush(); err != nil {
+		r.cfg.Log.WithError(err).Error("keep what waits for nodes")
+		return
+	}
+	for _, b := range r.retired.before(math.MaxInt64) {
+		r.cfg.Outbox.Delete(b.target, b.number)
+	}
+}
+
+// drainToSenders answers what cannot be kept.
+func (r *Router) drainToSenders(ctx context.Context) {
 	var shared []leftover
 	cut := map[*Node]bool{}
 	for _, n := range r.Nodes() {
@@ -31,8 +65,9 @@ func (r *Router) Drain(ctx context.Context) {
 	r.flushed(ctx)
 	var late []*block
 	for _, n := range r.Nodes() {
-		if n.State() != Attached || n.queue.stats().Waiting > 0 {
+		if n.State() != Attached || n.queue.open() {
 			cut[n] = true
+			n.queue.settleProof()
 			n.queue.cut() // it took too long, or its link has dropped meanwhile
 			late = append(late, n.queue.takeAll()...)
 		}
@@ -44,7 +79,12 @@ func (r *Router) Drain(ctx context.Context) {
 	defer cancel()
 	r.flushed(last)
 	r.giveUp()
-	r.mail.counting.Wait() // what was written is taken from the disk
+}
+
+// leftover is a stanza that waited.
+type leftover struct {
+	raw []byte
+	rec rec
 }
 
 // giveUp ends the answers that nobody takes any more.
@@ -52,7 +92,7 @@ func (r *Router) giveUp() {
 	again := newRedo(r)
 	defer again.close()
 	for _, n := range r.Nodes() {
-		if n.queue.stats().Waiting == 0 {
+		if !n.queue.open() {
 			continue
 		}
 		n.queue.cut()
@@ -63,16 +103,28 @@ func (r *Router) giveUp() {
 	again.flush()
 }
 
-// flushed waits until every attached node has been written what waits for it, or ctx ends.
+// stalled is how long flushed waits for a node that takes nothing, where what waits for it can be kept.
+const stalled = time.Second
+
+// flushed waits until every attached node has taken what waits for it, and proved it if it can, or ctx ends.
 func (r *Router) flushed(ctx context.Context) {
 	for _, n := range r.Nodes() {
-		n.queue.flush()
-		for n.State() == Attached && n.queue.stats().Waiting > 0 && n.queue.attached() {
+		n.queue.close()
+		was, since := n.queue.stats(), time.Now()
+		for n.State() == Attached && n.queue.open() && n.queue.attached() {
+			now := n.queue.stats()
+			if now.Written != was.Written || now.Delivered != was.Delivered {
+				was, since = now, time.Now()
+			}
+			if (r.cfg.Outbox != nil || now.Waiting == 0) && time.Since(since) > stalled {
+				break
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
+			n.queue.close()
 		}
 	}
 }
@@ -119,7 +171,7 @@ func (r *Router) answerBlocks(blocks []*block, shared *[]leftover) {
 			case classStored:
 				r.mail.lose(rc.at) // it is still on disk
 			case classShared:
-				*shared = append(*shared, leftover{raw: append([]byte(nil), raw...), rec: rc})
+				*shared = append(*shared, leftover{append([]byte(nil), raw...), rc})
 			default:
 				again.stop(raw, r.table.node(rc.origin))
 			}

@@ -1,23 +1,18 @@
 package routing
 
-import "math"
+import "time"
 
-// remains is what a node that did not come back leaves behind.
-type remains struct {
-	stanzas []leftover
-	mailed  []string // users of stored messages that were not written
-}
+// A grace that ends is worked off in order (protocol 3, EXPIRE): block by block, what waited for the node is decided again
+// as if its sessions had ended; what is new for them joins the tail. When nothing waits any more the sessions end, in one
+// step. A node that comes back before that gets the rest.
 
-// leftover is a stanza for a user, which is in the user's hold list, or one for the node itself, or that the server made.
-type leftover struct {
-	user string
-	raw  []byte
-	rec  rec
-}
+// The pace of errors: who sent much to a node that does not come back is not to be buried under them, nor the others.
+const (
+	errorsPerSecond = 20_000
+	restFactor      = 4 // of the time that the work took: a fifth of one core
+)
 
-// expire ends a grace: the node's sessions end in one step, and what waited for it is decided again. What is for users is
-// first put into their hold lists, so that nothing newer overtakes it. inc is the node's incarnation, ends that of its
-// domain (Source.current).
+// expire ends a grace. inc is the node's incarnation, ends that of its domain (Source.current).
 func (r *Router) expire(n *Node, inc, ends uint64) {
 	n.mu.Lock()
 	if n.timer == nil || n.src != nil || n.rec.Inc != inc || n.State() != Away {
@@ -26,117 +21,120 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	}
 	expired := make(chan struct{})
 	n.expiring = expired // nobody attaches meanwhile
+	n.turn.Store(r.turns.Add(1))
 	n.ending.Store(true)
 	r.expiries.Add(1) // with the lock held: stopTimers has not passed here
 	defer r.expiries.Done()
-	n.since = r.now()
 	n.timer = nil
-	was := n.returning
-	n.returning = false
 	n.mu.Unlock()
 
-	r.judging <- struct{}{}
-	left := r.empty(n)
-	ended := r.sessions.ExpireNode(n.ID(), ends)
-	n.queue.settle()
-	<-r.judging
-	r.cfg.Log.WithField("node", n.Domain).WithField("sessions", ended).Warn("node did not come back within its grace: its sessions ended")
-	r.bury(left, func() {
-		n.mu.Lock()
-		n.expiring = nil
-		n.mu.Unlock()
-		n.ending.Store(false)
-		close(expired)
-	})
+	x := &expiry{r: r, n: n, ends: ends}
+	over := x.run()
+	n.mu.Lock()
+	n.expiring = nil
+	was := over && n.returning
+	if over {
+		n.since, n.returning = r.now(), false
+	}
+	n.mu.Unlock()
+	n.ending.Store(false)
+	close(expired)
+	x.forward()
+	if over {
+		r.cfg.Log.WithField("node", n.Domain).WithField("sessions", x.sessions).Warn("node did not come back within its grace: its sessions ended")
+	}
 	if was {
 		r.settled(1)
 	}
 }
 
-// empty takes out all that waits for a node, and closes its queue.
-func (r *Router) empty(n *Node) *remains {
-	left := &remains{}
-	again := newRedo(r)
+// expiry is the end of one grace.
+type expiry struct {
+	r        *Router
+	n        *Node
+	ends     uint64
+	sessions int      // that have ended
+	mailed   []string // users of stored messages that were on their way to the node
+}
+
+// run reports whether the grace has ended: else the node is back, or the server stops.
+func (x *expiry) run() (over bool) {
+	again := newRedo(x.r)
 	defer again.close()
-	for {
-		blocks := n.queue.takeOrClose(func() { n.setState(r, Past) })
-		if blocks == nil {
-			return left
+	again.not = x.n
+	for !x.n.wanted.Load() && !x.r.stopping() {
+		begun := time.Now()
+		left, errors := x.step(again)
+		if !left {
+			return true
 		}
-		for _, b := range blocks {
-			b.each(func(raw []byte, rc rec) { left.take(again, n, leftover{raw: raw, rec: rc}) })
-		}
+		x.rest(max(restFactor*time.Since(begun), time.Duration(errors)*time.Second/errorsPerSecond))
+	}
+	return false
+}
+
+// rest waits, until the server stops.
+func (x *expiry) rest(d time.Duration) {
+	select {
+	case <-x.r.stop:
+	case <-time.After(d):
 	}
 }
 
-// take sorts one stanza that waited for n. It has the right to judge copies: one of which another node has got its own, or
-// waits for it, ends here.
-func (left *remains) take(again *redo, n *Node, o leftover) {
-	r, raw, rc := again.r, o.raw, o.rec
-	if rc.class == classStored {
-		if bare, ok := r.mail.userOf(rc.at); ok {
-			r.holds.expect(bare, r.holds.idle) // nothing newer goes before it
-			left.mailed = append(left.mailed, bare)
+// step decides one block, or, when there is none left, ends the node's sessions. It has the right to judge copies meanwhile, so
+// no user is taken away from the node between the block and its stanzas.
+func (x *expiry) step(again *redo) (left bool, errors uint64) {
+	x.r.judging <- struct{}{}
+	defer func() { <-x.r.judging }()
+	b := x.n.queue.takeOrClose(func() { x.n.setState(x.r, Past) })
+	if b == nil {
+		if x.n.queue.attached() {
+			return false, 0
 		}
-		r.mail.lose(rc.at)
-		return
+		x.sessions = x.r.sessions.ExpireNode(x.n.ID(), x.ends)
+		x.n.queue.settle()
+		return false, 0
 	}
-	origin := r.table.node(rc.origin)
-	to, ok := addressee(raw)
-	if d := r.table.find(to.Domain()); !ok || origin == nil || d == nil || d.kind() != PlaceUsers || len(to.Local()) == 0 {
-		left.stanzas = append(left.stanzas, leftover{raw: append([]byte(nil), raw...), rec: rc})
-		return
-	}
-	if rc.class == classShared {
-		if _, it, ok := again.read(raw, origin); ok && r.hadOther(it, besides{node: n.ID(), at: rc.at}) {
-			r.lost(OtherCopy, origin, 1)
+	x.r.unpack(x.n.queue, b, func(raw []byte, rc rec) {
+		if rc.class == classStored {
+			x.letter(rc.at)
 			return
 		}
-	}
-	h := r.heldNow(append([]byte(nil), raw...), origin, false)
-	bare := string(to.Bare())
-	r.holds.park(bare, h)
-	left.stanzas = append(left.stanzas, leftover{user: bare})
+		again.once(raw, rc)
+		errors += again.w.ends[Bounced]
+		again.flush()
+	})
+	return true, errors
 }
 
-// bury decides what a node has left behind. A stored message that was not written is stored still: if its user is
-// online elsewhere it goes there, before what waited with it. free lets the node attach again; it is called when nothing
-// is left that is for the node itself.
-func (r *Router) bury(left *remains, free func()) {
-	for _, bare := range left.mailed {
-		r.holds.announced(bare, r.onlineAt(bare))
-		if !r.mail.begin(bare) {
-			r.holds.quit(bare)
-		}
+// letter gives a stored message back that did not reach the node: it is stored still. Nothing newer goes before it.
+func (x *expiry) letter(token uint32) {
+	if bare, ok := x.r.mail.userOf(token); ok {
+		x.r.holds.expect(bare, x.r.holds.idle)
+		x.mailed = append(x.mailed, bare)
 	}
-	r.release(left.mailed)
-	again := newRedo(r)
-	defer again.close()
-	last := len(left.stanzas) - 1
-	for last >= 0 && left.stanzas[last].user != "" {
-		last--
-	}
-	for i := -1; i < len(left.stanzas); i++ {
-		if i >= 0 {
-			again.leftover(left.stanzas[i])
-		}
-		if i == last {
-			free()
-		}
-	}
-	for _, o := range left.stanzas {
-		again.release(o.user, math.MaxInt) // what has joined it
-	}
+	x.r.mail.lose(token)
 }
 
-// leftover decides one of the stanzas.
-func (d *redo) leftover(o leftover) {
-	if o.user != "" {
-		d.release(o.user, 1)
-		return
+// forward sends the stored messages whose users are online elsewhere there.
+func (x *expiry) forward() {
+	for _, bare := range x.mailed {
+		x.r.holds.announced(bare, x.r.onlineAt(bare))
+		if !x.r.mail.begin(bare) {
+			x.r.holds.quit(bare)
+		}
 	}
-	d.once(o.raw, o.rec)
-	d.flush()
+	x.r.release(x.mailed)
+}
+
+// stopping reports whether Close or Drain has begun.
+func (r *Router) stopping() bool {
+	select {
+	case <-r.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 // onlineAt gives a node on which a user may get messages for the bare address, or nil.

@@ -75,7 +75,7 @@ func (m *explainModel) send(q Query, e Explanation, src *Source) {
 		}
 	}
 	for why, n := range m.r.NodeReasons(src.node.Domain) {
-		if why != OtherCopy && n-from[why] != got.Lost[why.String()] {
+		if why != OtherCopy && why != Superseded && n-from[why] != got.Lost[why.String()] {
 			m.t.Fatalf("%+v: the node's %s grew by %d, the ledger's by %d", q, why, n-from[why], got.Lost[why.String()])
 		}
 	}
@@ -84,7 +84,8 @@ func (m *explainModel) send(q Query, e Explanation, src *Source) {
 		got.Error = bad.Condition
 	}
 	m.find(q, &got)
-	delete(got.Lost, OtherCopy.String()) // of what was stored and went first
+	delete(got.Lost, OtherCopy.String())  // of what was stored and went first
+	delete(got.Lost, Superseded.String()) // of what waited
 	got.Held, got.Stored = got.Held-was.Held, got.Stored-was.Stored
 	for n := range got.Copies {
 		got.Copies[n] -= was.Copies[n]

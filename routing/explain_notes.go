@@ -65,7 +65,10 @@ func (x *explaining) queueNote(n *Node, shared bool) {
 			return
 		}
 	}
-	switch n.queue.would(&x.it.h, what) {
+	switch res := n.queue.would(&x.it.h, what); res {
+	case putKept, putDisk:
+		q := n.queue.stats()
+		x.ends(n.queue.why(res), n.Domain, fmt.Sprintf("the outbox of %s takes no more (%d bytes): ", n.Domain, q.Kept))
 	case putFull:
 		q := n.queue.stats()
 		x.ends(QueueFull, n.Domain, fmt.Sprintf("the queue of %s is full (%d of %d bytes): ", n.Domain, q.Bytes, q.Limit))

@@ -80,7 +80,10 @@ func (r *Router) facts(home *Node, now int64) NodeFacts {
 // add adds one of the nodes that share the domain.
 func (f *NodeFacts) add(m *Node, now int64) {
 	q := m.queue.stats()
-	f.Out, f.Queue, f.QueueBytes = f.Out+q.Written, f.Queue+q.Waiting, f.QueueBytes+uint64(q.Bytes)
+	f.Out, f.Queue, f.QueueBytes = f.Out+q.Written, f.Queue+q.Waiting-uint64(q.KeptStanzas), f.QueueBytes+uint64(q.Bytes)
+	f.Unproved, f.UnprovedBytes = f.Unproved+q.Unproved, f.UnprovedBytes+uint64(q.UnprovedBytes)
+	f.OutboxStanzas, f.OutboxBytes = f.OutboxStanzas+uint64(q.KeptStanzas), f.OutboxBytes+uint64(q.Kept)
+	f.Window += uint64(q.Window)
 	if since := m.queue.oldest(); since > 0 {
 		f.Oldest = max(f.Oldest, time.Duration(now-since))
 	}
@@ -89,6 +92,7 @@ func (f *NodeFacts) add(m *Node, now int64) {
 		f.QueueMax += uint64(q.Limit)
 	}
 	f.grade(m.Grade())
+	f.Spilling = f.Spilling || q.Spilling && state == Attached
 	f.Confirming = f.Confirming || m.confirms.Load()
 	f.Multicast = f.Multicast && (state != Attached || m.multicast.Load())
 	m.mu.Lock()

@@ -200,9 +200,10 @@ func (f *fanning) send(g *group) {
 		}
 		f.parts++
 		f.flush(len(h.Raw))
-	case putFull:
+	case putFull, putKept, putDisk:
+		why := g.node.queue.why(res)
 		for _, i := range g.list {
-			f.list[i].why = QueueFull
+			f.list[i].why = why
 		}
 	default: // its link has just gone
 		for _, i := range g.list {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"hash/maphash"
 	"slices"
 	"time"
@@ -121,6 +122,7 @@ func (r *Router) allow(home *Node, links int) {
 	for len(grown) < links {
 		m := r.newNode(home.Domain)
 		m.home = home
+		m.queue.target = fmt.Sprint(home.Domain, instanceMark, len(grown))
 		m.id.Store(home.id.Load())
 		grown = append(grown, m)
 	}
@@ -131,6 +133,7 @@ func (r *Router) allow(home *Node, links int) {
 func (n *Node) claim(src *Source) bool {
 	n.mu.Lock()
 	for expiring := n.expiring; expiring != nil; expiring = n.expiring {
+		n.wanted.Store(true)
 		n.mu.Unlock()
 		<-expiring
 		n.mu.Lock()
@@ -141,6 +144,7 @@ func (n *Node) claim(src *Source) bool {
 	}
 	n.src, n.left = src, make(chan struct{})
 	n.stopTimer()
+	n.wanted.Store(false)
 	src.node = n
 	return true
 }
@@ -171,19 +175,17 @@ func (n *Node) alone() bool {
 // stanzas join the tail; only then the node is out of the choice. So order holds.
 func (r *Router) handOver(n *Node) {
 	for {
-		blocks := n.queue.takeOrClose(func() { n.setState(r, Past) })
-		if blocks == nil {
+		b := n.queue.takeOrClose(func() { n.setState(r, Past) })
+		if b == nil {
 			n.queue.settle()
 			return
 		}
 		again := newRedo(r)
 		again.not = n
-		for _, b := range blocks {
-			b.each(func(raw []byte, rc rec) {
-				again.once(raw, rc)
-				again.flush()
-			})
-		}
+		r.unpack(n.queue, b, func(raw []byte, rc rec) {
+			again.once(raw, rc)
+			again.flush()
+		})
 		again.close()
 	}
 }

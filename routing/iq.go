@@ -223,8 +223,8 @@ func (r *Router) requestsDropped(n *Node) {
 	r.answerFor(r.iqs.takeOf(n), NodeDropped)
 }
 
-// requestLost counts a request that was taken out of a queue whose link dropped.
-func (r *Router) requestLost(origin storage.NodeID) { r.from(origin).home.lost[NodeDropped].Add(1) }
+// takenOut counts a stanza that was taken out of a queue whose link dropped: the queue's own account has it.
+func (r *Router) takenOut(why Reason, origin storage.NodeID) { r.from(origin).home.lost[why].Add(1) }
 
 // requestsExpired answers what nobody answered in time.
 func (r *Router) requestsExpired(now time.Time) {

@@ -34,7 +34,7 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 	n.mu.Lock()
 	n.rec = rec
 	n.mu.Unlock()
-	n.queue.open()
+	n.queue.reopen()
 	if err != nil {
 		src.Detach() // as if the link had dropped: the grace begins again
 		return nil, err
@@ -56,7 +56,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 		b.WithdrawBelow(s.mark, storage.Unconfirmed)
 		b.Commit(nil)
 	}
-	n.queue.attach(out)
+	n.queue.attach(out, s.Grant().DropUnproved)
 	known := s.r.sessions.HasSessions(n.ID())
 	n.mu.Lock()
 	n.since = s.r.now()
@@ -137,8 +137,19 @@ func (r *Router) Returning() {
 		}
 		n.mu.Unlock()
 	}
+	for _, n := range r.restore() {
+		if n.State() != Away {
+			n.setState(r, Away) // its grace was being ended
+			away = append(away, n)
+		}
+	}
 	r.mu.Lock()
-	r.toReturn = len(away) // before the first grace can end
+	r.toReturn = 0 // before the first grace can end
+	for _, n := range away {
+		if n.returning {
+			r.toReturn++
+		}
+	}
 	r.mu.Unlock()
 	for _, n := range away {
 		n.mu.Lock()

@@ -21,7 +21,7 @@ func storeBed(t *testing.T, f func(tb *testbed)) {
 			t.Fatal(err)
 		}
 		tb := &testbed{t: t, sessions: sessions, srcs: map[string]*Source{}, wires: map[string]*wire{}}
-		tb.r = New(Config{Server: "hub", Settings: Settings{Users: []UserDomain{{Name: "im", Offline: PolicyStore}}, Known: []string{"exact"},
+		tb.r = New(Config{Server: "hub", NoProof: true, Settings: Settings{Users: []UserDomain{{Name: "im", Offline: PolicyStore}}, Known: []string{"exact"},
 			Limits: stanza.DefaultLimits, Queue: 1_000_000, Grace: testGrace, Settle: testSettle}, Log: quiet(), Offline: off},
 			tb.sessions, nobodyServes{})
 		tb.r.Returning()

@@ -40,6 +40,9 @@ type Node struct {
 	instances atomic.Pointer[[]*Node]
 
 	draining  atomic.Bool   // of home: it takes no new sessions
+	turn      atomic.Uint64 // rises with each grace that begins to be ended
+	wanted    atomic.Bool   // a link waits until its grace has been ended
+	busy      atomic.Bool   // its reader is at work, and reads nothing
 	ending    atomic.Bool   // its grace is being ended
 	confirms  atomic.Bool   // it has come back, and has not said yet who is still there
 	grade     atomic.Uint32 // Grade of its link, or of its last one

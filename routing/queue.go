@@ -25,8 +25,8 @@ const (
 	classKeep    class = iota // waits for the node's return
 	classShared               // one of several copies: waits too, and is not decided again while another may arrive
 	classRequest              // an iq get or set: never kept, its asker is answered at the drop
-	classMoved                // its user has moved: it is somewhere else now
-	classStored               // a letter: it is on disk too, until it is written
+	classMoved                // it is somewhere else now
+	classStored               // a letter: it is in the offline store too, until it is proved
 	classGroup                // for several users of the node (XEP-0033): without a link it is one for each
 )
 
@@ -39,49 +39,111 @@ type rec struct {
 	class  class
 	origin storage.NodeID // the node it came from, 0 for the server: whom to tell if it fails
 	at     uint32         // the work's version at the decision, of classShared and classGroup; the letter's token, of classStored
+	came   uint32         // milliseconds since the block's first
 }
 
-// Queue is the outgoing half of a node: numbered stanzas, in order. It outlives the link, so that what was not
-// written when a link dropped waits for the next one.
+// Queue is the outgoing half of a node: numbered stanzas, in order (protocol 2 and 3). It outlives the link, so that what
+// was not proved when a link dropped goes to the next one.
 //
-//	n: last queued   w: last written   p: last proved      p <= w <= n; (w,n] is in the queue
+//	p: last proved   w: last written   n: last queued      p <= w <= n
+//	(p,w] is in ring and the first block, (w,n] in blocks; a block is in memory, on disk, or both
+//
+//	DIRECT   all that waits is in memory
+//	SPILL    more than the limit waits: what is new goes to the disk, block by block
+//	AWAY     there is no link: all goes to the disk
+//	REPLAY   there is a link again: blocks come back from the disk in order, what is new goes behind them
+//
+// SPILL, AWAY and REPLAY are one thing here: spilled blocks wait. The last one that is written makes it DIRECT.
 type Queue struct {
 	// set once
-	wg      *sync.WaitGroup
-	arrived func(tokens []uint32) // is told of letters that were written; no lock is held
-	refused func(storage.NodeID)  // is told whose request was taken out; it takes no lock
-	clock   *atomic.Int64         // UnixNano, coarse
+	env    *queueEnv
+	node   *Node  // whose it is
+	target string // its name in the outbox
 
 	// guarded by mu
 	mu        sync.Mutex
-	limit     int           // bytes that may wait
+	limit     int           // bytes that may wait in memory
 	idle      sync.Cond     // signalled when writing becomes false
 	out       Output        // nil: the node is away
 	writing   bool          // somebody holds the writing flag
+	waits     bool          // the holder's socket takes nothing
 	scheduled bool          // a reader has promised to flush
 	torn      bool          // the link that went got a stanza in part
 	gone      bool          // the grace is over: nothing more may wait here
+	drops     bool          // what was written without proof is done with when the link drops (unproved: drop)
+	armed     bool          // the beat looks after it
 	ending    chan struct{} // closed when the table knows that it is gone; nil then
-	bytes     int           // waiting
-	n, w, p   uint64
-	dropped   uint64   // requests taken out at a drop
-	unsaid    uint64   // pings and notices of the server, taken out at a drop
-	moved     uint64   // taken out to be decided again, or answered
-	letters   int      // of classStored, waiting
-	groups    int      // of classGroup, put since the link attached
-	copies    uint64   // made by ungroup
-	done      []uint32 // tokens of those written, of which arrived has not been told
 
-	index *userIndex // of what waits, by user; only while there is no link
-	holes int        // bytes of what was taken out and still lies in a block
+	proof  barrier
+	ping   []byte // the rest of a ping that is being written
+	before int    // bytes of the first block that go before it
+	count  queueCount
+	tokens []uint32 // letters that arrived, of which nobody has been told
 
-	// guarded by mu, but for the bytes of the first one, which the holder of the writing flag reads without it:
+	// guarded by mu: the link's numbers
+	sent     uint64 // w
+	proved   uint64 // p
+	ended    uint64 // up to here they count as written, whatever is proved
+	unproved int    // bytes of (p,w]
+
+	// guarded by mu: what waits
+	bytes   int    // in memory only
+	kept    int    // on disk
+	memory  int    // what all blocks take of memory
+	letters int    // of classStored, waiting or unproved
+	groups  int    // of classGroup, put since the link attached
+	number  uint64 // of the last stanza that was queued, for ever rising: blocks are named by it
+
+	// guarded by mu, but for the bytes of the first block, which the holder of the writing flag reads without it:
 	// nothing is appended to a block that is being written
-	blocks []*block
+	ring   []*block // wholly written, and not proved
+	blocks []*block // the first may be written in part
+
+	disk diskSide // guarded by mu
 }
 
-func newQueue(limit int, wg *sync.WaitGroup, arrived func([]uint32)) *Queue {
-	q := &Queue{limit: limit, wg: wg, arrived: arrived, refused: func(storage.NodeID) {}, clock: new(atomic.Int64)}
+// queueCount is what became of a queue's stanzas. Guarded by its mu.
+type queueCount struct {
+	queued    uint64 // taken
+	found     uint64 // on disk at the start
+	wrote     uint64 // written to links, repeats too
+	delivered uint64 // proved
+	written   uint64 // ended when they were written
+	repeats   uint64 // ended so, and to be written again after a drop
+	waiting   uint64 // not written
+	dropped   uint64 // requests taken out at a drop
+	unsaid    uint64 // pings and notices of the server, taken out at a drop
+	moved     uint64 // taken out to be decided again, or answered
+	copies    uint64 // made by ungroup
+	replaced  uint64 // presence taken out because newer one of the same pair waits
+	broken    uint64 // that the disk did not give back
+}
+
+// queueEnv is what all queues of a router share. Set once.
+type queueEnv struct {
+	wg      *sync.WaitGroup
+	arrived func(tokens []uint32)        // is told of letters that arrived; no lock is held
+	lost    func(Reason, storage.NodeID) // is told whose stanza was taken out, and why; it takes no lock
+	clock   *atomic.Int64                // UnixNano, coarse
+	mono    func() int64                 // nanoseconds of a clock that only goes on
+	arm     func(*Queue)                 // makes the beat look after a queue; no lock is held
+	log     func(q *Queue, what string, err error)
+	server  string
+	off     bool          // no link is asked for proof
+	outbox  outbox        // nil: there is none
+	most    *atomic.Int64 // bytes that may wait on disk for one node
+	tight   *atomic.Bool  // memory is short
+}
+
+// outbox is where blocks go that are not for memory (storage.Outbox).
+type outbox interface {
+	Put(target string, number uint64, value []byte, done func(error)) error
+	Get(target string, number uint64) ([]byte, error)
+	Delete(target string, number uint64)
+}
+
+func newQueue(limit int, env *queueEnv, n *Node, target string) *Queue {
+	q := &Queue{limit: limit, env: env, node: n, target: target}
 	q.idle.L = &q.mu
 	return q
 }
@@ -91,9 +153,11 @@ type putResult uint8
 
 const (
 	putOK    putResult = iota
-	putFull            // limits.queue is reached
-	putLater           // a request, and the node has no link
+	putFull            // limits.queue is reached, and there is no disk to take more, or it does not follow
+	putLater           // a request, and the node has no link; or a group, and it cannot wait here as such
 	putGone            // the node's grace is over: decide again
+	putKept            // limits.outbox is reached
+	putDisk            // the disk takes no more
 )
 
 // reserve is what the server's own answers may use beyond the limit, so that a full queue can say so.
@@ -121,10 +185,10 @@ func (q *Queue) putRun(s *Source, w *work, run []*item) (flush bool) {
 	return flush
 }
 
-// promise reports whether the caller has to flush: there is something to write, and nobody has promised to.
+// promise reports whether the caller has to flush: there is something to write or to keep, and nobody has promised to.
 // Called with mu held.
 func (q *Queue) promise() bool {
-	if q.out == nil || q.scheduled || q.bytes == 0 {
+	if q.scheduled || (q.out == nil || q.count.waiting == 0) && !q.disk.due {
 		return false
 	}
 	q.scheduled = true
@@ -135,6 +199,9 @@ func (q *Queue) promise() bool {
 func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 	res := q.fit(len(h.Raw), r)
 	if res == putOK {
+		if q.bytes+len(h.Raw) > q.limit+reserve && q.bytes > 0 && q.env.outbox != nil {
+			q.disk.spilling = true
+		}
 		q.append(h, e, r)
 	}
 	return res
@@ -162,10 +229,16 @@ func (q *Queue) fit(size int, r rec) putResult {
 		return putLater
 	case q.gone:
 		return putGone
-	case q.bytes+size > limit && q.bytes > 0:
+	case !q.spills() && (q.bytes+size <= limit || q.bytes == 0):
+		return putOK
+	case q.env.outbox == nil || r.class == classRequest:
+		return putFull
+	case r.class == classGroup:
+		return putLater
+	case r.class == classStored && q.bytes+size > limit:
 		return putFull
 	}
-	return putOK
+	return q.fitDisk(size, limit, r)
 }
 
 func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
@@ -177,171 +250,96 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 		b.b = h.AppendEdited(b.b, e)
 	}
 	r.size = uint32(len(b.b) - before)
+	r.came = b.age(q.env.clock.Load())
+	q.number++
+	if len(b.recs) == 0 {
+		b.first = q.number
+	}
 	b.recs = append(b.recs, r)
 	q.bytes += int(r.size)
-	q.n++
+	q.count.queued++
+	q.count.waiting++
 	switch r.class {
 	case classStored:
 		q.letters++
 	case classGroup:
 		q.groups++
 	}
+	if b.spill {
+		q.grown(b)
+	}
+	if q.out == nil && q.disk.presence != nil {
+		q.presence(b, len(b.recs)-1, b.b[before:], r)
+	}
 }
 
 // tail gives the block to append n bytes to. Blocks have a bounded size, so that a queue that grows takes memory
 // by the piece and gives it back by the piece.
 func (q *Queue) tail(n int) *block {
-	if last := len(q.blocks) - 1; last >= 0 && !(last == 0 && q.writing) && q.blocks[last].room(n) {
-		if b := q.blocks[last]; !b.empty() {
+	spill := q.spills()
+	if last := len(q.blocks) - 1; last >= 0 && !(last == 0 && q.writing) {
+		b := q.blocks[last]
+		if was := cap(b.b); !b.closed && b.spill == spill && b.room(n) {
+			q.memory += cap(b.b) - was
+			if len(b.recs) == 0 {
+				b.since = q.env.clock.Load()
+			}
 			return b
 		}
-		q.blocks[last].since = q.clock.Load()
-		return q.blocks[last]
 	}
 	b := newBlock(n)
-	b.since = q.clock.Load()
+	b.since = q.env.clock.Load()
+	b.spill, b.late = spill, q.out == nil
+	if spill {
+		q.disk.blocks++
+	}
+	q.memory += cap(b.b)
 	q.blocks = append(q.blocks, b)
 	return b
 }
 
-// flush writes what waits: a try or two by the caller, the rest by a writer of its own.
-func (q *Queue) flush() {
-	q.mu.Lock()
-	q.scheduled = false
-	if q.writing || !q.more() {
-		q.mu.Unlock()
-		return
-	}
-	q.writing = true
-	q.write()
-}
-
-// write is called with mu held and the writing flag set, and gives up both.
-func (q *Queue) write() {
-	for try := 0; q.more(); try++ {
-		if try == inlineTries {
-			q.unlock()
-			q.wg.Go(q.drain)
-			return
-		}
-		out, cur := q.out, q.blocks[0]
-		q.mu.Unlock()
-		n, err := out.TryWrite(cur.b[cur.off:])
-		q.mu.Lock()
-		q.wrote(out, n, err)
-		if n == 0 || len(q.blocks) > 0 && q.blocks[0] == cur && !cur.empty() {
-			try = inlineTries - 1 // the socket would block
-		}
-	}
-	q.rest()
-	q.unlock()
-}
-
-// unlock gives mu up, and tells of the letters that were written.
-func (q *Queue) unlock() {
-	done := q.done
-	q.done = nil
-	q.mu.Unlock()
-	if len(done) > 0 {
-		q.arrived(done)
-	}
-}
-
-// inlineTries bounds how long a reader writes for others: its own block, and what joined meanwhile.
-const inlineTries = 2
-
-// drain is the queue's writer. It exists while the socket would block, holds the writing flag, and ends when
-// the queue is empty or the link has gone.
-func (q *Queue) drain() {
-	q.mu.Lock()
-	for q.more() {
-		out, cur := q.out, q.blocks[0]
-		q.unlock()
-		n, err := out.Write(cur.b[cur.off:])
-		q.mu.Lock()
-		q.wrote(out, n, err)
-	}
-	q.rest()
-	q.unlock()
-}
-
-// more reports whether there is a link and something to write to it. Called with mu held.
-func (q *Queue) more() bool { return q.out != nil && q.next() }
-
-// next makes the first block one that has something to write. Called with mu held.
-func (q *Queue) next() bool {
-	for len(q.blocks) > 0 && q.blocks[0].empty() {
-		q.blocks[0].free()
-		n := copy(q.blocks, q.blocks[1:])
-		q.blocks[n] = nil
-		q.blocks = q.blocks[:n]
-	}
-	return len(q.blocks) > 0
-}
-
-// wrote accounts for n bytes of the first block. An error ends the use of out. Called with mu held.
-func (q *Queue) wrote(out Output, n int, err error) {
-	first := q.blocks[0].next
-	done, size := q.blocks[0].advance(n)
-	if q.letters > 0 {
-		q.delivered(q.blocks[0].recs[first : first+done])
-	}
-	q.w += uint64(done)
-	q.p = q.w // a link without proof: written is all that can be said
-	q.bytes -= size
-	if err != nil && q.out == out {
-		q.out = nil
-	}
-	if q.out != out {
-		q.rewind()
-	}
-}
-
-// delivered notes the letters among stanzas that were written. Called with mu held.
-func (q *Queue) delivered(recs []rec) {
-	for _, r := range recs {
-		if r.class == classStored {
-			q.done = append(q.done, r.at)
-			q.letters--
-		}
-	}
-}
-
-// rewind makes a stanza that was cut in the middle go whole to the next link. Called with mu held.
-func (q *Queue) rewind() {
-	if len(q.blocks) > 0 && q.blocks[0].off != q.blocks[0].done {
-		q.torn = true
-		q.blocks[0].off = q.blocks[0].done
-	}
-}
-
-// rest gives the writing flag back. Called with mu held.
-func (q *Queue) rest() {
-	q.writing = false
-	if q.out == nil {
-		q.forgetRequests()
-	}
-	q.idle.Broadcast()
-}
-
 // QueueStats is a queue at one moment.
 type QueueStats struct {
-	Queued, Written, Proved uint64 // n, w, p
-	Waiting                 uint64 // stanzas in the queue
-	Bytes                   int    // their bytes
-	Dropped                 uint64 // requests taken out when a link dropped
-	Unsaid                  uint64 // and pings and notices of the server
-	Moved                   uint64 // stanzas taken out to be decided again, or answered
-	Copies                  uint64 // made of stanzas for several users when a link dropped
-	Limit                   int    // bytes that may wait
+	Queued    uint64 // stanzas taken since the start
+	Found     uint64 // and found on disk then
+	Waiting   uint64 // not written
+	Unproved  uint64 // written, and not proved; on a link of grade written nobody waits for that
+	Pending   uint64 // of those, the ones that have not ended
+	Written   uint64 // handed to links, repeats too
+	Delivered uint64 // proved
+	Ended     uint64 // ended when they were written, on links without proof
+	Repeats   uint64 // ended so, and written again after a drop
+	Dropped   uint64 // requests taken out when a link dropped
+	Unsaid    uint64 // and pings and notices of the server
+	Moved     uint64 // stanzas taken out to be decided again, or answered
+	Copies    uint64 // made of stanzas for several users when a link dropped
+	Replaced  uint64 // presence that newer one replaced
+	Broken    uint64 // stanzas that the disk did not give back
+
+	Bytes         int  // waiting, in memory only
+	Kept          int  // waiting, on disk
+	KeptStanzas   int  // blocks' worth of them
+	UnprovedBytes int  // written, and not proved
+	Limit         int  // bytes that may wait in memory
+	Window        int  // bytes that may be unproved; 0: without bound
+	Memory        int  // bytes of memory that all take
+	Spilling      bool // what is new goes to the disk
+	Blocked       bool // the socket takes nothing
 }
 
 func (q *Queue) stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return QueueStats{Queued: q.n, Written: q.w, Proved: q.p, Bytes: q.bytes, Dropped: q.dropped,
-		Moved: q.moved, Copies: q.copies, Unsaid: q.unsaid, Limit: q.limit,
-		Waiting: q.n - q.w - q.dropped - q.unsaid - q.moved}
+	c := &q.count
+	st := QueueStats{Queued: c.queued, Found: c.found, Waiting: c.waiting, Unproved: q.sent - q.proved,
+		Pending: q.sent - max(q.ended, q.proved), Written: c.wrote, Delivered: c.delivered, Ended: c.written,
+		Repeats: c.repeats, Dropped: c.dropped, Unsaid: c.unsaid, Moved: c.moved, Copies: c.copies, Replaced: c.replaced,
+		Broken: c.broken, Bytes: q.bytes, Kept: q.kept, UnprovedBytes: q.unproved, Limit: q.limit, Memory: q.memory,
+		KeptStanzas: q.disk.stanzas, Spilling: q.disk.spilling, Blocked: q.waits}
+	if q.out != nil && q.proof.grade != GradeWritten {
+		st.Window = q.unproved + max(0, q.proof.room(q.unproved))
+	}
+	return st
 }
 
 // oldest gives when the first stanza that waits came, in UnixNano; stanzas of one block count as one. 0: nothing waits.
@@ -349,10 +347,8 @@ func (q *Queue) oldest() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, b := range q.blocks {
-		for _, r := range b.recs[b.next:] {
-			if r.class != classMoved {
-				return b.since
-			}
+		if b.left() > 0 {
+			return b.since
 		}
 	}
 	return 0

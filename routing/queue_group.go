@@ -1,6 +1,10 @@
 package routing
 
-import "github.com/patchbay-im/patchbay/stanza"
+import (
+	"slices"
+
+	"github.com/patchbay-im/patchbay/stanza"
+)
 
 // ungroup makes of each stanza for several users one for each, in its place: while the node is away its users may move
 // to others, one by one. Called with mu held, nobody writing, without a link.
@@ -9,32 +13,47 @@ func (q *Queue) ungroup() {
 		return
 	}
 	q.groups = 0
-	q.removeMoved()
-	old := q.blocks
-	q.blocks, q.bytes, q.letters = nil, 0, 0
 	var parts apart
-	for _, b := range old {
-		made := len(q.blocks)
-		b.each(func(raw []byte, r rec) {
-			q.n-- // append counts it again
-			if r.class != classGroup {
-				q.append(&stanza.Header{Raw: raw}, nil, r)
-				return
-			}
-			all := parts.of(raw)
-			if len(all) == 0 {
-				q.append(&stanza.Header{Raw: raw}, nil, rec{origin: r.origin}) // it is for the node itself, then
-			}
-			for _, one := range all {
-				q.append(&stanza.Header{Raw: one}, nil, rec{origin: r.origin, class: classShared, at: r.at})
-			}
-			q.copies += uint64(max(0, len(all)-1))
-		})
-		for _, n := range q.blocks[made:] {
-			n.since = b.since // they are as old as they were
+	for i, b := range q.blocks {
+		if b.b == nil || !slices.ContainsFunc(b.recs[b.next:], func(r rec) bool { return r.class == classGroup }) {
+			continue
 		}
-		b.free()
+		q.compact(b)
+		q.blocks[i] = q.ungrouped(b, &parts)
 	}
+}
+
+// ungrouped gives the block that takes another's place, and name.
+func (q *Queue) ungrouped(b *block, parts *apart) *block {
+	n := newBlock(len(b.b))
+	n.first, n.since, n.onDisk = b.first, b.since, b.onDisk
+	n.users, n.index, n.stale = nil, nil, b.kept || b.keeping
+	add := func(raw []byte, r rec) {
+		r.size = uint32(len(raw))
+		n.b, n.recs = append(n.b, raw...), append(n.recs, r)
+	}
+	b.each(func(raw []byte, r rec) {
+		if r.class != classGroup {
+			add(raw, r)
+			return
+		}
+		all := parts.of(raw)
+		r.class = classShared
+		if len(all) == 0 {
+			add(raw, rec{origin: r.origin, came: r.came}) // it is for the node itself, then
+			return
+		}
+		for _, one := range all {
+			add(one, r)
+		}
+		q.count.copies += uint64(len(all) - 1)
+		q.count.waiting += uint64(len(all) - 1)
+	})
+	q.bytes += len(n.b) - (len(b.b) - b.done)
+	q.memory += cap(n.b) - cap(b.b)
+	b.out = true
+	b.free()
+	return n
 }
 
 // apart takes stanzas for several users apart.

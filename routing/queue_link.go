@@ -1,25 +1,36 @@
 package routing
 
 // attach gives the queue a link to write to, and takes the writing flag, so that nothing is written before begin.
-func (q *Queue) attach(out Output) {
+func (q *Queue) attach(out Output, drops bool) {
 	q.mu.Lock()
-	q.removeMoved()
-	q.out, q.torn, q.gone = out, false, false
+	q.disk.presence = nil
+	q.closeTail()
+	q.out, q.torn, q.gone, q.drops = out, false, false, drops
+	q.sent, q.proved, q.ended, q.unproved, q.before = 0, 0, 0, 0, 0
+	q.proof.start(q.env.server, q.node.Domain, q.env.off, q.env.mono())
+	q.node.grade.Store(uint32(q.proof.grade))
 	q.writing = true
 	q.mu.Unlock()
 }
 
-// open lets stanzas wait again after takeAll, for a node that is back.
-func (q *Queue) open() {
+// reopen lets stanzas wait again after takeAll, for a node that is back.
+func (q *Queue) reopen() {
 	q.mu.Lock()
 	q.gone = false
 	q.mu.Unlock()
 }
 
-// begin writes hello, the end of the link's handshake, and then what waited, in this order.
+// begin writes hello, the end of the link's handshake, with the first ping behind it, and then what waited, in this order.
 func (q *Queue) begin(out Output, hello []byte) error {
+	q.mu.Lock()
+	if !q.proof.off {
+		hello = q.proof.ask(hello[:len(hello):len(hello)], 0, q.env.mono())
+	}
+	q.waits = true
+	q.mu.Unlock()
 	_, err := out.Write(hello)
 	q.mu.Lock()
+	q.waits = false
 	if err != nil {
 		q.out = nil
 	}
@@ -28,26 +39,32 @@ func (q *Queue) begin(out Output, hello []byte) error {
 }
 
 // detach takes the link away and waits for its writer, which the caller makes sure can not wait for ever (a
-// write deadline). clean: the last byte written was the end of a stanza, so that more may follow.
+// write deadline). What is not proved waits again, and goes to the disk. clean: the last byte written was the end of a
+// stanza, so that more may follow.
 func (q *Queue) detach(out Output) (clean bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.out == out {
 		q.out = nil
 	}
 	for q.writing {
 		q.idle.Wait()
 	}
-	q.rewind()
+	q.unwind()
 	q.forgetRequests()
 	q.ungroup()
-	return !q.torn
+	q.replacePresence()
+	clean = !q.torn
+	if q.env.outbox != nil {
+		q.spillAll()
+		q.keep()
+	}
+	q.unlock()
+	return clean
 }
 
 // cut takes the link away at once; a writer that waits is interrupted.
 func (q *Queue) cut() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.out != nil {
 		q.out.Interrupt()
 		q.out = nil
@@ -55,8 +72,9 @@ func (q *Queue) cut() {
 	for q.writing {
 		q.idle.Wait()
 	}
-	q.rewind()
+	q.unwind()
 	q.forgetRequests()
+	q.unlock()
 }
 
 // attached reports whether there is a link to write to.
@@ -77,13 +95,17 @@ func (q *Queue) forgetRequests() {
 			case r.origin == 0:
 				own++
 			default:
-				q.refused(r.origin)
+				q.env.lost(NodeDropped, r.origin)
 			}
 		})
+		was := len(b.b)
 		n, size := b.remove(classRequest)
-		q.dropped += uint64(n - own)
-		q.unsaid += uint64(own)
-		q.bytes -= size
+		q.count.dropped += uint64(n - own)
+		q.count.unsaid += uint64(own)
+		q.waited(b, n, size)
+		if was > len(b.b) {
+			b.stale = b.stale || b.kept || b.keeping
+		}
 	}
 }
 
@@ -97,23 +119,25 @@ func (q *Queue) takeAll() []*block {
 	if q.out != nil {
 		return nil // the node came back at the last moment
 	}
-	q.rewind()
-	q.removeMoved()
+	q.unwind()
 	q.gone = true
-	return q.takeBlocks()
+	var all []*block
+	for q.next() {
+		all = append(all, q.takeFirst())
+	}
+	return all
 }
 
-// takeOrClose empties a queue without a link, or closes it when it is empty: then tell is called before anybody can
-// find it closed. With a link there is nothing to take.
-func (q *Queue) takeOrClose(tell func()) []*block {
+// takeOrClose takes the first block out of a queue without a link, or closes it when it is empty: then tell is called before
+// anybody can find it closed. With a link there is nothing to take.
+func (q *Queue) takeOrClose(tell func()) *block {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.out != nil {
 		return nil
 	}
-	q.removeMoved()
 	if q.next() {
-		return q.takeBlocks()
+		return q.takeFirst()
 	}
 	tell()
 	q.gone, q.ending = true, make(chan struct{})
@@ -140,12 +164,95 @@ func (q *Queue) wait() {
 	}
 }
 
-// takeBlocks takes all that waits out. Called with mu held, nobody writing.
-func (q *Queue) takeBlocks() []*block {
-	all := q.blocks
-	for _, b := range all {
-		q.moved += uint64(len(b.recs) - b.next)
+// takeFirst takes the first block out, to be decided again. On disk it stays until it is retired. Called with mu held, nobody
+// writing.
+func (q *Queue) takeFirst() *block {
+	b := q.blocks[0]
+	q.blocks = shift(q.blocks)
+	if b.spill {
+		q.unspilled()
 	}
-	q.blocks, q.bytes, q.letters = nil, 0, 0
-	return all
+	n, size := b.count, b.size
+	if b.b != nil {
+		n, size = 0, 0
+		b.each(func(raw []byte, r rec) {
+			n, size = n+1, size+len(raw)
+			if r.class == classStored {
+				q.letters--
+			}
+		})
+	}
+	q.waited(b, n, size)
+	q.count.moved += uint64(n)
+	q.memory -= cap(b.b)
+	b.out = true
+	return b
+}
+
+// open reports whether anything waits, or is written and may yet be proved.
+func (q *Queue) open() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count.waiting > 0 || q.sent > max(q.proved, q.ended)
+}
+
+// close asks for the proof of what was written, as soon as it can be had: the link is about to end.
+func (q *Queue) close() {
+	q.mu.Lock()
+	if q.proof.grade != GradeWritten && q.out != nil {
+		q.proof.want = q.proof.want || q.sent > q.proof.last || q.proof.closing(q.proved)
+	}
+	q.mu.Unlock()
+	q.flush()
+}
+
+// settleProof counts what was written to a peer that has not answered any ping: there is nowhere to keep it.
+func (q *Queue) settleProof() {
+	q.mu.Lock()
+	if q.proof.grade == GradeProbing {
+		q.proof.grade = GradeWritten
+		q.downgraded()
+	}
+	q.unlock()
+}
+
+// probe asks the peer of a link to show that it is there.
+func (q *Queue) probe() {
+	q.mu.Lock()
+	q.proof.want = q.out != nil && !q.proof.off
+	q.mu.Unlock()
+	q.flush()
+}
+
+// keepAll hands all that waits to the disk: the server stops.
+func (q *Queue) keepAll() {
+	q.mu.Lock()
+	if q.out == nil && !q.writing {
+		q.ungroup()
+		q.disk.stale = nil
+		q.spillAll()
+		q.keep()
+	}
+	q.unlock()
+}
+
+// takeLetters takes the letters out that wait, and gives their tokens.
+func (q *Queue) takeLetters() (tokens []uint32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.letters == 0 || q.out != nil || q.writing {
+		return nil
+	}
+	for _, b := range q.blocks {
+		for i := b.next; i < len(b.recs); i++ {
+			if r := &b.recs[i]; r.class == classStored {
+				tokens = append(tokens, r.at)
+				q.letters--
+				q.count.moved++
+				q.waited(b, 1, int(r.size))
+				q.letGo(b, r)
+			}
+		}
+	}
+	return tokens
 }

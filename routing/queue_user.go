@@ -2,48 +2,70 @@ package routing
 
 import "github.com/patchbay-im/patchbay/stanza"
 
-// userIndex finds what waits for one user in the queue of a node that is away. It is made when the first of the
-// node's users moves to another node, and follows the queue: each stanza is looked at once, however many move.
-type userIndex struct {
-	byUser map[string][]stanzaAt // by bare JID
-	block  int                   // the first block that is not wholly indexed
-	rec    int                   // and how far it is
-	at     int
-}
-
-// stanzaAt is where a stanza lies.
-type stanzaAt struct {
-	b   *block
-	rec int // its index
-	at  int // its first byte
-}
-
 // waitingStanza is a stanza taken out of a queue, in bytes of its own.
 type waitingStanza struct {
 	raw []byte
 	rec rec
 }
 
-// takeUser takes out what waits for a user: for the full address, and with bareToo for the bare one, which is all that
-// was stored. The places
-// stay in the block until a link attaches; nobody writes meanwhile.
+// takeUser takes out what waits for a user in the queue of a node that is away: for the full address, and with bareToo for
+// the bare one, which is all that was stored. The places stay in the blocks until they are written; what is on disk is
+// brought back for it, and goes there again without them a little later.
 func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
+	user := userHash(full.Bare())
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.out != nil || q.writing || q.bytes == 0 {
-		return nil
-	}
-	if q.index == nil {
-		q.index = newUserIndex(q.blocks)
-	}
-	q.index.follow(q.blocks)
-	bare := string(full.Bare())
 	var taken []waitingStanza
-	kept := q.index.byUser[bare][:0]
-	for _, p := range q.index.byUser[bare] {
-		r := &p.b.recs[p.rec]
-		raw := p.b.b[p.at : p.at+int(r.size)]
+	for i := 0; i < len(q.blocks); i++ {
+		if q.out != nil || q.writing {
+			break // the node is back
+		}
+		b := q.blocks[i]
+		if b.b == nil && b.mayHave(user) {
+			b = q.fetch(i)
+		}
+		if b.b != nil && (b.users == nil || !b.closed || b.mayHave(user)) {
+			taken = q.takeFrom(b, full, bareToo, taken)
+		}
+	}
+	if len(q.disk.todo)+len(q.disk.stale) > 0 {
+		q.disk.due = true
+	}
+	q.unlock()
+	return taken
+}
+
+// fetch brings the i-th block back from the disk. Called with mu held; it lets go of it meanwhile, and gives the block that
+// is the i-th then: others may only have been appended.
+func (q *Queue) fetch(i int) *block {
+	b := q.blocks[i]
+	at := placeOnDisk{q.targetOf(b), b.first}
+	q.mu.Unlock()
+	value, err := q.env.outbox.Get(at.target, at.number)
+	q.mu.Lock()
+	if b.b == nil && !b.out {
+		q.loaded(b, value, err)
+	}
+	if i < len(q.blocks) {
+		return q.blocks[i]
+	}
+	return b
+}
+
+// takeFrom takes what waits for a user out of one block. Called with mu held, nobody writing.
+func (q *Queue) takeFrom(b *block, full stanza.Address, bareToo bool, taken []waitingStanza) []waitingStanza {
+	if b.index == nil {
+		b.index = b.indexed()
+	}
+	bare := string(full.Bare())
+	places := b.index[bare]
+	kept := places[:0]
+	for _, p := range places {
+		r := &b.recs[p.rec]
+		raw := b.b[p.at : p.at+r.size]
 		to, ok := addressee(raw)
+		if r.class == classMoved {
+			continue
+		}
 		if !ok || !to.Equal(full) && !(bareToo && (to.IsBare() || r.class == classStored)) {
 			kept = append(kept, p)
 			continue
@@ -52,44 +74,38 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		if r.class == classStored {
 			q.letters--
 		}
-		r.class = classMoved
-		q.moved++
-		q.bytes -= int(r.size)
-		q.holes += int(r.size)
+		q.count.moved++
+		q.waited(b, 1, int(r.size))
+		q.letGo(b, r)
+		if b.kept || b.keeping {
+			q.again(b)
+		}
 	}
-	if q.index.byUser[bare] = kept; len(kept) == 0 {
-		delete(q.index.byUser, bare)
-	}
-	if q.holes > q.limit/2 {
-		q.removeMoved()
+	b.index[bare] = kept
+	if !b.closed {
+		b.index = nil // it may grow
 	}
 	return taken
 }
 
-func newUserIndex(blocks []*block) *userIndex {
-	x := &userIndex{byUser: map[string][]stanzaAt{}}
-	if len(blocks) > 0 {
-		x.rec, x.at = blocks[0].next, blocks[0].done // the first may be written in part
-	}
-	return x
+// stanzaAt is where a stanza lies in its block.
+type stanzaAt struct {
+	rec int
+	at  uint32 // its first byte
 }
 
-// follow indexes what the queue has got since the last time.
-func (x *userIndex) follow(blocks []*block) {
-	for {
-		b := blocks[x.block]
-		for ; x.rec < len(b.recs); x.rec++ {
-			size := int(b.recs[x.rec].size)
-			if to, ok := addressee(b.b[x.at : x.at+size]); ok && len(to.Local()) > 0 {
-				x.byUser[string(to.Bare())] = append(x.byUser[string(to.Bare())], stanzaAt{b: b, rec: x.rec, at: x.at})
-			}
-			x.at += size
+// indexed finds the stanzas of a block by their user.
+func (b *block) indexed() map[string][]stanzaAt {
+	index := map[string][]stanzaAt{}
+	at := uint32(b.done)
+	for i := b.next; i < len(b.recs); i++ {
+		r := b.recs[i]
+		if to, ok := addressee(b.b[at : at+r.size]); ok && len(to.Local()) > 0 && r.class != classMoved {
+			index[string(to.Bare())] = append(index[string(to.Bare())], stanzaAt{i, at})
 		}
-		if x.block+1 == len(blocks) {
-			return
-		}
-		x.block, x.rec, x.at = x.block+1, 0, 0
+		at += r.size
 	}
+	return index
 }
 
 // addressee reads the to of a queued stanza.
@@ -106,10 +122,12 @@ func addressee(raw []byte) (stanza.Address, bool) {
 	return to, err == nil
 }
 
-// removeMoved closes the gaps that takeUser left. Called with mu held, nobody writing.
-func (q *Queue) removeMoved() {
-	q.index, q.holes = nil, 0
-	for _, b := range q.blocks {
-		b.remove(classMoved) // counted when they were taken
+// compact closes the gaps that were left in a block. Called with mu held, nobody writing it.
+func (q *Queue) compact(b *block) {
+	if b.holes == 0 {
+		return
 	}
+	_, size := b.remove(classMoved) // counted when they were taken
+	q.disk.holes -= size
+	b.holes = 0
 }

@@ -75,6 +75,10 @@ const (
 	NoURI
 	ManyInstances
 	NoticeLost
+	OutboxFull
+	OutboxTotal
+	OutboxDisk
+	Superseded
 	reasons
 )
 
@@ -165,6 +169,13 @@ var reasonTable = [reasons]reasonRow{
 		Text: "the message has more addresses than the router takes (limits.addresses); send several messages; nobody got this one"}},
 	NoURI: {"no-uri", Bounced, stanza.Error{Type: "modify", Condition: "jid-malformed",
 		Text: "the router delivers to jids only, not to uris (XEP-0033 4.2)"}},
+	OutboxFull: {"outbox-full", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "as much waits for the node of %to as may wait on disk (limits.outbox); send again later"}},
+	OutboxTotal: {"outbox-total", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "the node of %to cannot take the stanza now, and the router's outboxes are full (limits.disk); send again later"}},
+	OutboxDisk: {"outbox-disk", Bounced, stanza.Error{Type: "wait", Condition: "resource-constraint",
+		Text: "the node of %to cannot take the stanza now, and the router's disk is too full to keep it; send again later"}},
+	Superseded: {word: "superseded", outcome: Dropped},
 	NoticeLost: {word: "notice-lost", outcome: Dropped},
 	ManyInstances: {"many-instances", Bounced, stanza.Error{Type: "cancel", Condition: "not-allowed",
 		Text: "several links share this node's domain (nodes[].instances), so it can hold no users; announce from a domain of one link"}},

@@ -197,7 +197,11 @@ func (d *redo) once(raw []byte, rc rec) {
 		return
 	}
 	v := Decide(&it.h, &d.w.view)
-	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it, besides{at: rc.at}) {
+	not := besides{at: rc.at}
+	if d.not != nil && d.not.ending.Load() {
+		not.node, not.turn = d.not.ID(), d.not.turn.Load() // its sessions end
+	}
+	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it, not) {
 		d.w.end(OtherCopy)
 		return
 	}
@@ -205,11 +209,13 @@ func (d *redo) once(raw []byte, rc rec) {
 }
 
 // besides says which copies of a stanza are not meant: that for the session who, and that of node. at is the work's
-// version when the copies were made.
+// version when the copies were made. Nor are those of nodes whose grace began to be ended before turn: of two that end at the
+// same time the later one has to see to it that somebody gets a copy.
 type besides struct {
 	who  string
 	node storage.NodeID
 	at   uint32
+	turn uint64
 }
 
 // hadOther reports whether the user whom a copy is for has another session that began before the copies were made: then
@@ -221,7 +227,10 @@ func (r *Router) hadOther(it *item, b besides) bool {
 		least = -128 // RFC 6121 8.5.2.1.2
 	}
 	for _, s := range r.sessions.Where(it.to.Bare()) {
-		if s.Node != b.node && int32(uint32(s.Version)-b.at) <= 0 && s.Priority >= least && s.JID != b.who {
+		if s.Node == b.node || int32(uint32(s.Version)-b.at) > 0 || s.Priority < least || s.JID == b.who {
+			continue
+		}
+		if n := r.table.node(s.Node); n == nil || !n.ending.Load() || n.turn.Load() > b.turn {
 			return true
 		}
 	}

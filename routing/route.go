@@ -20,6 +20,9 @@ func (s *Source) route(w *work, k int) error {
 		return s.routeTapped(w, k, *taps)
 	}
 	for i := range k {
+		if s.proves(w, &w.items[i]) {
+			continue
+		}
 		w.accepted++
 		if err := s.one(w, &w.items[i]); err != nil {
 			s.finishRun(w)
@@ -28,6 +31,19 @@ func (s *Source) route(w *work, k int) error {
 	}
 	s.finishRun(w)
 	return nil
+}
+
+// proves reports whether a stanza is the reply to a ping of the barrier: then it goes no further. This is asked before
+// anything is asked of its addresses: two libraries answer without a from (protocol 2).
+func (s *Source) proves(w *work, it *item) bool {
+	if !reply(&it.h) || s.node.queue.env.off {
+		return false
+	}
+	is, flush := s.node.queue.answered(it.h.In(it.h.ID.Value))
+	if flush {
+		w.queues = append(w.queues, s.node.queue)
+	}
+	return is
 }
 
 // address reads from and to and finds their domains. What it looks up can change until the stanza's turn
@@ -231,7 +247,9 @@ func (r *Router) look(v *View, m *[]storage.Match, p place) {
 	switch {
 	case p.kind == PlaceNode:
 		v.Node = p.domain.node.Load().pick(p)
-		v.State = v.Node.State()
+		if v.State = v.Node.State(); v.Node == p.not && p.not.ending.Load() {
+			v.State = Past
+		}
 	case p.kind == PlaceUsers && v.Local:
 		v.Complete, v.Offline = r.complete.Load(), p.user.Offline
 		if v.Offline == PolicyForward {
@@ -240,18 +258,18 @@ func (r *Router) look(v *View, m *[]storage.Match, p place) {
 		}
 		if v.Resource {
 			*m = r.sessions.Find(p.hash, p.to.Bare(), p.to.Resource(), (*m)[:0])
-			if r.candidates(v, *m, true); len(v.Sessions) > 0 {
+			if r.candidates(v, *m, true, p.not); len(v.Sessions) > 0 {
 				return
 			}
 		}
 		*m = r.sessions.Find(p.hash, p.to.Bare(), nil, (*m)[:0])
-		r.candidates(v, *m, false)
+		r.candidates(v, *m, false, p.not)
 	}
 }
 
-func (r *Router) candidates(v *View, found []storage.Match, exact bool) {
+func (r *Router) candidates(v *View, found []storage.Match, exact bool, not *Node) {
 	for _, m := range found {
-		if n := r.table.node(m.Node); n != nil {
+		if n := r.table.node(m.Node); n != nil && (n != not || !not.ending.Load()) {
 			v.Sessions = append(v.Sessions, Candidate{Node: n, State: n.State(), Priority: m.Priority, Exact: exact})
 		}
 	}

@@ -16,6 +16,8 @@ type Config struct {
 	Settings
 	Server  string           // this server's own domain
 	Offline *storage.Offline // for PolicyStore; nil: nothing is stored
+	Outbox  *storage.Outbox  // for what nodes cannot take now; nil: it waits in memory only
+	NoProof bool             // no link is asked for proof, and each is of grade written: what proof costs can be measured so
 	IQWait  time.Duration    // how long an iq may go unanswered; 0 is 60 s
 	Log     *logrus.Entry
 	Now     func() time.Time // nil is time.Now
@@ -45,6 +47,8 @@ type Router struct {
 	expiries sync.WaitGroup // graces that are being ended
 	stop     chan struct{}
 	stopped  chan struct{}
+	beaten   chan struct{}
+	env      queueEnv
 	stopOnce sync.Once
 
 	// shared, each with its own lock inside
@@ -63,9 +67,14 @@ type Router struct {
 	draining atomic.Bool // the server takes no new sessions
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
+	turns    atomic.Uint64          // graces whose end has begun
 	away     atomic.Int32           // nodes that are away
 	taps     atomic.Pointer[[]*Tap] // nil: there are none
 	clock    atomic.Int64           // UnixNano, advanced by housekeeping: for what must not ask for the time
+	tight    atomic.Bool            // the queues together have nearly all the memory that they may
+	most     atomic.Int64           // Settings.Outbox
+	beat     beat
+	retired  retired
 
 	// guarded by mu
 	mu       sync.Mutex
@@ -81,17 +90,21 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 		cfg.Now = time.Now
 	}
 	r := &Router{cfg: cfg, now: cfg.Now, sessions: sessions, service: service, table: newTable(),
-		stop: make(chan struct{}), stopped: make(chan struct{}), judging: make(chan struct{}, 1)}
+		stop: make(chan struct{}), stopped: make(chan struct{}), beaten: make(chan struct{}), judging: make(chan struct{}, 1)}
 	r.work.New = func() any { return newWork() }
 	r.settings.Store(cfg.Settings.clone())
 	r.clock.Store(r.now().UnixNano())
+	r.most.Store(cfg.Settings.Outbox)
+	r.beat.wake = make(chan struct{}, 1)
+	r.env = r.newEnv()
 	r.iqs.init()
 	r.nobody = r.newNode(cfg.Server)
 	r.holds.init(r.set().Queue, r.nobody)
 	r.mail.init(r, cfg.Offline)
 	r.table.add(&domain{name: []byte(cfg.Server), server: true})
 	r.serve(r.set())
-	go r.housekeeping() // Close waits for it
+	go r.housekeeping() // Close waits for both
+	go r.runBeat()
 	return r
 }
 
@@ -110,6 +123,7 @@ func (r *Router) SomebodyAway() bool { return r.away.Load() > 0 }
 func (r *Router) stopHousekeeping() {
 	r.stopOnce.Do(func() { close(r.stop) })
 	<-r.stopped
+	<-r.beaten
 }
 
 // Server is this server's own domain.
@@ -154,10 +168,24 @@ func (r *Router) nodeOf(name string) *Node {
 }
 
 func (r *Router) newNode(name string) *Node {
-	n := &Node{Domain: name, since: r.now(), queue: newQueue(r.set().Queue, &r.writers, r.mail.written)}
-	n.queue.clock, n.queue.refused = &r.clock, r.requestLost
+	n := &Node{Domain: name, since: r.now()}
+	n.queue = newQueue(r.set().Queue, &r.env, n, name)
 	n.home = n
 	return n
+}
+
+// newEnv gives what all queues share.
+func (r *Router) newEnv() queueEnv {
+	start := time.Now()
+	env := queueEnv{wg: &r.writers, arrived: r.mail.written, lost: r.takenOut, clock: &r.clock, most: &r.most, tight: &r.tight,
+		mono: func() int64 { return int64(time.Since(start)) + 1 }, arm: r.beat.add, server: r.cfg.Server, off: r.cfg.NoProof,
+		log: func(q *Queue, what string, err error) {
+			r.cfg.Log.WithError(err).WithField("node", q.node.Domain).Error(what)
+		}}
+	if r.cfg.Outbox != nil {
+		env.outbox = r.cfg.Outbox
+	}
+	return env
 }
 
 // agedEach is how often housekeeping looks for stored messages that are too old.
@@ -177,6 +205,8 @@ func (r *Router) housekeeping() {
 		now := r.now()
 		r.clock.Store(now.UnixNano())
 		r.requestsExpired(now)
+		r.relievePressure()
+		r.forgetRetired()
 		if r.holds.lists.Load() > 0 {
 			due := r.holds.due(now)
 			r.release(due)

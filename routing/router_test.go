@@ -54,7 +54,7 @@ func newTestbed(t *testing.T, sessions *storage.Sessions) *testbed {
 		}
 		tb.sessions = s
 	}
-	tb.r = New(Config{Server: "hub", Settings: Settings{Users: []UserDomain{{Name: "im"}}, Known: []string{"exact"},
+	tb.r = New(Config{Server: "hub", NoProof: true, Settings: Settings{Users: []UserDomain{{Name: "im"}}, Known: []string{"exact"},
 		Limits: stanza.DefaultLimits, Queue: 10_000, Grace: testGrace, Settle: testSettle}, Log: quiet()},
 		tb.sessions, nobodyServes{})
 	return tb

@@ -52,6 +52,7 @@ func (r *Router) Apply(next Settings) error {
 	r.serve(r.set())
 	r.retire(was)
 	r.holds.setLimit(next.Queue)
+	r.most.Store(next.Outbox)
 	for _, n := range r.Nodes() {
 		n.queue.setLimit(next.Queue)
 	}

@@ -97,6 +97,8 @@ func (s *Source) Stanzas() uint64 { return s.accepted.Load() }
 // *stanza.StreamError is to be told to the peer, ErrClosed is the peer's own orderly end.
 func (s *Source) Feed(b []byte) (n int, err error) {
 	s.reads.Add(1)
+	s.node.busy.Store(true)
+	defer s.node.busy.Store(false)
 	if s.acts != s.r.set() {
 		s.limit()
 	}
@@ -121,6 +123,28 @@ func (s *Source) Feed(b []byte) (n int, err error) {
 		s.narrowed.Store(false)
 		s.revoke()
 	}
+	return n, err
+}
+
+// Proofs takes bytes that the node sent after the router has stopped to accept stanzas: of these only the replies to pings of
+// the barrier count, so that what the node has read need not be sent again after a restart. It returns as Feed does.
+func (s *Source) Proofs(b []byte) (n int, err error) {
+	w := s.r.work.Get().(*work)
+	w.src = s
+	for err == nil {
+		k, used := 0, 0
+		k, used, err = s.scan(w, b[n:])
+		n += used
+		for i := range k {
+			s.proves(w, &w.items[i])
+		}
+		if k < len(w.items) {
+			break
+		}
+	}
+	w.flush()
+	w.src = nil
+	s.r.work.Put(w)
 	return n, err
 }
 
@@ -170,6 +194,10 @@ func (r *Router) Send(n *Node, raw []byte) bool { return r.send(n, raw, rec{clas
 
 // Ping queues an iq of the server itself: like any iq get it does not wait for a node that is not here.
 func (r *Router) Ping(n *Node, raw []byte) bool { return r.send(n, raw, rec{class: classRequest}) }
+
+// Probe asks the peer of a node's link to show that it is there, by a ping of the barrier: whatever it sends shows it. A peer
+// that has many unanswered ones gets no other.
+func (r *Router) Probe(n *Node) { n.queue.probe() }
 
 // Notify queues a notice that can be given later as well: like a ping it does not wait for a node that is not here, and it
 // takes no more than half of the queue, so that there is room for what cannot wait.

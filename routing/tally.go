@@ -67,6 +67,14 @@ func (l *Ledger) Adds() (ok bool, off int64) {
 	return in == out, int64(in) - int64(out)
 }
 
+// drop adds stanzas that were dropped for a reason.
+func (l *Ledger) drop(why Reason, n uint64) {
+	if n > 0 {
+		l.Dropped += n
+		l.Reasons[why.String()] += n
+	}
+}
+
 // Ledger gives the account at this moment.
 func (r *Router) Ledger() Ledger {
 	l := Ledger{Accepted: r.tally.accepted.Load(), Made: r.tally.made.Load(), Copies: r.tally.copies.Load(),
@@ -90,13 +98,16 @@ func (r *Router) Ledger() Ledger {
 	}
 	for _, n := range r.Nodes() {
 		s := n.queue.stats()
-		l.Written += s.Written
-		l.Waiting += s.Waiting
+		l.Written += s.Ended
+		l.Delivered += s.Delivered
+		l.Made += s.Repeats
+		l.Found += s.Found
+		l.Waiting += s.Waiting + s.Pending - uint64(s.KeptStanzas)
+		l.Stored += uint64(s.KeptStanzas)
 		l.Copies += s.Copies
-		if s.Unsaid > 0 {
-			l.Dropped += s.Unsaid
-			l.Reasons[NoticeLost.String()] += s.Unsaid
-		}
+		l.drop(Superseded, s.Replaced)
+		l.drop(Unreadable, s.Broken)
+		l.drop(NoticeLost, s.Unsaid)
 		if s.Dropped > 0 {
 			l.Bounced += s.Dropped
 			l.Reasons[NodeDropped.String()] += s.Dropped

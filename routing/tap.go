@@ -146,6 +146,9 @@ func (t *Tap) wants(s *Source, it *item, targets []string) bool {
 func (s *Source) routeTapped(w *work, k int, taps []*Tap) error {
 	for i := range k {
 		it := &w.items[i]
+		if s.proves(w, it) {
+			continue
+		}
 		var want []*Tap
 		p := s.foresee(w, it)
 		for _, t := range taps {

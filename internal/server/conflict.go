@@ -44,7 +44,7 @@ func (l *link) replace(domain string) bool {
 	before := make([]uint64, len(olds))
 	for i, old := range olds {
 		before[i] = old.Reads()
-		l.s.router.Ping(old.Node(), ping(l.s.Config().Server, domain))
+		l.s.router.Probe(old.Node())
 	}
 	_, gone := olds[0].Node().Source()
 	select {

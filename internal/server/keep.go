@@ -5,7 +5,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/patchbay-im/patchbay/internal/stream"
 	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
 )
@@ -20,7 +19,8 @@ type pinger struct {
 	read    time.Time // when reads last changed
 	pinged  time.Time
 	written uint64
-	wrote   time.Time     // when written last changed, or the queue was empty
+	unsent  int           // bytes that the peer's host has not acknowledged
+	took    time.Time     // when the socket last took something, or had nothing to take
 	grade   routing.Grade // the last that was told
 }
 
@@ -63,18 +63,19 @@ func (l *link) keep(now time.Time) {
 	if now.Sub(p.read) < interval {
 		return
 	}
-	q := src.Node().Queue()
-	if q.Written != p.written || q.Waiting == 0 {
-		p.written, p.wrote = q.Written, now
+	q, unsent := src.Node().Queue(), l.conn.Unsent()
+	if q.Written != p.written || unsent < p.unsent || unsent == 0 && !q.Blocked || p.took.IsZero() {
+		p.written, p.took = q.Written, now
 	}
+	p.unsent = unsent
 	limit := deadAfter * interval
-	if now.Sub(p.read) > limit && now.Sub(p.wrote) > limit {
+	if now.Sub(p.read) > limit && now.Sub(p.took) > limit {
 		l.stop(&stanza.StreamError{Condition: "connection-timeout", Text: "nothing was read from this link, and it took nothing, for " + limit.String() + "; read the stream, and answer pings"})
 		return
 	}
-	if q.Waiting == 0 && now.Sub(p.pinged) >= interval {
+	if now.Sub(p.pinged) >= interval {
 		p.pinged = now
-		l.s.router.Ping(src.Node(), ping(l.s.Config().Server, src.Node().Domain))
+		l.s.router.Probe(src.Node())
 	}
 }
 
@@ -95,10 +96,4 @@ func (p *pinger) tellGrade(log *logrus.Entry, now routing.Grade) {
 	default:
 		log.Info("the node answers pings now: what it has read is proved")
 	}
-}
-
-// ping makes a ping of the server to a node (XEP-0199).
-func ping(server, node string) []byte {
-	return []byte("<iq type='get' id='pb-" + stream.NewID()[:16] + "-0' from='" + server + "' to='" + node +
-		"'><ping xmlns='urn:xmpp:ping'/></iq>")
 }

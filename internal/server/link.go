@@ -45,6 +45,7 @@ type link struct {
 	why    *stanza.StreamError // set when the server ends the link
 	ending bool                // the reader has ended: the connection is being closed as it should
 	over   bool                // its end is written down
+	deaf   bool                // the server has stopped, and nothing is heard any more
 	grade  routing.Grade       // what was known of delivery when it ended; the node's next link begins anew
 }
 
@@ -287,7 +288,8 @@ func (l *link) end(err error) {
 	isError := errors.As(err, &se)
 	if isError && se.Condition == "system-shutdown" { // of Stop: a drained server says it to strangers only
 		l.ended()
-		<-l.s.closing // all queues are written, or answered
+		l.hear()
+		<-l.s.closing // all queues are written, on disk, or answered
 	}
 	patience := farewell
 	if isError && se.Condition == "conflict" {
@@ -320,6 +322,24 @@ func (l *link) end(err error) {
 		l.src.Log.WithFields(logrus.Fields{"from": l.addr, "reason": cause(err)}).Warn("link dropped")
 		_ = l.conn.Close()
 	}
+}
+
+// hear reads what the peer says of what it has got, until the queues are closed. Stanzas are not accepted any more.
+func (l *link) hear() {
+	l.mu.Lock()
+	if !l.deaf {
+		l.conn.Resume()
+	}
+	l.mu.Unlock()
+	_ = l.conn.Receive(l.s.Config().Limits.Stanza, l.src.Proofs) // how it ends is seen at the farewell
+}
+
+// hush ends hear.
+func (l *link) hush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deaf = true
+	l.conn.Halt()
 }
 
 // cause words the end of a connection.

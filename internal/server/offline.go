@@ -49,6 +49,14 @@ func offlineOf(q *storage.Queues, cfg *config.Config) *storage.Offline {
 	return q.Offline()
 }
 
+// outboxOf gives the outbox, nil if what waits for nodes waits in memory only.
+func outboxOf(q *storage.Queues) *storage.Outbox {
+	if q == nil {
+		return nil
+	}
+	return q.Outbox()
+}
+
 // policies are the words of the configuration, as routing has them.
 var policies = map[string]routing.OfflinePolicy{
 	config.PolicyBounce: routing.PolicyBounce, config.PolicyDiscard: routing.PolicyDiscard,

@@ -39,6 +39,7 @@ type Options struct {
 	Log     *logrus.Entry
 	OnFail  func(error)   // called once when the disk refuses what must be kept: the process has to end
 	IQWait  time.Duration // how long an iq may go unanswered; 0 is 60 s
+	NoProof bool          // no link is asked for proof of delivery: for measuring what that costs
 
 	// Load reads the configuration again, for Reload; nil: there is none to read. The Config is nil if a fault is no mere
 	// warning.
@@ -110,7 +111,8 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 		refusals: newRefusals(opt.Log), keys: &keyPair{log: opt.Log, now: time.Now}, reloads: Reloads{Last: now}, links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.cfg.Store(cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, IQWait: opt.IQWait, Log: opt.Log}, sessions, svc)
+	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, Outbox: outboxOf(queues), NoProof: opt.NoProof,
+		IQWait: opt.IQWait, Log: opt.Log}, sessions, svc)
 	svc.Bind(s.router)
 	s.acceptor = &component.Acceptor{Secrets: s.secrets, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
 	return s, nil
@@ -230,6 +232,9 @@ func (s *Server) Stop() error {
 	s.router.Drain(ctx)
 	cancel()
 	close(s.closing)
+	for _, l := range links {
+		l.hush()
+	}
 	s.wg.Wait()
 	s.refusals.summarise(time.Now(), 0)
 	s.router.Close()
@@ -252,7 +257,7 @@ func (s *Server) logLedger() {
 	}
 	log := s.log.WithFields(logrus.Fields{"accepted": l.Accepted, "made": l.Made, "copies": l.Copies, "delivered": l.Delivered, "written": l.Written,
 		"served": l.Served, "bounced": l.Bounced, "dropped": l.Dropped, "waiting": l.Waiting})
-	if s.offline != nil {
+	if s.queues != nil {
 		log = log.WithFields(logrus.Fields{"found": l.Found, "expired": l.Expired, "stored": l.Stored})
 	}
 	if l.Untold > 0 {

@@ -55,6 +55,12 @@ func (c *Conn) Halt() {
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 }
 
+// Resume undoes Halt, for another Receive.
+func (c *Conn) Resume() {
+	c.halted.Store(false)
+	_ = c.nc.SetReadDeadline(time.Time{})
+}
+
 // Close closes the connection at once and ends Receive and Write. It can be called more than once.
 func (c *Conn) Close() error {
 	var err error

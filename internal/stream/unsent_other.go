@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// LimitSilence lets the kernel probe a connection from which nothing comes; only Linux can also limit how long
-// bytes may stay unacknowledged.
+// Unsent gives the bytes that the peer's host has not acknowledged: here that cannot be told.
+func (c *Conn) Unsent() int { return 0 }
+
+// LimitSilence lets the kernel probe a connection from which nothing comes, so that a host that vanished is found after about d.
 func (c *Conn) LimitSilence(d time.Duration) {
 	nc := c.nc
 	if inner, ok := nc.(interface{ NetConn() net.Conn }); ok {

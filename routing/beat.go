@@ -1,0 +1,194 @@
+package routing
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// beatEach is how often the beat looks at the queues that it looks after.
+const beatEach = 25 * time.Millisecond
+
+const (
+	keepEach  = 100 * time.Millisecond // a block that goes to the disk is not filled for longer
+	againLate = time.Second            // after a change, so that what was taken out is in other hands
+)
+
+// beat lets time pass for the queues for which it matters: pings of the barrier that are due, blocks that wait to be filled
+// before they go to the disk. While there are none it sleeps.
+type beat struct {
+	wake chan struct{} // one token: there is a queue
+
+	mu     sync.Mutex
+	queues []*Queue // guarded by mu: each once (Queue.armed)
+}
+
+// add makes the beat look after a queue.
+func (t *beat) add(q *Queue) {
+	t.mu.Lock()
+	t.queues = append(t.queues, q)
+	t.mu.Unlock()
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take gives all queues.
+func (t *beat) take(spare []*Queue) []*Queue {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.queues
+	t.queues = spare[:0]
+	return all
+}
+
+// runBeat runs until the router stops.
+func (r *Router) runBeat() {
+	defer close(r.beaten)
+	tick := time.NewTicker(beatEach)
+	defer tick.Stop()
+	var spare []*Queue
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-r.beat.wake:
+		}
+		for idle := false; !idle; {
+			select {
+			case <-r.stop:
+				return
+			case <-tick.C:
+			}
+			all := r.beat.take(spare)
+			idle = len(all) == 0
+			for i, q := range all {
+				if q.tick() {
+					r.beat.add(q)
+				}
+				all[i] = nil
+			}
+			spare = all
+		}
+	}
+}
+
+// beats reports whether time matters to the queue. Called with mu held.
+func (q *Queue) beats() bool {
+	switch {
+	case len(q.disk.stale) > 0 || len(q.disk.todo) > 0:
+		return true
+	case q.disk.blocks > 0 && q.filling() != nil:
+		return true
+	case q.out == nil || q.proof.off:
+		return false
+	}
+	return q.proof.grade == GradeProbing || q.proof.grade == GradeProved && q.sent > q.proved
+}
+
+// filling gives the block that is being filled for the disk, or nil. Called with mu held.
+func (q *Queue) filling() *block {
+	if len(q.blocks) == 0 {
+		return nil
+	}
+	if b := q.blocks[len(q.blocks)-1]; b.spill && !b.closed && len(b.recs) > 0 {
+		return b
+	}
+	return nil
+}
+
+// tick lets time pass, and reports whether it still matters.
+func (q *Queue) tick() bool {
+	q.mu.Lock()
+	now := q.env.mono()
+	was := q.proof.grade
+	if q.out != nil {
+		q.proof.tick(now, q.sent, q.proved, q.waits || q.node.busy.Load())
+	}
+	if q.proof.grade != was {
+		q.node.grade.Store(uint32(q.proof.grade))
+		q.downgraded()
+	}
+	if b := q.filling(); b != nil && int64(b.age(q.env.clock.Load()))*1e6 >= int64(keepEach) {
+		b.closed = true
+		q.disk.todo = append(q.disk.todo, b)
+	}
+	if len(q.disk.stale) > 0 && now-q.disk.changed >= int64(againLate) {
+		q.disk.todo = append(q.disk.todo, q.disk.stale...)
+		q.disk.stale = nil
+	}
+	q.disk.due = q.disk.due || len(q.disk.todo) > 0
+	goes := q.disk.due || !q.writing && q.more()
+	stays := q.beats()
+	q.armed = stays
+	q.mu.Unlock()
+	if goes {
+		q.flush()
+	}
+	return stays
+}
+
+// downgraded counts what was written to a peer that never answered. Called with mu held.
+func (q *Queue) downgraded() {
+	if q.proof.grade != GradeWritten {
+		return
+	}
+	i := 0
+	if q.ended > q.proved {
+		i = int(q.ended - q.proved)
+	}
+	for r := q.written(i); r != nil; r = q.written(i) {
+		q.end1(r)
+		i++
+	}
+	q.ended = q.sent
+	q.keepWindow()
+}
+
+// relievePressure sends to the disk what waits in the largest queues, until all together take no more memory than they may.
+func (r *Router) relievePressure() {
+	limit := int(r.set().Memory)
+	if limit <= 0 || r.cfg.Outbox == nil {
+		return
+	}
+	type load struct {
+		q    *Queue
+		size int
+	}
+	var loads []load
+	sum := 0
+	for _, n := range r.Nodes() {
+		st := n.queue.stats()
+		sum += st.Memory
+		loads = append(loads, load{n.queue, st.Bytes})
+	}
+	r.tight.Store(sum > limit/10*7)
+	if sum < limit/10*8 {
+		return
+	}
+	slices.SortFunc(loads, func(a, b load) int { return cmp.Compare(b.size, a.size) })
+	for _, l := range loads {
+		if sum < limit/10*6 || l.size < spillBlock {
+			return
+		}
+		sum -= l.size
+		l.q.spillWaiting()
+	}
+}
+
+// spillWaiting sends to the disk what waits and is not being written.
+func (q *Queue) spillWaiting() {
+	q.mu.Lock()
+	if q.out != nil {
+		q.disk.spilling = true
+		for i, b := range q.blocks {
+			if i > 0 && b.next == 0 && !b.kept && !b.keeping {
+				q.spillOne(b)
+			}
+		}
+	}
+	q.keep()
+	q.unlock()
+}

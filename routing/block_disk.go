@@ -1,0 +1,161 @@
+package routing
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// A block on disk:
+//
+//	form u8, late u8, since i64 (microseconds since 1970), stanzas u32, users u32
+//	users: userHash u32 each, rising
+//	stanzas: size u32, class u8, origin u32, at u32, came u32 each
+//	the stanzas, one behind the other
+const (
+	blockForm = 1
+	blockHead = 1 + 1 + 8 + 4 + 4
+	blockRec  = 4 + 1 + 4 + 4 + 4
+)
+
+var errBlock = errors.New("a block of stanzas has a wrong form")
+
+// keeps reports whether stanzas of a class are kept on disk. Requests never are; letters are in the offline store; groups are
+// taken apart first.
+func (c class) keeps() bool { return c == classKeep || c == classShared }
+
+// encode gives a block as the disk has it, with a note of whose stanzas are in it; nil if it has none to keep. Nobody writes it.
+func (b *block) encode() []byte {
+	n, size := 0, 0
+	b.users = b.users[:0]
+	b.each(func(raw []byte, r rec) {
+		if !r.class.keeps() {
+			return
+		}
+		n, size = n+1, size+len(raw)
+		if to, ok := addressee(raw); ok && len(to.Local()) > 0 {
+			b.users = append(b.users, userHash(to.Bare()))
+		}
+	})
+	if n == 0 {
+		return nil
+	}
+	slices.Sort(b.users)
+	b.users = slices.Compact(b.users)
+	v := make([]byte, 0, blockHead+4*len(b.users)+blockRec*n+size)
+	late := byte(0)
+	if b.late {
+		late = 1
+	}
+	v = append(v, blockForm, late)
+	v = binary.BigEndian.AppendUint64(v, uint64(b.since/1000))
+	v = binary.BigEndian.AppendUint32(v, uint32(n))
+	v = binary.BigEndian.AppendUint32(v, uint32(len(b.users)))
+	for _, u := range b.users {
+		v = binary.BigEndian.AppendUint32(v, u)
+	}
+	for _, r := range b.recs[b.next:] {
+		if r.class.keeps() {
+			v = binary.BigEndian.AppendUint32(v, r.size)
+			v = append(v, byte(r.class))
+			v = binary.BigEndian.AppendUint32(v, uint32(r.origin))
+			v = binary.BigEndian.AppendUint32(v, r.at)
+			v = binary.BigEndian.AppendUint32(v, r.came)
+		}
+	}
+	b.each(func(raw []byte, r rec) {
+		if r.class.keeps() {
+			v = append(v, raw...)
+		}
+	})
+	return v
+}
+
+// decodeHead reads what a block's value begins with; head may be cut behind it, and then the users are not known. size is that
+// of the whole value. It gives where the stanzas' records begin.
+func (b *block) decodeHead(head []byte, size int) (recs int, err error) {
+	if len(head) < blockHead || head[0] != blockForm {
+		return 0, errBlock
+	}
+	b.late = b.late || head[1] == 1
+	b.since = 1000 * int64(binary.BigEndian.Uint64(head[2:]))
+	b.count = int(binary.BigEndian.Uint32(head[10:]))
+	users := int(binary.BigEndian.Uint32(head[14:]))
+	recs = blockHead + 4*users
+	b.size = size - recs - blockRec*b.count
+	if b.count <= 0 || b.size <= 0 || users > b.count {
+		return 0, errBlock
+	}
+	b.users = nil
+	if len(head) >= recs {
+		b.users = make([]uint32, users)
+		for i := range b.users {
+			b.users[i] = binary.BigEndian.Uint32(head[blockHead+4*i:])
+		}
+	}
+	return recs, nil
+}
+
+// decode fills a block from its value.
+func (b *block) decode(value []byte) error {
+	at, err := b.decodeHead(value, len(value))
+	if err != nil {
+		return err
+	}
+	recs, sum := make([]rec, b.count), 0
+	for i := range recs {
+		v := value[at+blockRec*i:]
+		recs[i] = rec{size: binary.BigEndian.Uint32(v), class: class(v[4]), origin: storage.NodeID(binary.BigEndian.Uint32(v[5:])),
+			at: binary.BigEndian.Uint32(v[9:]), came: binary.BigEndian.Uint32(v[13:])}
+		if sum += int(recs[i].size); !recs[i].class.keeps() || recs[i].size == 0 {
+			return errBlock
+		}
+	}
+	raw := value[at+blockRec*b.count:]
+	if sum != len(raw) {
+		return errBlock
+	}
+	b.b, b.recs, b.index = bytes.Clone(raw), recs, nil // the value may be on its way to the disk
+	b.off, b.done, b.next, b.over, b.passed = 0, 0, 0, 0, 0
+	return nil
+}
+
+// userHash is what a block on disk knows a bare JID by: the same on every start.
+func userHash(bare []byte) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write(bare) // never fails (hash.Hash)
+	return h.Sum32()
+}
+
+// mayHave reports whether stanzas for a user may be in a block that is on disk only.
+func (b *block) mayHave(user uint32) bool {
+	if b.users == nil {
+		return true
+	}
+	_, found := slices.BinarySearch(b.users, user)
+	return found
+}
+
+// stampFrom puts a delay into each stanza that waits, but for iqs and for those that have one (XEP-0203 section 2). Nobody
+// writes the block, and nothing of it is written.
+func (b *block) stampFrom(server string) {
+	out := make([]byte, 0, len(b.b)+len(b.recs)*(90+len(server)))
+	i := b.next
+	b.each(func(raw []byte, r rec) {
+		from := len(out)
+		if bytes.HasPrefix(raw, []byte("<iq")) {
+			out = append(out, raw...)
+		} else {
+			out = appendDelayed(out, raw, delay{server, time.Unix(0, b.since).Add(time.Duration(r.came) * time.Millisecond)})
+		}
+		b.recs[i].size = uint32(len(out) - from)
+		i++
+	})
+	b.b, b.recs, b.index = out, b.recs[b.next:], nil
+	b.off, b.done, b.next, b.over, b.passed = 0, 0, 0, 0, 0
+}
