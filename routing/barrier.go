@@ -36,7 +36,7 @@ type ping struct {
 	boundary uint64
 	carries  uint64
 	at       int64
-	client   bool
+	explicit bool
 }
 
 // barrier is the proof of one link. It has no lock and no clock: its queue has. Times are nanoseconds of any clock that
@@ -48,7 +48,7 @@ type barrier struct {
 	off  bool   // nothing is asked, and nothing proved
 
 	grade    Grade
-	client   bool // the form with xmlns='jabber:client': the peer answers that one
+	explicit bool // the form with xmlns='jabber:client': the peer answers that one
 	number   uint64
 	open     []ping // oldest first
 	answered uint64
@@ -114,10 +114,10 @@ func (b *barrier) ask(dst []byte, boundary uint64, now int64) []byte {
 		b.open = b.open[:copy(b.open, b.open[1:])]
 	}
 	b.number++
-	b.open = append(b.open, ping{number: b.number, boundary: boundary, carries: b.answered, at: now, client: b.client})
+	b.open = append(b.open, ping{number: b.number, boundary: boundary, carries: b.answered, at: now, explicit: b.explicit})
 	b.last, b.stanzas, b.bytes, b.first, b.want, b.probed = boundary, 0, 0, 0, false, now
 	dst = append(dst, "<iq "...)
-	if b.client {
+	if b.explicit {
 		dst = append(dst, "xmlns='jabber:client' "...)
 	}
 	dst = append(append(dst, "type='get' id='"...), b.head...)
@@ -142,7 +142,7 @@ func (b *barrier) answer(id []byte, now int64) (proved uint64, is bool) {
 		b.open = b.open[:copy(b.open, b.open[i+1:])] // those before it were read before it
 		b.answered = max(b.answered, p.boundary)
 		b.adapt(now - p.at)
-		b.grade, b.client, b.silent = GradeProved, p.client, 0
+		b.grade, b.explicit, b.silent = GradeProved, p.explicit, 0
 		return p.carries, true
 	}
 	return 0, false
@@ -187,12 +187,12 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 			return
 		}
 		b.silent = 0
-		if !b.client {
-			b.client, b.want = true, true
+		if !b.explicit {
+			b.explicit, b.want = true, true
 			return
 		}
-		b.grade, b.client, b.probed = GradeWritten, false, now
+		b.grade, b.explicit, b.probed = GradeWritten, false, now
 	case b.grade == GradeWritten && now-b.probed >= int64(probeAgain):
-		b.client, b.want = !b.client, true
+		b.explicit, b.want = !b.explicit, true
 	}
 }

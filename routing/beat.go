@@ -159,10 +159,10 @@ func (r *Router) relievePressure() {
 	}
 	var loads []load
 	sum := 0
-	for _, n := range r.Nodes() {
-		st := n.queue.stats()
+	for _, q := range r.queues() {
+		st := q.stats()
 		sum += st.Memory
-		loads = append(loads, load{n.queue, st.Bytes})
+		loads = append(loads, load{q, st.Bytes})
 	}
 	r.tight.Store(sum > limit/10*7)
 	if sum < limit/10*8 {

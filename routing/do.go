@@ -100,8 +100,14 @@ func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
 
 // mustWait reports whether older stanzas wait for the user that a stanza is for.
 func (s *Source) mustWait(it *item) bool {
-	return it.place == PlaceUsers && s.r.holds.lists.Load() > 0 && !s.redo && s.r.holds.waiting(it.to.Bare())
+	if it.place != PlaceUsers || s.redo || !s.r.heldUp() {
+		return false
+	}
+	return s.r.holds.waiting(it.to.Bare()) || s.r.overflow.mayHave(it.to.Bare())
 }
+
+// heldUp reports whether anything is held for anybody.
+func (r *Router) heldUp() bool { return r.holds.lists.Load() > 0 || r.overflow.len.Load() > 0 }
 
 // share queues one of several copies.
 func (s *Source) share(w *work, it *item, n *Node) putResult {
@@ -137,7 +143,7 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 func (s *Source) join(w *work, it *item, targets []Target) bool {
 	switch {
 	case len(targets) != 1 || s.redo || request(&it.h), targets[0].Outbox, s.r.mail.store != nil && targets[0].unsettled(),
-		it.place == PlaceUsers && s.r.holds.lists.Load() > 0:
+		it.place == PlaceUsers && s.r.heldUp():
 		return false
 	}
 	q := targets[0].Node.queue

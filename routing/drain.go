@@ -44,6 +44,7 @@ func (r *Router) drainToDisk(ctx context.Context) {
 		}
 		n.queue.keepAll()
 	}
+	r.overflow.node.queue.keepAll()
 	if err := r.cfg.Outbox.Flush(); err != nil {
 		r.cfg.Log.WithError(err).Error("keep what waits for nodes")
 		return
@@ -136,7 +137,7 @@ func (r *Router) answerHeld(bare string) {
 	again := newRedo(r)
 	defer again.close()
 	for {
-		if h := r.holds.head(bare); !again.storeHeld(h) {
+		if h := r.holds.head(bare); !again.storeHeld(h) && !r.overflow.keep(h) {
 			again.stop(h.raw, h.origin)
 		}
 		if !r.holds.drop(bare) {

@@ -130,6 +130,13 @@ func (hs *holds) fit(list *holdList, h held) bool {
 	return list == nil || list.mail == nil || hs.byMail[list.mail]+cost <= hs.limit/share
 }
 
+// hasRoom reports whether half of what may be held is free.
+func (hs *holds) hasRoom() bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return hs.bytes <= hs.limit/2
+}
+
 // begin makes a user's list. Called with mu held.
 func (hs *holds) begin(user string) *holdList {
 	list := &holdList{}
@@ -259,8 +266,15 @@ func (hs *holds) due(now time.Time) []string {
 // hold keeps a stanza until its user is known, at most for the settle time, or until what is stored for the user
 // has been sent.
 func (s *Source) hold(w *work, it *item) Reason {
+	over := &s.r.overflow
+	if over.takes(it) && over.mayHave(it.to.Bare()) {
+		return over.add(s, w, it) // behind what is there
+	}
 	raw := s.copyOf(w, it)
 	if !s.r.holds.add(it.to.Bare(), s.r.heldNow(raw, s.node, request(&it.h))) {
+		if over.takes(it) {
+			return over.add(s, w, it)
+		}
 		return HoldFull
 	}
 	// The user may have appeared since the look-up, or the domain be none of users any more, and those who let go what is

@@ -144,6 +144,16 @@ func (q *Queue) takeOrClose(tell func()) *block {
 	return nil
 }
 
+// takeHead takes the first block out, nil if there is none.
+func (q *Queue) takeHead() *block {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.next() {
+		return q.takeFirst()
+	}
+	return nil
+}
+
 // settle tells those who found the queue closed that they may decide anew: the table knows of it.
 func (q *Queue) settle() {
 	q.mu.Lock()

@@ -17,9 +17,13 @@ func (r *Router) restore() []*Node {
 	seen := map[*Node]bool{}
 	var nodes []*Node
 	err := r.cfg.Outbox.Walk(func(target string, number uint64, size int, head []byte) error {
+		if target == overflowTarget {
+			r.overflow.restore(number, size, head)
+			return nil
+		}
 		domain, _, _ := strings.Cut(target, instanceMark)
 		n := r.nodeOf(domain)
-		if !n.queue.restore(target, number, size, head) {
+		if n.queue.restore(target, number, size, head) == nil {
 			r.retired.add(target, number, 0)
 			return nil
 		}
@@ -35,12 +39,12 @@ func (r *Router) restore() []*Node {
 	return nodes
 }
 
-// restore takes a block that is on disk. false: it cannot be read.
-func (q *Queue) restore(target string, number uint64, size int, head []byte) bool {
+// restore takes a block that is on disk. nil: it cannot be read.
+func (q *Queue) restore(target string, number uint64, size int, head []byte) *block {
 	b := &block{first: number}
 	if _, err := b.decodeHead(head, size); err != nil {
 		q.env.log(q, "read stanzas that wait", err)
-		return false
+		return nil
 	}
 	b.spill, b.closed, b.kept, b.late = true, true, true, true
 	if target != q.target {
@@ -56,7 +60,7 @@ func (q *Queue) restore(target string, number uint64, size int, head []byte) boo
 	q.disk.stanzas += b.count
 	q.disk.blocks++
 	q.disk.spilling = true
-	return true
+	return b
 }
 
 // unpack calls f with each stanza of a block that was taken out of a queue. On disk the block stays until its stanzas are
@@ -122,8 +126,8 @@ func (r *Router) forgetRetired() {
 		return
 	}
 	until := r.clock.Load() - int64(againLate)
-	for _, n := range r.Nodes() {
-		if since := n.queue.unsafe(); since > 0 {
+	for _, q := range r.queues() {
+		if since := q.unsafe(); since > 0 {
 			until = min(until, since-int64(againLate))
 		}
 	}

@@ -74,6 +74,7 @@ type Router struct {
 	tight    atomic.Bool            // the queues together have nearly all the memory that they may
 	most     atomic.Int64           // Settings.Outbox
 	beat     beat
+	overflow overflow
 	retired  retired
 
 	// guarded by mu
@@ -100,6 +101,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 	r.iqs.init()
 	r.nobody = r.newNode(cfg.Server)
 	r.holds.init(r.set().Queue, r.nobody)
+	r.overflow.init(r)
 	r.mail.init(r, cfg.Offline)
 	r.table.add(&domain{name: []byte(cfg.Server), server: true})
 	r.serve(r.set())
@@ -141,6 +143,15 @@ func (r *Router) Nodes() []*Node {
 		}
 	}
 	return nodes
+}
+
+// queues gives all queues: those of the nodes, and the overflow.
+func (r *Router) queues() []*Queue {
+	queues := []*Queue{r.overflow.node.queue}
+	for _, n := range r.Nodes() {
+		queues = append(queues, n.queue)
+	}
+	return queues
 }
 
 // Node gives the node with this domain, or nil.
@@ -205,6 +216,7 @@ func (r *Router) housekeeping() {
 		now := r.now()
 		r.clock.Store(now.UnixNano())
 		r.requestsExpired(now)
+		r.overflow.tick(now)
 		r.relievePressure()
 		r.forgetRetired()
 		if r.holds.lists.Load() > 0 {

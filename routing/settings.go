@@ -53,8 +53,8 @@ func (r *Router) Apply(next Settings) error {
 	r.retire(was)
 	r.holds.setLimit(next.Queue)
 	r.most.Store(next.Outbox)
-	for _, n := range r.Nodes() {
-		n.queue.setLimit(next.Queue)
+	for _, q := range r.queues() {
+		q.setLimit(next.Queue)
 	}
 	return nil
 }

@@ -96,8 +96,8 @@ func (r *Router) Ledger() Ledger {
 			l.Dropped += n
 		}
 	}
-	for _, n := range r.Nodes() {
-		s := n.queue.stats()
+	for _, q := range r.queues() {
+		s := q.stats()
 		l.Written += s.Ended
 		l.Delivered += s.Delivered
 		l.Made += s.Repeats
