@@ -111,7 +111,10 @@ func (q *Queue) tick() bool {
 		q.node.grade.Store(uint32(q.proof.grade))
 		q.downgraded()
 	}
-	if b := q.filling(); b != nil && int64(b.age(q.env.clock.Load()))*1e6 >= int64(keepEach) {
+	switch b := q.filling(); {
+	case b != q.disk.filled:
+		q.disk.filled, q.disk.since = b, now
+	case b != nil && now-q.disk.since >= int64(keepEach):
 		b.closed = true
 		q.disk.todo = append(q.disk.todo, b)
 	}

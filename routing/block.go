@@ -13,6 +13,7 @@ type block struct {
 
 	first uint64 // number of its first stanza, when that was queued: its name on disk
 	since int64  // UnixNano, coarse: when that was
+	born  int64  // the same of a clock that nobody sets
 
 	// how far it is written
 	off  int // bytes

@@ -44,6 +44,7 @@ func (r *Router) drainToDisk(ctx context.Context) {
 		}
 		n.queue.keepAll()
 	}
+	r.overflow.held.keepAll()
 	r.overflow.node.queue.keepAll()
 	if err := r.cfg.Outbox.Flush(); err != nil {
 		r.cfg.Log.WithError(err).Error("keep what waits for nodes")

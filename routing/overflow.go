@@ -18,6 +18,7 @@ type overflow struct {
 	// set once
 	r     *Router
 	node  *Node     // stands for the users; it has no link, and no domain
+	held  *Queue    // what was held in memory at the stop: it is older than what is here for the same user
 	start time.Time // of the router
 
 	len     atomic.Int64 // stanzas; while it is 0 nobody looks
@@ -27,8 +28,11 @@ type overflow struct {
 	users []uint64 // guarded by mu: a bit for each userHash that may be here; nil while it is empty
 }
 
-// overflowTarget names the overflow in the outbox.
-const overflowTarget = "?"
+// The names of both in the outbox, in the order in which a start reads them.
+const (
+	heldTarget     = "!"
+	overflowTarget = "?"
+)
 
 // overflowBits is the size of the set of users: of a million of them one in eight is taken for one who is there.
 const overflowBits = 1 << 23
@@ -38,6 +42,7 @@ func (o *overflow) init(r *Router) {
 	o.node = &Node{Domain: overflowTarget}
 	o.node.home = o.node
 	o.node.queue = newQueue(r.set().Queue, &r.env, o.node, overflowTarget)
+	o.held = newQueue(1<<30, &r.env, o.node, heldTarget) // all of it was in memory
 }
 
 // takes reports whether a stanza may go to the overflow.
@@ -100,24 +105,22 @@ func (o *overflow) add(s *Source, w *work, it *item) Reason {
 
 // keep puts a stanza there that was held in memory, at a stop. It reports false if it is none to be kept, or there is no room.
 func (o *overflow) keep(h held) bool {
-	to, ok := addressee(h.raw)
-	if !ok || h.request || o.r.cfg.Outbox == nil || !bytes.HasPrefix(h.raw, []byte("<message")) {
+	if h.request || o.r.cfg.Outbox == nil || !bytes.HasPrefix(h.raw, []byte("<message")) {
 		return false
 	}
-	o.enter(1, userHash(to.Bare()))
-	res, _ := o.node.queue.put(&stanza.Header{Raw: h.raw}, nil, rec{origin: h.origin.ID()})
-	if res != putOK {
-		o.leave(1)
-	}
+	res, _ := o.held.put(&stanza.Header{Raw: h.raw}, nil, rec{origin: h.origin.ID()})
 	return res == putOK
 }
 
 // restore takes a block that was found on disk.
-func (o *overflow) restore(number uint64, size int, head []byte) {
-	b := o.node.queue.restore(overflowTarget, number, size, head)
+func (o *overflow) restore(target string, number uint64, size int, head []byte) {
+	b := o.node.queue.restore(target, number, size, head)
+	if b != nil && target == heldTarget {
+		o.held.number = number + uint64(b.count)
+	}
 	switch {
 	case b == nil:
-		o.r.retired.add(overflowTarget, number, 0)
+		o.r.retired.add(target, number, 0)
 		return
 	case b.users == nil:
 		o.enter(int64(b.count)) // it is not known for whom: what is newer may overtake it

@@ -126,6 +126,7 @@ type queueEnv struct {
 	lost    func(Reason, storage.NodeID) // is told whose stanza was taken out, and why; it takes no lock
 	clock   *atomic.Int64                // UnixNano, coarse
 	mono    func() int64                 // nanoseconds of a clock that only goes on
+	ticks   *atomic.Int64                // the same, coarse
 	arm     func(*Queue)                 // makes the beat look after a queue; no lock is held
 	log     func(q *Queue, what string, err error)
 	server  string
@@ -282,13 +283,13 @@ func (q *Queue) tail(n int) *block {
 		if was := cap(b.b); !b.closed && b.spill == spill && b.room(n) {
 			q.memory += cap(b.b) - was
 			if len(b.recs) == 0 {
-				b.since = q.env.clock.Load()
+				b.since, b.born = q.env.clock.Load(), q.env.ticks.Load()
 			}
 			return b
 		}
 	}
 	b := newBlock(n)
-	b.since = q.env.clock.Load()
+	b.since, b.born = q.env.clock.Load(), q.env.ticks.Load()
 	b.spill, b.late = spill, q.out == nil
 	if spill {
 		q.disk.blocks++

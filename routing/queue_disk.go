@@ -17,6 +17,9 @@ type diskSide struct {
 	preparing bool // a goroutine brings blocks back
 	full      Reason
 
+	filled *block // that the beat has seen being filled
+	since  int64  // when it did, of env.mono
+
 	todo     []*block // to be handed to the disk
 	stale    []*block // to be handed to it once more, a little later
 	changed  int64    // when the last of them was changed; of env.mono

@@ -26,7 +26,7 @@ func (q *Queue) ungroup() {
 // ungrouped gives the block that takes another's place, and name.
 func (q *Queue) ungrouped(b *block, parts *apart) *block {
 	n := newBlock(len(b.b))
-	n.first, n.since, n.onDisk = b.first, b.since, b.onDisk
+	n.first, n.since, n.born, n.onDisk = b.first, b.since, b.born, b.onDisk
 	n.users, n.index, n.stale = nil, nil, b.kept || b.keeping
 	add := func(raw []byte, r rec) {
 		r.size = uint32(len(raw))

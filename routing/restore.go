@@ -17,8 +17,8 @@ func (r *Router) restore() []*Node {
 	seen := map[*Node]bool{}
 	var nodes []*Node
 	err := r.cfg.Outbox.Walk(func(target string, number uint64, size int, head []byte) error {
-		if target == overflowTarget {
-			r.overflow.restore(number, size, head)
+		if target == overflowTarget || target == heldTarget {
+			r.overflow.restore(target, number, size, head)
 			return nil
 		}
 		domain, _, _ := strings.Cut(target, instanceMark)
@@ -81,7 +81,7 @@ func (r *Router) unpack(q *Queue, b *block, f func(raw []byte, rc rec)) {
 	}
 	b.each(f)
 	if b.kept || b.keeping {
-		r.retired.add(place.target, place.number, r.clock.Load())
+		r.retired.add(place.target, place.number, r.ticks.Load())
 	}
 }
 
@@ -94,7 +94,7 @@ type retired struct {
 
 type retiredBlock struct {
 	placeOnDisk
-	at int64 // of the router's clock
+	at int64 // of Router.ticks
 }
 
 func (t *retired) add(target string, number uint64, at int64) {
@@ -125,7 +125,7 @@ func (r *Router) forgetRetired() {
 	if !some {
 		return
 	}
-	until := r.clock.Load() - int64(againLate)
+	until := r.ticks.Load() - int64(againLate)
 	for _, q := range r.queues() {
 		if since := q.unsafe(); since > 0 {
 			until = min(until, since-int64(againLate))
@@ -144,7 +144,7 @@ func (q *Queue) unsafe() int64 {
 		for _, b := range list {
 			isRing := b.b != nil && b.next > b.over && q.proof.grade != GradeWritten
 			if !b.kept && (isRing || !b.empty()) {
-				return b.since
+				return max(b.born, 1)
 			}
 		}
 	}

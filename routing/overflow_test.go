@@ -1,0 +1,163 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// diskbed is a testbed with an outbox on disk, of which stops and starts are seen.
+type diskbed struct {
+	*testbed
+	dir    string
+	queues *storage.Queues
+}
+
+func withDisk(t *testing.T, f func(*diskbed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d := &diskbed{testbed: newTestbed(t, nil), dir: t.TempDir()}
+		d.r.Close()
+		d.open()
+		f(d)
+		d.close()
+		d.closeQueues()
+	})
+}
+
+func (d *diskbed) open() {
+	var err error
+	if d.queues, err = storage.OpenQueues(storage.QueuesOptions{Dir: d.dir, Log: quiet()}); err != nil {
+		d.t.Fatal(err)
+	}
+	d.r = New(Config{Server: "hub", NoProof: true, Outbox: d.queues.Outbox(), Settings: Settings{Users: []UserDomain{{Name: "im"}},
+		Limits: stanza.DefaultLimits, Queue: 64 << 10, Outbox: 1 << 30, Grace: testGrace, Settle: testSettle}, Log: quiet()}, d.sessions, nobodyServes{})
+	d.r.Returning()
+}
+
+func (d *diskbed) closeQueues() {
+	if err := d.queues.Close(); err != nil {
+		d.t.Error(err)
+	}
+}
+
+// restart stops the router in orderly fashion, and starts another on the same disk.
+func (d *diskbed) restart() {
+	d.t.Helper()
+	for name := range d.srcs {
+		d.detach(name)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	d.r.Drain(ctx)
+	d.r.Close()
+	l := d.r.Ledger()
+	if ok, off := l.Adds(); !ok || l.Waiting > 0 {
+		d.t.Errorf("the ledger is off by %d: %+v", off, l)
+	}
+	d.closeQueues()
+	d.open()
+}
+
+// say sends one message, and now and then lets the disk follow.
+func (d *diskbed) say(to string, i int) {
+	d.t.Helper()
+	d.send("a", fmt.Sprintf("CHAT from='a' to='%s' id='m%d'><body>%s</body></message>", to, i, strings.Repeat("x", 200)))
+	if i%50 == 0 {
+		synctest.Wait()
+	}
+}
+
+// More than memory may hold waits for users not yet known: it comes in order when they appear, newer stanzas behind it, and a
+// stop in between loses nothing of it.
+func TestOverflow(t *testing.T) {
+	for _, stops := range []bool{false, true} {
+		t.Run(fmt.Sprint("a stop in between: ", stops), func(t *testing.T) {
+			withDisk(t, func(d *diskbed) {
+				d.attach("a")
+				d.attach("b")
+				d.login("b", "bob@im/x")
+				d.restart()
+				d.attach("a") // b is awaited: the view is not complete
+				const n = 1000
+				var want []string
+				send := func(from, to int) {
+					for i := from; i < to; i++ {
+						d.say(fmt.Sprintf("u%d@im", i%3), i)
+						want = append(want, fmt.Sprint("m", i))
+					}
+				}
+				send(0, n)
+				if over := d.r.overflow.len.Load(); over == 0 || over == n {
+					t.Errorf("%d of %d stanzas are on disk", over, n)
+				}
+				if got := d.got("a"); got != "" {
+					t.Errorf("a got %s", got)
+				}
+				if stops {
+					d.restart()
+					d.attach("a")
+				}
+				d.attach("b")
+				for i := range 3 {
+					d.login("b", fmt.Sprintf("u%d@im/x", i))
+				}
+				send(n, n+30)
+				time.Sleep(testSettle + time.Second)
+				synctest.Wait()
+				got := map[string][]string{}
+				for _, id := range strings.Fields(d.got("b")) {
+					var i int
+					_, _ = fmt.Sscanf(id, "m%d", &i)
+					u := fmt.Sprint(i % 3)
+					got[u] = append(got[u], id)
+				}
+				for i := range 3 {
+					var should []string
+					for k := i; k < len(want); k += 3 {
+						should = append(should, want[k])
+					}
+					if g := strings.Join(got[fmt.Sprint(i)], " "); g != strings.Join(should, " ") {
+						t.Errorf("u%d got %.300s, want %.300s", i, g, strings.Join(should, " "))
+					}
+				}
+				if over := d.r.overflow.len.Load(); over != 0 || d.r.overflow.users != nil {
+					t.Errorf("%d stanzas are left", over)
+				}
+			})
+		})
+	}
+}
+
+// Nobody appears: each is answered that it is not known, in the order of each user, and none with offline.
+func TestOverflowSettles(t *testing.T) {
+	withDisk(t, func(d *diskbed) {
+		d.attach("a")
+		d.attach("b")
+		d.login("b", "bob@im/x")
+		d.restart()
+		d.attach("a")
+		const n = 600
+		for i := range n {
+			d.say("carol@im", i)
+		}
+		time.Sleep(testSettle + time.Second)
+		synctest.Wait()
+		got := strings.Fields(d.got("a"))
+		if len(got) != n {
+			t.Errorf("%d of %d were answered", len(got), n)
+		}
+		for i, answer := range got {
+			if want := fmt.Sprintf("m%d:remote-server-timeout", i); answer != want {
+				t.Errorf("answer %d is %s, want %s", i, answer, want)
+				return
+			}
+		}
+	})
+}
