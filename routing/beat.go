@@ -122,7 +122,7 @@ func (q *Queue) tick() bool {
 		q.disk.todo = append(q.disk.todo, q.disk.stale...)
 		q.disk.stale = nil
 	}
-	q.disk.due = q.disk.due || len(q.disk.todo) > 0
+	q.disk.due = q.disk.due || len(q.disk.todo) > 0 && (q.disk.full == None || now >= q.disk.retry)
 	goes := q.disk.due || !q.writing && q.more()
 	stays := q.beats()
 	q.armed = stays

@@ -21,6 +21,7 @@ type block struct {
 	next int // first rec not wholly written
 
 	// and how far proved
+	turns  int // how often its stanzas have been put to other places in it
 	over   int // first rec not proved
 	passed int // bytes of those before it
 
@@ -136,6 +137,7 @@ func (b *block) remove(c class) (stanzas, size int) {
 		at = end
 	}
 	b.b, b.recs, b.index = b.b[:to], kept, nil
+	b.turns++
 	return stanzas, size
 }
 
@@ -145,6 +147,7 @@ func (b *block) cutFront() {
 	b.recs = b.recs[:copy(b.recs, b.recs[b.over:])]
 	b.off, b.done, b.next = b.off-b.passed, b.done-b.passed, b.next-b.over
 	b.over, b.passed, b.index = 0, 0, nil
+	b.turns++
 	b.stale = b.stale || b.kept || b.keeping
 }
 

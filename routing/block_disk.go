@@ -122,6 +122,7 @@ func (b *block) decode(value []byte) error {
 	}
 	b.b, b.recs, b.index = bytes.Clone(raw), recs, nil // the value may be on its way to the disk
 	b.off, b.done, b.next, b.over, b.passed = 0, 0, 0, 0, 0
+	b.turns++
 	return nil
 }
 
@@ -158,4 +159,5 @@ func (b *block) stampFrom(server string) {
 	})
 	b.b, b.recs, b.index = out, b.recs[b.next:], nil
 	b.off, b.done, b.next, b.over, b.passed = 0, 0, 0, 0, 0
+	b.turns++
 }

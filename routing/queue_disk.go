@@ -3,19 +3,21 @@ package routing
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/patchbay-im/patchbay/storage"
 )
 
 // diskSide is what a queue knows of its outbox (protocol 3). Guarded by the queue's mu.
 type diskSide struct {
-	spilling  bool // what is new goes to the disk
-	blocks    int  // that are to be there, or are, and wait
-	stanzas   int  // that wait on disk
-	holes     int  // bytes of stanzas that were taken out and still lie in a block in memory
-	due       bool // somebody has to call keep
-	preparing bool // a goroutine brings blocks back
-	full      Reason
+	spilling  bool   // what is new goes to the disk
+	blocks    int    // that are to be there, or are, and wait
+	stanzas   int    // that wait on disk
+	holes     int    // bytes of stanzas that were taken out and still lie in a block in memory
+	due       bool   // somebody has to call keep
+	preparing bool   // a goroutine brings blocks back
+	full      Reason // why it took no more, the last time
+	retry     int64  // when to try again, of env.mono
 
 	filled *block // that the beat has seen being filled
 	since  int64  // when it did, of env.mono
@@ -35,7 +37,8 @@ type placeOnDisk struct {
 
 const (
 	spillBlock = 60 << 10 // bytes of a block that goes to the disk
-	readAhead  = 1 << 20  // bytes that are brought back before they can be written
+	retryDisk  = 250 * time.Millisecond
+	readAhead  = 1 << 20 // bytes that are brought back before they can be written
 )
 
 // fitDisk says whether a stanza can go to the disk. Called with mu held.
@@ -126,7 +129,11 @@ func (q *Queue) grown(b *block) {
 // keep hands blocks to the disk. Called with mu held; it lets go of it meanwhile.
 func (q *Queue) keep() {
 	q.disk.due = false
-	for len(q.disk.todo) > 0 {
+	for q.disk.full == None || q.env.mono() >= q.disk.retry {
+		if len(q.disk.todo) == 0 {
+			q.disk.todo = nil
+			return
+		}
 		b := q.disk.todo[0]
 		q.disk.todo = q.disk.todo[1:]
 		if b.out || b.b == nil || b.next > 0 || b.kept && !b.stale || b.keeping {
@@ -144,12 +151,11 @@ func (q *Queue) keep() {
 		if err != nil {
 			b.keeping = false
 			q.disk.todo = append([]*block{b}, q.disk.todo...)
-			q.disk.full = fullOf(err)
+			q.disk.full, q.disk.retry = fullOf(err), q.env.mono()+int64(retryDisk)
 			return
 		}
 		q.disk.full = None
 	}
-	q.disk.todo = nil
 }
 
 // fullOf names the reason for which the disk takes no more.

@@ -8,8 +8,9 @@ import (
 
 // presenceAt is where the last presence of a pair lies.
 type presenceAt struct {
-	b   *block
-	rec int
+	b     *block
+	rec   int
+	turns int // of b
 }
 
 // maxPairs bounds the pairs that replacePresence looks after while a node is away; of others all presence is kept.
@@ -38,7 +39,7 @@ func (q *Queue) presence(b *block, at int, raw []byte, r rec) {
 		return
 	}
 	old, had := q.disk.presence[pair]
-	if had && old.b.b != nil && !old.b.out && old.rec < len(old.b.recs) && old.b.holes == 0 {
+	if had && old.b.b != nil && !old.b.out && old.turns == old.b.turns {
 		o := &old.b.recs[old.rec]
 		q.count.replaced++
 		q.env.lost(Superseded, o.origin)
@@ -49,7 +50,7 @@ func (q *Queue) presence(b *block, at int, raw []byte, r rec) {
 		}
 	}
 	if had || len(q.disk.presence) < maxPairs {
-		q.disk.presence[pair] = presenceAt{b, at}
+		q.disk.presence[pair] = presenceAt{b, at, b.turns}
 	}
 }
 
