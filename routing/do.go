@@ -66,6 +66,11 @@ func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
 	}
 	if len(v.Targets) == 1 {
 		n := v.Targets[0].Node
+		if n.ending.Load() && !s.redo {
+			if why := s.without(w, it, n); why != None {
+				return why
+			}
+		}
 		why := s.send(w, it, n)
 		if why == None && v.Row == 4 && n.State() == Away && !s.redo { // not what goes to a node instead of the user
 			s.r.follow(it.to, n)
@@ -96,6 +101,22 @@ func (s *Source) deliver(w *work, it *item, v Verdict) Reason {
 		w.end(why)
 	}
 	return why
+}
+
+// without decides a stanza for a node whose grace is being ended as if it had been, and gives the reason if it would not go on:
+// much may wait there before it, and there is no order among errors. None: it joins the tail.
+func (s *Source) without(w *work, it *item, n *Node) Reason {
+	kept := w.view
+	w.view = View{}
+	s.not = n
+	s.view(w, it)
+	s.not = nil
+	v := Decide(&it.h, &w.view)
+	w.view = kept
+	if v.Action == Bounce || v.Action == Drop {
+		return v.Reason
+	}
+	return None
 }
 
 // mustWait reports whether older stanzas wait for the user that a stanza is for.
