@@ -47,6 +47,8 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 // detached.
 func (s *Source) Start(out Output, hello []byte) error {
 	n := s.node
+	n.busy.Store(true) // until it returns nothing is read
+	defer n.busy.Store(false)
 	s.out = out
 	n.opened()
 	n.multicast.Store(false) // another program may be behind the link now
