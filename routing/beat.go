@@ -152,10 +152,6 @@ func (q *Queue) downgraded() {
 
 // relievePressure sends to the disk what waits in the largest queues, until all together take no more memory than they may.
 func (r *Router) relievePressure() {
-	limit := int(r.set().Memory)
-	if limit <= 0 || r.cfg.Outbox == nil {
-		return
-	}
 	type load struct {
 		q    *Queue
 		size int
@@ -166,6 +162,11 @@ func (r *Router) relievePressure() {
 		st := q.stats()
 		sum += st.Memory
 		loads = append(loads, load{q, st.Bytes})
+	}
+	r.memory.Store(int64(sum))
+	limit := int(r.set().Memory)
+	if limit <= 0 || r.cfg.Outbox == nil {
+		return
 	}
 	r.tight.Store(sum > limit/10*7)
 	if sum < limit/10*8 {

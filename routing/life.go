@@ -52,7 +52,6 @@ func (s *Source) Start(out Output, hello []byte) error {
 	s.out = out
 	n.opened()
 	n.multicast.Store(false) // another program may be behind the link now
-	n.grade.Store(uint32(GradeWritten))
 	if s.Grant().Instances > 1 {
 		b := s.r.sessions.Begin(n.ID(), s.inc, s.mark) // it can hold no users; it may have, under an older configuration
 		b.WithdrawBelow(s.mark, storage.Unconfirmed)

@@ -71,6 +71,7 @@ type Router struct {
 	away     atomic.Int32           // nodes that are away
 	taps     atomic.Pointer[[]*Tap] // nil: there are none
 	clock    atomic.Int64           // UnixNano, advanced by housekeeping: for what must not ask for the time
+	memory   atomic.Int64           // bytes that all queues took, at the last look
 	ticks    atomic.Int64           // nanoseconds of a clock that nobody sets, advanced with it
 	tight    atomic.Bool            // the queues together have nearly all the memory that they may
 	most     atomic.Int64           // Settings.Outbox

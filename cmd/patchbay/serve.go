@@ -61,7 +61,7 @@ func serve(ctx context.Context, stderr io.Writer, file string, sets []string) er
 	tty := isTerminal(stderr)
 	log := newLogger(stderr, cfg.Log, tty)
 	failed := make(chan error, 1)
-	s, err := server.New(cfg, server.Options{Version: version, Log: logrus.NewEntry(log),
+	s, err := server.New(cfg, server.Options{Version: version, Memory: true, Log: logrus.NewEntry(log),
 		OnFail: func(err error) { failed <- err }, Load: loader(file, sets)})
 	if err != nil {
 		return &exitError{exitFailed, err}

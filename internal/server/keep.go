@@ -30,12 +30,16 @@ func (s *Server) keep() {
 	each := min(time.Second, s.Config().Timers.Ping/2)
 	tick := time.NewTicker(each)
 	defer tick.Stop()
+	var mem memory
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case now := <-tick.C:
 			s.keepAll(now)
+			if s.opt.Memory {
+				mem.keep(s.Config().Limits.Memory, s.router.Stats().QueueMemory)
+			}
 			if d := min(time.Second, s.Config().Timers.Ping/2); d != each {
 				each = d
 				tick.Reset(d)

@@ -39,6 +39,7 @@ type Options struct {
 	Log     *logrus.Entry
 	OnFail  func(error)   // called once when the disk refuses what must be kept: the process has to end
 	IQWait  time.Duration // how long an iq may go unanswered; 0 is 60 s
+	Memory  bool          // the server may limit the memory of the process to limits.memory, and what it needs beside queues
 	NoProof bool          // no link is asked for proof of delivery: for measuring what that costs
 
 	// Load reads the configuration again, for Reload; nil: there is none to read. The Config is nil if a fault is no mere
