@@ -94,6 +94,7 @@ func (r *Router) giveUp() {
 	again := newRedo(r)
 	defer again.close()
 	for _, n := range r.Nodes() {
+		n.queue.settleProof()
 		if !n.queue.open() {
 			continue
 		}

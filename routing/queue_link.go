@@ -216,12 +216,16 @@ func (q *Queue) close() {
 	q.flush()
 }
 
-// settleProof counts what was written to a peer that has not answered any ping: there is nowhere to keep it.
+// settleProof ends what was written to a peer that has not answered any ping: there is nowhere to keep it, so it is not written
+// again.
 func (q *Queue) settleProof() {
 	q.mu.Lock()
 	if q.proof.grade == GradeProbing {
 		q.proof.grade = GradeWritten
 		q.downgraded()
+	}
+	if q.proof.grade == GradeWritten {
+		q.prove(q.sent)
 	}
 	q.unlock()
 }
