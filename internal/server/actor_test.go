@@ -58,6 +58,8 @@ type actor struct {
 	items   chan item // from the reader
 	backlog []item    // taken from items, and not yet expected
 	id      string    // of its stream
+	domain  string    // that its stream has asked for
+	awaits  string    // the id of the ping whose answer it waits for
 	open    bool      // authenticated, and not known to have ended
 	deaf    bool      // it does not read
 	sent    time.Time
@@ -223,6 +225,9 @@ func (a *actor) receive() item {
 		if strings.Contains(it.raw, "play-secret") {
 			breakf("%s was shown a secret: %v", a.name, it)
 		}
+		if it.isFence() && it.el.attr("id") != a.awaits {
+			return a.receive() // it was sent again after a drop
+		}
 		return it
 	case <-time.After(patience):
 		breakf("%s received nothing within %v", a.name, patience)
@@ -270,7 +275,7 @@ func (a *actor) takeHeader(it item) {
 	if it.what != isHeader {
 		breakf("%s received %v instead of a stream header", a.name, it)
 	}
-	a.id = it.el.attrs[xml.Name{Local: "id"}]
+	a.id, a.domain = it.el.attr("id"), it.el.attr("from")
 }
 
 // fence waits until the server has done with all that the actor sent; what comes meanwhile is kept.
@@ -280,10 +285,11 @@ func (a *actor) fence() {
 	}
 	a.st.fences++
 	id := fmt.Sprintf("fence-%d", a.st.fences)
+	a.awaits = id
 	a.write([]byte("<iq type='get' id='"+id+"' to='"+hub+"'><ping xmlns='urn:xmpp:ping'/></iq>"), 0)
 	for {
 		it := a.receive()
-		if it.what == isElement && it.el.name.Local == "iq" && it.el.attrs[xml.Name{Local: "id"}] == id {
+		if it.isFence() {
 			return
 		}
 		a.backlog = append(a.backlog, it)
@@ -292,6 +298,11 @@ func (a *actor) fence() {
 			return
 		}
 	}
+}
+
+// isFence tells the answer to a ping of fence.
+func (it item) isFence() bool {
+	return it.what == isElement && it.el.name.Local == "iq" && strings.HasPrefix(it.el.attr("id"), "fence-")
 }
 
 // expectNothing holds that all that was received was expected.

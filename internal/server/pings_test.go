@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/patchbay-im/patchbay/routing"
 )
 
 // The router may ask for a sign of life, or for a proof that all before was read, at any time. An actor answers such pings by
@@ -104,6 +106,41 @@ func (a *actor) ping() ping {
 	}
 }
 
+// answersPings makes the actor answer pings from now on, or not. What it was sent before is proved.
+func (a *actor) answersPings(on bool) {
+	a.proved()
+	a.mute.Store(!on)
+}
+
+// proved waits until the router has proof of all that the actor was sent, as it has soon where nothing more is sent: what has
+// no proof when a link drops comes again. Who does not read, answers no pings or is in the middle of a stanza proves nothing.
+func (a *actor) proved() {
+	if !a.open || a.deaf || a.mute.Load() || !a.mayAnswer() {
+		return
+	}
+	a.st.until("what "+a.name+" was sent is proved", func() bool {
+		n := a.st.running().Router().Node(a.domain)
+		return n == nil || n.Reachable() != routing.Attached || a.st.provedBy(n)
+	})
+}
+
+// mayAnswer reports whether an answer to a ping would be written now.
+func (a *actor) mayAnswer() bool {
+	a.mouth.mu.Lock()
+	defer a.mouth.mu.Unlock()
+	return a.mouth.between()
+}
+
+// provedBy reports whether all that the links of a domain were sent is proved.
+func (st *stage) provedBy(n *routing.Node) bool {
+	for _, src := range n.Sources() {
+		if q := src.Node().Queue(); q.Waiting+q.Pending > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // hasAnswered reports whether what a scene lets the actor send is the answer to a ping that the actor has given already.
 func (a *actor) hasAnswered(text string) bool {
 	if !strings.HasPrefix(text, "<iq ") || strings.Count(text, "<") != 1 {
@@ -170,7 +207,7 @@ func (m *mouth) answer() {
 
 // pay writes the answers that are owed if a stanza may begin here. Called with mu held.
 func (m *mouth) pay() {
-	for !m.lost && m.deep == 1 && len(m.said) == 0 {
+	for m.between() {
 		select {
 		case answer := <-m.owed:
 			if !m.write([]byte(answer)) {
@@ -181,6 +218,9 @@ func (m *mouth) pay() {
 		}
 	}
 }
+
+// between reports whether a stanza may begin here. Called with mu held.
+func (m *mouth) between() bool { return !m.lost && m.deep == 1 && len(m.said) == 0 }
 
 // write sends bytes. What the server makes of them is for the scene to say, also when it has closed.
 func (m *mouth) write(b []byte) bool {

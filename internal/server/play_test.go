@@ -17,13 +17,15 @@
 //	                                                 (checked by RFC 6120 4.9.2), after 900ms, saying WORDS of its text
 //	a's connection breaks                            the end of TCP, without a closing tag
 //	a closes                                         sends </stream:stream>
-//	a drops    a resets                              the end of TCP without it: FIN, RST
+//	a drops    a resets                              the end of TCP without it: FIN, RST. Before it ends a stream in any way
+//	                                                 the actor waits until what it was sent is proved: the rest comes again
 //	a stops reading    a reads again
 //	a wants the question                             is given the disco#info that the server asks a node with its first
 //	                                                 user; otherwise it is passed over
-//	a answers no pings                               it answers the router's pings by itself otherwise. They are passed
+//	a answers no pings    a answers pings again      it answers the router's pings by itself otherwise. They are passed
 //	                                                 over where a scene does not expect them, and the answer to one that
-//	                                                 it does expect is not sent twice
+//	                                                 it does expect is not sent twice. What an actor was sent before it
+//	                                                 leaves off is proved, and what it is sent then is not
 //	node node1.im.example is away                    waits until it is; attached, away, gone
 //	the ledger has late-reply 1                      waits until that many stanzas had that reason
 //	the table has 2 sessions                         waits until it has

@@ -80,7 +80,7 @@ var verbs = []verb{
 		st.actor(m[1]).open = false
 	}},
 	{form(`(\w+) wants the question`), func(st *stage, m []string) { st.actor(m[1]).curious.Store(true) }},
-	{form(`(\w+) answers no pings`), func(st *stage, m []string) { st.actor(m[1]).mute.Store(true) }},
+	{form(`(\w+) answers (no pings|pings again)`), func(st *stage, m []string) { st.actor(m[1]).answersPings(m[2] != "no pings") }},
 	{form(`(\w+) (closes|drops|resets|stops reading|reads again)`), func(st *stage, m []string) { st.actor(m[1]).act(m[2]) }},
 }
 
@@ -122,6 +122,9 @@ func (st *stage) lifecycle(what string) {
 }
 
 func (a *actor) act(what string) {
+	if what != "stops reading" {
+		a.proved()
+	}
 	switch what {
 	case "closes":
 		a.open = false
