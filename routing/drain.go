@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
@@ -109,27 +110,47 @@ func (r *Router) giveUp() {
 // stalled is how long flushed waits for a node that takes nothing, where what waits for it can be kept.
 const stalled = time.Second
 
-// flushed waits until every attached node has taken what waits for it, and proved it if it can, or ctx ends.
+// flushing is a node for which flushed waits.
+type flushing struct {
+	n     *Node
+	was   QueueStats
+	since time.Time // it took, or proved, something last
+}
+
+// flushed waits until every attached node has taken what waits for it, and proved it if it can, or ctx ends. No node waits
+// for another.
 func (r *Router) flushed(ctx context.Context) {
+	var left []*flushing
 	for _, n := range r.Nodes() {
-		n.queue.close()
-		was, since := n.queue.stats(), time.Now()
-		for n.State() == Attached && n.queue.open() && n.queue.attached() {
-			now := n.queue.stats()
-			if now.Written != was.Written || now.Delivered != was.Delivered {
-				was, since = now, time.Now()
-			}
-			if (r.cfg.Outbox != nil || now.Waiting == 0) && time.Since(since) > stalled {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-			n.queue.close()
+		if n.State() == Attached {
+			left = append(left, &flushing{n: n, was: n.queue.stats(), since: time.Now()})
 		}
 	}
+	for {
+		left = slices.DeleteFunc(left, func(f *flushing) bool { return f.done(r.cfg.Outbox != nil) })
+		if len(left) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// done reports whether there is nothing left to wait for. kept: what waits is kept on disk.
+func (f *flushing) done(kept bool) bool {
+	q := f.n.queue
+	q.close()
+	if f.n.State() != Attached || !q.open() || !q.attached() {
+		return true
+	}
+	now := q.stats()
+	if now.Written != f.was.Written || now.Delivered != f.was.Delivered {
+		f.was, f.since = now, time.Now()
+	}
+	return (kept || now.Waiting == 0) && time.Since(f.since) > stalled
 }
 
 func (r *Router) answerHeld(bare string) {

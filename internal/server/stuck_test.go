@@ -111,6 +111,7 @@ func TestDeafReceiver(t *testing.T) {
 			returned[it.id()] = true
 		}
 		a.backlog = nil
+		deaf.mute.Store(false) // or its window stays shut until nobody expects an answer any more
 		deaf.listen(true)
 		for i := 1; i <= last; i++ {
 			if !returned[i] && deaf.next().id() != i {
