@@ -134,7 +134,7 @@ func (a *actor) mayAnswer() bool {
 // provedBy reports whether all that the links of a domain were sent is proved.
 func (st *stage) provedBy(n *routing.Node) bool {
 	for _, src := range n.Sources() {
-		if q := src.Node().Queue(); q.Waiting+q.Pending > 0 {
+		if q := src.Node().Queue(); q.Waiting+q.Pending > 0 || src.Grade() == routing.GradeProbing {
 			return false
 		}
 	}

@@ -29,6 +29,7 @@
 //	node node1.im.example is away                    waits until it is; attached, away, gone
 //	the ledger has late-reply 1                      waits until that many stanzas had that reason
 //	the table has 2 sessions                         waits until it has
+//	2 stanzas are stored                             waits until as many are, for users and for nodes
 //	the server stops    the server has stopped       begins to stop; waits for the end
 //	the server restarts                              stops, and starts with the same configuration and data
 //	the server is ready    the server is not ready
@@ -42,7 +43,7 @@
 // of attributes do not matter. In what is expected an attribute or a text * is anything not empty, {name} is
 // anything the first time and the same the next time, an element that holds {any} may hold anything, and
 // {error cancel/service-unavailable} is a whole error of the server as RFC 6120 8.3.2 wants it, with a text;
-// {error cancel/... and <app/>} has an application condition too. In what is sent {name} is what was received under
+// {error cancel/... and <app/>} has an application condition too, {late} is the delay of a stanza that waited for a link. In what is sent {name} is what was received under
 // the name, {digest SECRET} is the digest of XEP-0114 for the sender's stream, and {100 ab} is ab a hundred times. A stream
 // header may be written without its closing tag.
 //

@@ -35,6 +35,9 @@ var verbs = []verb{
 		st.until(m[0], func() bool { return st.running().Ready() == (m[1] == "") })
 	}},
 	{form(`the ledger has (\S+) (\d+)`), func(st *stage, m []string) { st.ledgerHas(m[1], uint64(number(m[2]))) }},
+	{form(`(\d+) stanzas? (?:is|are) stored`), func(st *stage, m []string) {
+		st.until(m[0], func() bool { return st.running().Router().Ledger().Stored == uint64(number(m[1])) })
+	}},
 	{form(`the table has (\d+) sessions?`), func(st *stage, m []string) {
 		st.until(m[0], func() bool { return st.running().Sessions().Total() == number(m[1]) })
 	}},
@@ -181,8 +184,12 @@ func (a *actor) nextAs(want *element) item {
 	return a.next()
 }
 
+// late is what the router puts into a message or presence that has waited for a link.
+const late = "<delay xmlns='urn:xmpp:delay' from='" + hub + "' stamp='*'/>"
+
 // expect takes the next n elements, which must match.
 func (a *actor) expect(text string, n int) {
+	text = strings.ReplaceAll(text, "{late}", late)
 	text = repeatMacro.ReplaceAllStringFunc(text, func(s string) string {
 		m := repeatMacro.FindStringSubmatch(s)
 		return strings.Repeat(m[2], number(m[1]))
