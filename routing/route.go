@@ -247,14 +247,12 @@ func (r *Router) look(v *View, m *[]storage.Match, p place) {
 	switch {
 	case p.kind == PlaceNode:
 		v.Node = p.domain.node.Load().pick(p)
-		if v.State = v.Node.State(); v.Node == p.not && p.not.ending.Load() {
-			v.State = Past
-		}
+		v.State = v.Node.stateBut(p.not)
 	case p.kind == PlaceUsers && v.Local:
 		v.Complete, v.Offline = r.complete.Load(), p.user.Offline
 		if v.Offline == PolicyForward {
 			n := p.user.forward.pick(p)
-			v.Forward = Forward{Node: n, State: n.State(), Loop: p.by.home == n.home}
+			v.Forward = Forward{Node: n, State: n.stateBut(p.not), Loop: p.by.home == n.home}
 		}
 		if v.Resource {
 			*m = r.sessions.Find(p.hash, p.to.Bare(), p.to.Resource(), (*m)[:0])
@@ -267,9 +265,23 @@ func (r *Router) look(v *View, m *[]storage.Match, p place) {
 	}
 }
 
+// endsBefore reports whether what waited for the node not, whose grace is being ended, is decided as if n had gone: it is that
+// node, or the end of its grace began earlier. Two of them would hand it to each other for ever.
+func (n *Node) endsBefore(not *Node) bool {
+	return not != nil && not.ending.Load() && n.ending.Load() && n.turn.Load() <= not.turn.Load()
+}
+
+// stateBut is the node's state, for what waited for the node not.
+func (n *Node) stateBut(not *Node) NodeState {
+	if n.endsBefore(not) {
+		return Past
+	}
+	return n.State()
+}
+
 func (r *Router) candidates(v *View, found []storage.Match, exact bool, not *Node) {
 	for _, m := range found {
-		if n := r.table.node(m.Node); n != nil && (n != not || !not.ending.Load()) {
+		if n := r.table.node(m.Node); n != nil && !n.endsBefore(not) {
 			v.Sessions = append(v.Sessions, Candidate{Node: n, State: n.State(), Priority: m.Priority, Exact: exact})
 		}
 	}
