@@ -84,7 +84,6 @@ func (q *Queue) spillAll() {
 
 // spillOne sends a block to the disk. Called with mu held.
 func (q *Queue) spillOne(b *block) {
-	b.late = b.late || q.out == nil
 	if !b.spill {
 		b.spill = true
 		q.disk.blocks++

@@ -164,7 +164,11 @@ func (q *Queue) unwind() {
 		counted = q.back(b, counted)
 	}
 	q.blocks = append(all, q.blocks...)
+	for _, b := range q.blocks {
+		b.late = true
+	}
 	q.sent, q.proved, q.ended, q.unproved = 0, 0, 0, 0
+	q.proof.open = q.proof.open[:0] // a reply that still comes proves nothing of it any more
 }
 
 // back makes a block wait whose stanzas were written; of the first so many the account has it that they have ended. Requests
