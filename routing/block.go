@@ -45,6 +45,7 @@ type onDisk struct {
 	users  []uint32              // whom its stanzas are for, by userHash, sorted; nil: not known
 	index  map[string][]stanzaAt // its stanzas by user, once somebody asked
 	holes  int                   // stanzas that were taken out and still lie in it
+	dead   []int                 // those that the disk has all the same, by their places there
 }
 
 const (

@@ -122,7 +122,6 @@ func (b *block) decode(value []byte) error {
 	}
 	b.b, b.recs, b.index = bytes.Clone(raw), recs, nil // the value may be on its way to the disk
 	b.off, b.done, b.next, b.over, b.passed = 0, 0, 0, 0, 0
-	b.turns++
 	return nil
 }
 

@@ -143,12 +143,16 @@ func (q *Queue) keep() {
 			continue // nothing of it can be kept
 		}
 		b.keeping, b.stale = true, false
+		if b.holes > 0 { // they are none there
+			b.dead = nil
+			b.turns++
+		}
 		at := placeOnDisk{q.targetOf(b), b.first}
 		q.mu.Unlock()
 		err := q.env.outbox.Put(at.target, at.number, value, func(err error) { q.keptNow(b, err) })
 		q.mu.Lock()
 		if err != nil {
-			b.keeping = false
+			b.keeping, b.stale = false, b.kept
 			q.disk.todo = append([]*block{b}, q.disk.todo...)
 			q.disk.full, q.disk.retry = fullOf(err), q.env.mono()+int64(retryDisk)
 			return
@@ -182,7 +186,7 @@ func (q *Queue) keptNow(b *block, err error) {
 	case b.out:
 		return
 	case err != nil:
-		if b.b != nil && !b.empty() {
+		if b.stale = b.kept; b.b != nil && !b.empty() {
 			q.disk.todo = append(q.disk.todo, b)
 		}
 		return
@@ -315,18 +319,21 @@ func (q *Queue) prepare() {
 
 // loaded puts into a block what the disk gave. What it did not give is lost. Called with mu held.
 func (q *Queue) loaded(b *block, value []byte, err error) {
-	was := b.size
+	count, was := b.count, b.size
 	if err == nil {
 		err = b.decode(value)
 	}
 	if err != nil {
 		q.env.log(q, "read stanzas that wait", err)
-		q.waited(b, b.count, b.size)
-		q.count.broken += uint64(b.count)
+		q.waited(b, count, was)
+		q.count.broken += uint64(count)
+		b.dead = nil
 		b.b, b.recs, b.count, b.size = make([]byte, 0), nil, 0, 0
 		return
 	}
-	q.kept += b.size - was // it may have been stamped before it went
+	q.disk.holes += b.bury()
+	_, size := b.waiting()
+	q.kept += size - was // it may have been stamped before it went
 	q.memory += cap(b.b)
 }
 

@@ -9,8 +9,9 @@ import (
 // presenceAt is where the last presence of a pair lies.
 type presenceAt struct {
 	b     *block
+	turns int // the block's, when rec was the stanza's place
 	rec   int
-	turns int // of b
+	rc    rec
 }
 
 // maxPairs bounds the pairs that replacePresence looks after while a node is away; of others all presence is kept.
@@ -39,19 +40,44 @@ func (q *Queue) presence(b *block, at int, raw []byte, r rec) {
 		return
 	}
 	old, had := q.disk.presence[pair]
-	if had && old.b.b != nil && !old.b.out && old.turns == old.b.turns {
-		o := &old.b.recs[old.rec]
+	if had && old.waits() {
 		q.count.replaced++
-		q.env.lost(Superseded, o.origin)
-		q.waited(old.b, 1, int(o.size))
-		q.letGo(old.b, o)
-		if old.b.kept || old.b.keeping {
-			q.again(old.b)
-		}
+		q.env.lost(Superseded, old.rc.origin)
+		q.waited(old.b, 1, int(old.rc.size))
+		q.forget(old)
 	}
 	if had || len(q.disk.presence) < maxPairs {
-		q.disk.presence[pair] = presenceAt{b, at, b.turns}
+		q.disk.presence[pair] = presenceAt{b, b.turns, at, r}
 	}
+}
+
+// waits reports whether presence still is where it was.
+func (p *presenceAt) waits() bool {
+	return !p.b.out && p.b.turns == p.turns && (p.b.b == nil || p.b.recs[p.rec].class != classMoved)
+}
+
+// forget takes presence out that newer one replaces. Called with mu held.
+func (q *Queue) forget(old presenceAt) {
+	b := old.b
+	if b.b == nil {
+		b.dead = append(b.dead, old.rec) // on disk it stays until the block is brought back
+		b.count, b.size = b.count-1, b.size-int(old.rc.size)
+		return
+	}
+	q.letGo(b, &b.recs[old.rec])
+	if b.kept || b.keeping {
+		q.again(b)
+	}
+}
+
+// bury makes holes of the stanzas that were taken out while a block was on disk only, and gives their bytes.
+func (b *block) bury() (size int) {
+	b.holes = len(b.dead)
+	for _, i := range b.dead {
+		b.recs[i].class = classMoved
+		size += int(b.recs[i].size)
+	}
+	return size
 }
 
 // pairOf gives from and to of a presence that tells a state: available or unavailable.

@@ -120,6 +120,9 @@ func (q *Queue) free(b *block) {
 		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
 		return // who keeps it may still look at it
 	}
+	if q.disk.presence != nil {
+		return // it may be named there
+	}
 	b.free()
 }
 

@@ -73,6 +73,9 @@ func (r *Router) unpack(q *Queue, b *block, f func(raw []byte, rc rec)) {
 		if err == nil {
 			err = b.decode(value)
 		}
+		if err == nil && b.bury() > 0 {
+			b.remove(classMoved)
+		}
 		if err != nil {
 			q.env.log(q, "read stanzas that wait", err)
 			r.lost(Unreadable, r.nobody, lost)
