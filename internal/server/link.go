@@ -45,6 +45,7 @@ type link struct {
 	why    *stanza.StreamError // set when the server ends the link
 	ending bool                // the reader has ended: the connection is being closed as it should
 	over   bool                // its end is written down
+	hears  bool                // it reads what the peer has got, while the server stops
 	deaf   bool                // the server has stopped, and nothing is heard any more
 	grade  routing.Grade       // what was known of delivery when it ended; the node's next link begins anew
 }
@@ -328,18 +329,24 @@ func (l *link) end(err error) {
 func (l *link) hear() {
 	l.mu.Lock()
 	if !l.deaf {
+		l.hears = true
 		l.conn.Resume()
 	}
 	l.mu.Unlock()
 	_ = l.conn.Receive(l.s.Config().Limits.Stanza, l.src.Proofs) // how it ends is seen at the farewell
+	l.mu.Lock()
+	l.hears = false
+	l.mu.Unlock()
 }
 
-// hush ends hear.
+// hush ends hear. A link that says farewell already waits for its peer's, undisturbed.
 func (l *link) hush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.deaf = true
-	l.conn.Halt()
+	if l.hears {
+		l.conn.Halt()
+	}
 }
 
 // cause words the end of a connection.
