@@ -29,7 +29,7 @@
 //	node node1.im.example is away                    waits until it is; attached, away, gone
 //	the ledger has late-reply 1                      waits until that many stanzas had that reason
 //	the table has 2 sessions                         waits until it has
-//	2 stanzas are stored                             waits until as many are, for users and for nodes
+//	2 stanzas are stored    some stanzas are stored  waits until as many are, for users and for nodes
 //	the server stops    the server has stopped       begins to stop; waits for the end
 //	the server restarts                              stops, and starts with the same configuration and data
 //	the server is ready    the server is not ready

@@ -35,8 +35,11 @@ var verbs = []verb{
 		st.until(m[0], func() bool { return st.running().Ready() == (m[1] == "") })
 	}},
 	{form(`the ledger has (\S+) (\d+)`), func(st *stage, m []string) { st.ledgerHas(m[1], uint64(number(m[2]))) }},
-	{form(`(\d+) stanzas? (?:is|are) stored`), func(st *stage, m []string) {
-		st.until(m[0], func() bool { return st.running().Router().Ledger().Stored == uint64(number(m[1])) })
+	{form(`(\d+|some) stanzas? (?:is|are) stored`), func(st *stage, m []string) {
+		st.until(m[0], func() bool {
+			n := st.running().Router().Ledger().Stored
+			return m[1] == "some" && n > 0 || m[1] != "some" && n == uint64(number(m[1]))
+		})
 	}},
 	{form(`the table has (\d+) sessions?`), func(st *stage, m []string) {
 		st.until(m[0], func() bool { return st.running().Sessions().Total() == number(m[1]) })
