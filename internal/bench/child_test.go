@@ -20,11 +20,20 @@ import (
 type child struct {
 	tb         testing.TB
 	role       string
+	label      string // of its profiles, behind the benchmark's name
 	pid        int
 	plain, tls string
 	in         io.WriteCloser
 	out        *bufio.Reader
 	stop       func() // more than once does no harm
+}
+
+// noProof starts our server without the barrier, to see what that costs.
+func noProof(tb testing.TB) *child {
+	tb.Helper()
+	c := start(tb, "patchbay", proofEnv+"=off")
+	c.label = "-noproof"
+	return c
 }
 
 // start runs a server until the benchmark ends or stop.
@@ -126,7 +135,7 @@ func (c *child) profile() (end func()) {
 	if dir == "" || c.role != "patchbay" {
 		return func() {}
 	}
-	file := filepath.Join(dir, strings.ReplaceAll(c.tb.Name(), "/", "-"))
+	file := filepath.Join(dir, strings.ReplaceAll(c.tb.Name(), "/", "-")+c.label)
 	c.tell("profile " + file + ".prof")
 	return func() {
 		c.tell("profile-end")

@@ -11,21 +11,24 @@ func BenchmarkLatency(b *testing.B) {
 	const rate, count = 10_000, 20_000
 	s := scenes[0].scene
 	for b.Loop() {
-		ours, theirs := s.paced(start(b, "patchbay"), rate), s.paced(start(b, "nats"), rate)
-		delays(b, ours, count/4)
-		delays(b, theirs, count/4)
-		var us, them []*hdrhistogram.Histogram
+		all := []*Paced{s.paced(start(b, "patchbay"), rate), s.paced(noProof(b), rate), s.paced(start(b, "nats"), rate)}
+		for _, p := range all {
+			delays(b, p, count/4)
+		}
+		seen := make([][]*hdrhistogram.Histogram, len(all))
 		for range rounds {
-			us = append(us, delays(b, ours, count))
-			them = append(them, delays(b, theirs, count))
+			for i, p := range all {
+				seen[i] = append(seen[i], delays(b, p, count))
+			}
 		}
 		b.ReportMetric(0, "ns/op")
 		for name, get := range map[string]func(*hdrhistogram.Histogram) float64{
 			"us-p50": func(h *hdrhistogram.Histogram) float64 { return float64(h.ValueAtQuantile(50)) / 1e3 },
 			"us-p99": func(h *hdrhistogram.Histogram) float64 { return float64(h.ValueAtQuantile(99)) / 1e3 },
 		} {
-			b.ReportMetric(median(us, get), name)
-			b.ReportMetric(median(them, get), "nats-"+name)
+			b.ReportMetric(median(seen[0], get), name)
+			b.ReportMetric(median(seen[1], get), "noproof-"+name)
+			b.ReportMetric(median(seen[2], get), "nats-"+name)
 		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	dataEnv   = "PATCHBAY_BENCH_DATA"  // data directory, "" keeps nothing
 	tlsEnv    = "PATCHBAY_BENCH_TLS"   // directory with cert.pem and key.pem, "" is no TLS
 	storeEnv  = "PATCHBAY_BENCH_STORE" // not "": messages for users without a session are stored
+	proofEnv  = "PATCHBAY_BENCH_PROOF" // "off": our server asks no link for proof of delivery
 	sampleEnv = "PATCHBAY_BENCH_MEMPROFILERATE"
 )
 

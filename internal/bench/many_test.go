@@ -18,8 +18,8 @@ var (
 func BenchmarkMany(b *testing.B) {
 	for b.Loop() {
 		form := MessageForm(manySender, manyAddress, 250, 0)
-		ours, theirs := start(b, "patchbay"), start(b, "nats")
-		compare(b, 100_000, many(ours, form), many(theirs, natsForm("n."+ToDigits, form)))
+		compare(b, 100_000, trio{many(start(b, "patchbay"), form), many(noProof(b), form),
+			many(start(b, "nats"), natsForm("n."+ToDigits, form))})
 	}
 }
 

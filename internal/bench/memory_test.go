@@ -22,7 +22,7 @@ const idleLinks = 2000
 func BenchmarkIdle(b *testing.B) {
 	b.Run("plain", func(b *testing.B) {
 		for b.Loop() {
-			reportIdle(b, func(c *child) (net.Conn, error) { return c.dialPlain() })
+			reportIdle(b, (*child).dialPlain)
 		}
 	})
 	b.Run("tls", func(b *testing.B) {
@@ -37,8 +37,9 @@ func BenchmarkIdle(b *testing.B) {
 func reportIdle(b *testing.B, dial func(c *child) (net.Conn, error), env ...string) {
 	b.Helper()
 	b.ReportMetric(0, "ns/op")
-	for role, prefix := range map[string]string{"patchbay": "", "nats": "nats-"} {
-		left, collected := idle(start(b, role, env...), dial)
+	for prefix, c := range map[string]*child{"": start(b, "patchbay", env...), "nats-": start(b, "nats", env...),
+		"noproof-": start(b, "patchbay", append(env, proofEnv+"=off")...)} {
+		left, collected := idle(c, dial)
 		b.ReportMetric(left/1024, prefix+"KiB/link")
 		b.ReportMetric(collected/1024, prefix+"KiB/link-after-gc")
 	}

@@ -55,7 +55,7 @@ func BenchmarkRelay(b *testing.B) {
 	for _, s := range scenes {
 		b.Run(s.name, func(b *testing.B) {
 			for b.Loop() {
-				compare(b, s.count, s.busy(b, start(b, "patchbay")), s.busy(b, start(b, "nats")))
+				compare(b, s.count, trio{s.busy(b, start(b, "patchbay")), s.busy(b, noProof(b)), s.busy(b, start(b, "nats"))})
 			}
 		})
 	}
@@ -128,25 +128,34 @@ func (r rig) round(count int) figures {
 	return figures{cpu: float64(cpu) / n, rate: n / took.Seconds(), allocs: float64(after.Mallocs-before.Mallocs) / n}
 }
 
-// compare runs rounds of two servers in turn, after one that warms each up, and reports the medians.
-func compare(b *testing.B, count int, ours, theirs rig) {
+// trio is what is measured side by side: our server, our server without proof of delivery, and the rival.
+type trio struct{ ours, bare, rival rig }
+
+// compare runs rounds of the servers in turn, after one that warms each up, and reports the medians.
+func compare(b *testing.B, count int, t trio) {
 	b.Helper()
-	ours.round(count / 4)
-	theirs.round(count / 4)
-	defer ours.profile()()
-	var us, them []figures
-	for range rounds {
-		us = append(us, ours.round(count))
-		them = append(them, theirs.round(count))
+	all := []rig{t.ours, t.bare, t.rival}
+	for _, r := range all {
+		r.round(count / 4)
 	}
-	cpu, rival := median(us, figures.ns), median(them, figures.ns)
+	defer t.ours.profile()()
+	defer t.bare.profile()()
+	seen := make([][]figures, len(all))
+	for range rounds {
+		for i, r := range all {
+			seen[i] = append(seen[i], r.round(count))
+		}
+	}
+	cpu, bare, rival := median(seen[0], figures.ns), median(seen[1], figures.ns), median(seen[2], figures.ns)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(cpu, "ns-cpu/stanza")
+	b.ReportMetric(bare, "noproof-ns-cpu/stanza")
 	b.ReportMetric(rival, "nats-ns-cpu/stanza")
 	b.ReportMetric(cpu/rival, "of-nats")
-	b.ReportMetric(median(us, figures.perSecond), "stanzas/s")
-	b.ReportMetric(median(them, figures.perSecond), "nats-stanzas/s")
-	b.ReportMetric(median(us, figures.objects), "allocs/stanza")
+	b.ReportMetric(cpu/bare, "of-noproof")
+	b.ReportMetric(median(seen[0], figures.perSecond), "stanzas/s")
+	b.ReportMetric(median(seen[2], figures.perSecond), "nats-stanzas/s")
+	b.ReportMetric(median(seen[0], figures.objects), "allocs/stanza")
 }
 
 func (f figures) ns() float64        { return f.cpu }

@@ -55,7 +55,7 @@ func servePatchbay() (plain, overTLS string, stop func() error, err error) {
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	s, err := server.New(cfg, server.Options{Version: "bench", Log: logrus.NewEntry(log), OnFail: func(error) { os.Exit(1) }})
+	s, err := server.New(cfg, server.Options{Version: "bench", NoProof: os.Getenv(proofEnv) == "off", Log: logrus.NewEntry(log), OnFail: func(error) { os.Exit(1) }})
 	if err != nil {
 		return "", "", nil, err
 	}
