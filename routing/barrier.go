@@ -23,9 +23,11 @@ const (
 	pingEvery = 128 // stanzas between two pings, or a quarter of the window
 	pingsOpen = 8   // outstanding at most
 
-	pingAfter  = 50 * time.Millisecond // after the first stanza that no ping follows
-	probeAfter = 5 * time.Second       // without a reply, while the socket takes bytes: the other form, then grade written
-	probeAgain = 60 * time.Second      // a link of grade written
+	pingAfter  = 50 * time.Millisecond  // after the first stanza that no ping follows
+	pingRides  = 100 * time.Millisecond // after the last ping: the next goes along with a stanza, which costs no write of its own
+	pingApart  = 150 * time.Millisecond // after the last ping: the next goes by itself
+	probeAfter = 5 * time.Second        // without a reply, while the socket takes bytes: the other form, then grade written
+	probeAgain = 60 * time.Second       // a link of grade written
 	quickReply = 50 * time.Millisecond
 	slowReply  = time.Second
 )
@@ -60,7 +62,7 @@ type barrier struct {
 	first          int64 // when the first of them was written; 0: there are none
 	want           bool  // a ping is to be written, however little that was
 	silent         int64 // probing: for how long nothing came
-	probed         int64 // grade written: when it was asked last
+	asked          int64 // when the last ping was
 	ticked         int64
 }
 
@@ -97,6 +99,25 @@ func (b *barrier) due(stanzas, size int) bool {
 	return stanzas > 0 && (b.stanzas+stanzas >= pingEvery || b.bytes+size >= b.window/4)
 }
 
+// ride asks for a ping that goes along with stanzas that are about to be written. A link on which few are written at a time would
+// else have a write, and wake its peer, for nearly each stanza's ping alone.
+func (b *barrier) ride(now func() int64) {
+	if b.off || b.first == 0 || b.want || b.grade != GradeProved {
+		return
+	}
+	at := now()
+	b.want = at-b.first >= int64(pingAfter)/2 && at-b.asked >= int64(pingRides)
+}
+
+// late reports whether time asks for a ping: for what was written behind the last one, or if nothing was, for what is answered and
+// not proved.
+func (b *barrier) late(now int64, written, proved uint64) bool {
+	if written > b.last {
+		return now-b.first >= int64(pingAfter) && now-b.asked >= int64(pingApart)
+	}
+	return now-b.asked >= int64(pingRides) && b.closing(proved)
+}
+
 // add counts what is written behind the last ping.
 func (b *barrier) add(stanzas, size int, now func() int64) {
 	if b.off {
@@ -115,7 +136,7 @@ func (b *barrier) ask(dst []byte, boundary uint64, now int64) []byte {
 	}
 	b.number++
 	b.open = append(b.open, ping{number: b.number, boundary: boundary, carries: b.answered, at: now, explicit: b.explicit})
-	b.last, b.stanzas, b.bytes, b.first, b.want, b.probed = boundary, 0, 0, 0, false, now
+	b.last, b.stanzas, b.bytes, b.first, b.want, b.asked = boundary, 0, 0, 0, false, now
 	dst = append(dst, "<iq "...)
 	if b.explicit {
 		dst = append(dst, "xmlns='jabber:client' "...)
@@ -180,7 +201,7 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 	switch {
 	case b.off:
 	case b.grade == GradeProved:
-		b.want = b.want || b.closing(proved) || b.stanzas > 0 && now-b.first >= int64(pingAfter) && written > b.last
+		b.want = b.want || b.late(now, written, proved)
 	case b.grade == GradeProbing && !blocked:
 		if b.silent += passed; b.silent < int64(probeAfter) {
 			b.want = b.want || len(b.open) == 0
@@ -191,8 +212,8 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 			b.explicit, b.want = true, true
 			return
 		}
-		b.grade, b.explicit, b.probed = GradeWritten, false, now
-	case b.grade == GradeWritten && now-b.probed >= int64(probeAgain):
+		b.grade, b.explicit, b.asked = GradeWritten, false, now
+	case b.grade == GradeWritten && now-b.asked >= int64(probeAgain):
 		b.explicit, b.want = !b.explicit, true
 	}
 }

@@ -112,6 +112,9 @@ func (q *Queue) plan() (o op, ok bool) {
 				q.proof.want = true // the window is shut, and no reply is on its way that would open it
 			}
 		}
+		if size > 0 {
+			q.proof.ride(q.env.mono)
+		}
 		if q.proof.due(stanzas, size) {
 			q.ping = q.proof.ask(q.ping[:0], q.sent+uint64(stanzas), q.env.mono())
 		} else if size == 0 {
@@ -126,7 +129,9 @@ func (q *Queue) plan() (o op, ok bool) {
 			return o, true
 		}
 	}
-	if len(q.ping) > 0 {
+	if o.size == 0 {
+		o.buf = q.ping
+	} else if len(q.ping) > 0 {
 		o.buf = append(o.buf, q.ping...) // in the room that is left in the block, where it is part of no stanza
 	}
 	return o, true
@@ -227,7 +232,9 @@ func (q *Queue) advance(b *block, n int) {
 	q.count.wrote += uint64(done)
 	q.sent += uint64(done)
 	q.unproved += size
-	q.proof.add(done, size, q.env.mono)
+	if q.sent > q.proof.last { // else a ping is behind them already, in the same write
+		q.proof.add(done, size, q.env.mono)
+	}
 	if q.proof.grade == GradeWritten {
 		q.end(b.recs[first : first+done])
 		q.keepWindow()

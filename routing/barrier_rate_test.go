@@ -1,0 +1,91 @@
+package routing
+
+import (
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestPingRate plays a link whose peer answers at once, with the beat's steps, and counts the pings: how many traffic of a rate costs, and how
+// long one stanza waits for its proof.
+func TestPingRate(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		every time.Duration // between stanzas; 0: there is one
+		most  int           // pings in ten seconds
+		alone int           // of those, the ones that were no part of another write
+		proof time.Duration // of the last stanza, at most
+	}{
+		{"one stanza", 0, 2, 2, 200 * time.Millisecond},
+		{"seldom", time.Second, 20, 20, 200 * time.Millisecond},
+		{"slow", 43 * time.Millisecond, 79, 1, 200 * time.Millisecond},
+		{"steady", 2 * time.Millisecond, 99, 1, 300 * time.Millisecond},
+		{"quick", 100 * time.Microsecond, 782, 1, 300 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := pingPlay{}
+			p.start("hub", "node", false, 0)
+			p.ask(nil, 0, 0)
+			p.reply()
+			for p.now = int64(time.Second); p.now < int64(11*time.Second); p.now += int64(100 * time.Microsecond) {
+				if p.written == 0 || c.every > 0 && (p.now-int64(time.Second))%int64(c.every) == 0 {
+					p.write()
+				}
+				p.beat()
+			}
+			last := p.now
+			for p.proved < p.written && p.now < last+int64(time.Second) {
+				p.now += int64(time.Millisecond)
+				p.beat()
+			}
+			if p.pings > c.most+c.most/20+2 || p.alone > c.alone+1 || p.pings < c.most/2 {
+				t.Errorf("%d pings, %d of them alone, for %d stanzas; about %d and %d are wanted", p.pings, p.alone, p.written, c.most, c.alone)
+			}
+			if took := time.Duration(p.now - last); p.proved != p.written || took > c.proof {
+				t.Errorf("%d of %d stanzas are proved %v after the last", p.proved, p.written, took)
+			}
+		})
+	}
+}
+
+// pingPlay is a barrier, and what its queue does with it.
+type pingPlay struct {
+	barrier
+	now             int64
+	written, proved uint64
+	pings, alone    int
+}
+
+// write writes one stanza, with the ping that is due.
+func (p *pingPlay) write() {
+	p.written++
+	now := func() int64 { return p.now }
+	p.ride(now)
+	if !p.due(1, 250) {
+		p.add(1, 250, now)
+		return
+	}
+	p.ask(nil, p.written, p.now)
+	p.reply()
+}
+
+// beat is each 25 ms, and writes what is due by itself.
+func (p *pingPlay) beat() {
+	if p.now%int64(beatEach) != 0 {
+		return
+	}
+	if p.tick(p.now, p.written, p.proved, false); p.due(0, 0) {
+		p.alone++
+		p.ask(nil, p.written, p.now)
+		p.reply()
+	}
+}
+
+// reply answers the last ping.
+func (p *pingPlay) reply() {
+	p.pings++
+	id := p.head + strconv.FormatUint(p.number, 10)
+	if proved, is := p.answer([]byte(id), p.now); is {
+		p.proved = max(p.proved, proved)
+	}
+}
