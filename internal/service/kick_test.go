@@ -73,7 +73,7 @@ func TestKickAway(t *testing.T) {
 		chat("alice@im", 4)
 		tb.expect("n3", "chat m4")
 		tb.attach("n2")
-		tb.expect("n2", "chat m3; unavailable kicked")
+		tb.expect("n2", "chat m3 delay; unavailable kicked delay")
 	})
 }
 
@@ -87,7 +87,7 @@ func TestKickAwayTold(t *testing.T) {
 			t.Errorf("%d sessions ended", n)
 		}
 		tb.attach("n1")
-		tb.expect("n1", "unavailable kicked status")
+		tb.expect("n1", "unavailable kicked status delay")
 	})
 }
 
