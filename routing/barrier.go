@@ -28,6 +28,7 @@ const (
 	pingApart  = 150 * time.Millisecond // after the last ping: the next goes by itself
 	probeAfter = 5 * time.Second        // without a reply, while the socket takes bytes: the other form, then grade written
 	probeAgain = 60 * time.Second       // a link of grade written
+	probeKnown = 2 * time.Minute        // as probeAfter, for a node that has answered on an earlier link
 	quickReply = 50 * time.Millisecond
 	slowReply  = time.Second
 )
@@ -50,6 +51,7 @@ type barrier struct {
 	off  bool   // nothing is asked, and nothing proved
 
 	grade    Grade
+	known    bool // an earlier link of the node has answered: if this one does not yet, it is slow
 	explicit bool // the form with xmlns='jabber:client': the peer answers that one
 	number   uint64
 	open     []ping // oldest first
@@ -70,7 +72,7 @@ type barrier struct {
 func (b *barrier) start(server, node string, off bool, now int64) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
-	*b = barrier{head: "pb-" + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
+	*b = barrier{known: b.known, head: "pb-" + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
 		to: "' from='" + server + "' to='" + node + "'><ping xmlns='urn:xmpp:ping'/></iq>", open: b.open[:0], ticked: now}
 	if off {
 		b.grade = GradeWritten
@@ -163,7 +165,7 @@ func (b *barrier) answer(id []byte, now int64) (proved uint64, is bool) {
 		b.open = b.open[:copy(b.open, b.open[i+1:])] // those before it were read before it
 		b.answered = max(b.answered, p.boundary)
 		b.adapt(now - p.at)
-		b.grade, b.explicit, b.silent = GradeProved, p.explicit, 0
+		b.grade, b.known, b.explicit, b.silent = GradeProved, true, p.explicit, 0
 		return p.carries, true
 	}
 	return 0, false
@@ -193,6 +195,15 @@ func (b *barrier) closing(proved uint64) bool {
 	return true
 }
 
+// patience is how long a probing link may be silent before it is asked in the other form, and then once more before it is
+// taken for one that does not answer.
+func (b *barrier) patience() int64 {
+	if b.known {
+		return int64(probeKnown)
+	}
+	return int64(probeAfter)
+}
+
 // tick lets time pass: it notes whether a ping is due, and downgrades a link whose peer does not answer. blocked: the
 // socket takes nothing, or nobody reads it here: then nothing can be said of the peer.
 func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
@@ -203,7 +214,7 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 	case b.grade == GradeProved:
 		b.want = b.want || b.late(now, written, proved)
 	case b.grade == GradeProbing && !blocked:
-		if b.silent += passed; b.silent < int64(probeAfter) {
+		if b.silent += passed; b.silent < b.patience() {
 			b.want = b.want || len(b.open) == 0
 			return
 		}

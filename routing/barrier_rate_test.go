@@ -89,3 +89,31 @@ func (p *pingPlay) reply() {
 		p.proved = max(p.proved, proved)
 	}
 }
+
+// A node that has answered on an earlier link is slow when it does not answer on the next one yet: what it was sent is not taken
+// for written.
+func TestKnownNodeIsSlow(t *testing.T) {
+	var b barrier
+	grade := func(until time.Duration) Grade {
+		b.start("hub", "node", false, 1)
+		b.ask(nil, 0, 1)
+		for at := time.Duration(0); at <= until; at += time.Second {
+			b.tick(int64(at)+1, 0, 0, false)
+		}
+		return b.grade
+	}
+	if got := grade(11 * time.Second); got != GradeWritten {
+		t.Errorf("a new node is %s", got)
+	}
+	b.start("hub", "node", false, 1)
+	b.ask(nil, 0, 1)
+	if _, is := b.answer([]byte(b.head+"1"), 1); !is {
+		t.Fatal("the reply was not taken")
+	}
+	if got := grade(3 * time.Minute); got != GradeProbing {
+		t.Errorf("a node that has answered is %s after 3 min of silence", got)
+	}
+	if got := grade(5 * time.Minute); got != GradeWritten {
+		t.Errorf("and %s after 5 min", got)
+	}
+}
