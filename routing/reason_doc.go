@@ -49,7 +49,7 @@ var reasonDocs = [reasons]reasonDoc{
 	Stopping:         {"The router is being stopped and cannot keep the stanza.", "Send again when it is back."},
 	NodeLeft:         {"At a stop, or when a wait ended, neither its sender nor its target was there any more.", "Nothing; the sender's node is gone too."},
 	OtherCopy:        {"One of several copies of a stanza; another copy reached, or waits for, the same user elsewhere.", "Nothing."},
-	Unreadable:       {"A stanza that waited could not be read again. It is a fault of the router.", "Report it."},
+	Unreadable:       {"A stanza that waited could not be read again. It is a fault of the router, or of its disk, which the log says.", "See to the disk, or report it."},
 	NoStore: {"The user has no session, `offline.policy` is store, and the message has the hint `<no-store/>` of XEP-0334.",
 		"Treat the message that you saved as an offline message, or drop it, as the hint asks."},
 	ChatState: {"The user has no session, `offline.policy` is store, and the message says only that somebody types, or has stopped to (XEP-0085).", "Nothing."},
@@ -71,8 +71,8 @@ var reasonDocs = [reasons]reasonDoc{
 		"Send again; see which nodes are away (`patchbay ctl nodes`), raise `limits.disk`."},
 	OutboxDisk: {"The node is away, or reads too slowly, and the router's disk has less free space than must stay free.",
 		"Send again; free space on the router's disk."},
-	Superseded:    {"Presence that waited for a node that was away, and was replaced by newer presence of the same sender for the same address.", "Nothing."},
-	NoticeLost:    {"A ping or a notice of the router itself that waited for a node whose link dropped: it is not kept.", "Nothing; a watch is made anew by the next link."},
+	Superseded:    {"Presence that waited for a node that was away, and was replaced by newer presence (available or unavailable) of the same sender for the same address.", "Nothing."},
+	NoticeLost:    {"A question or a notice of the router itself that waited for a node whose link dropped: it is not kept.", "Nothing; a watch is made anew by the next link."},
 	ManyInstances: {"A node whose domain several links share announces a user: nobody could say on which of them the user is.", "Announce from a node with `instances: 1`."},
 }
 
