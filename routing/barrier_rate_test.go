@@ -2,7 +2,9 @@ package routing
 
 import (
 	"strconv"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -115,5 +117,52 @@ func TestKnownNodeIsSlow(t *testing.T) {
 	}
 	if got := grade(5 * time.Minute); got != GradeWritten {
 		t.Errorf("and %s after 5 min", got)
+	}
+}
+
+// A peer that does not answer is asked again each minute, in both forms, and its link is upgraded by the first answer.
+func TestWrittenIsProbed(t *testing.T) {
+	withProof(t, func(d *diskbed) {
+		d.attach("a")
+		d.attach("b")
+		d.send("a", "CHAT from='a' to='b' id='m1'/>")
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if g := d.r.Node("b").Grade(); g != GradeWritten {
+			t.Errorf("b is %s", g)
+		}
+		before := d.r.Node("b").queue.proof.number
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		if asked := d.r.Node("b").queue.proof.number - before; asked != 3 {
+			t.Errorf("b was asked %d times in 3 min", asked)
+		}
+	})
+}
+
+// What was written without proof comes again after the link was lost, dated, and not after the peer closed its stream.
+func TestWrittenComesAgain(t *testing.T) {
+	for _, orderly := range []bool{false, true} {
+		withProof(t, func(d *diskbed) {
+			d.attach("a")
+			d.attach("b")
+			time.Sleep(12 * time.Second) // nobody answers
+			d.send("a", "CHAT from='a' to='b' id='m1'/>")
+			synctest.Wait()
+			if orderly {
+				d.srcs["b"].Closed()
+			}
+			d.detach("b")
+			d.attach("b")
+			want := "m1"
+			if orderly {
+				want = ""
+			}
+			synctest.Wait()
+			if again := string(d.wires["b"].got); !orderly && !strings.Contains(again, "<delay xmlns='urn:xmpp:delay' from='hub'") {
+				t.Errorf("b got %s", again)
+			}
+			d.expect("b", want)
+		})
 	}
 }

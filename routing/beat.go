@@ -133,6 +133,25 @@ func (q *Queue) tick() bool {
 	return stays
 }
 
+// probeWritten asks the peers that have not answered once more, each minute: the beat looks after none of them.
+func (r *Router) probeWritten() {
+	for _, q := range r.queues() {
+		if q.probeDue() {
+			q.flush()
+		}
+	}
+}
+
+func (q *Queue) probeDue() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out == nil || q.proof.off || q.proof.grade != GradeWritten {
+		return false
+	}
+	q.proof.tick(q.env.mono(), q.sent, q.proved, q.waits)
+	return q.proof.want && !q.writing
+}
+
 // downgraded counts what was written to a peer that never answered. Called with mu held.
 func (q *Queue) downgraded() {
 	if q.proof.grade != GradeWritten {

@@ -39,6 +39,7 @@ func (r *Router) drainToDisk(ctx context.Context) {
 	defer cancel()
 	r.flushed(last)
 	for _, n := range r.Nodes() {
+		n.queue.closed()
 		n.queue.cut()
 		for _, token := range n.queue.takeLetters() {
 			r.mail.lose(token) // it is in the offline store

@@ -79,6 +79,9 @@ func (s *Source) Start(out Output, hello []byte) error {
 	return err
 }
 
+// Closed tells, before Detach, that the peer has closed its stream (RFC 6120 4.4): it has not vanished.
+func (s *Source) Closed() { s.node.queue.closed() }
+
 // Detach takes the link from its node. The reader must have ended, and writes must be bound to fail soon. What
 // was not written waits for the node's return, for at most the grace. clean: more may be written to the
 // connection, because no stanza was cut in the middle.

@@ -17,12 +17,24 @@ type diskbed struct {
 	*testbed
 	dir    string
 	queues *storage.Queues
+	proof  bool // links are asked for it
 }
 
 func withDisk(t *testing.T, f func(*diskbed)) {
 	t.Helper()
+	withDiskAnd(t, false, f)
+}
+
+// withProof does the same with links that are asked for proof.
+func withProof(t *testing.T, f func(*diskbed)) {
+	t.Helper()
+	withDiskAnd(t, true, f)
+}
+
+func withDiskAnd(t *testing.T, proof bool, f func(*diskbed)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d := &diskbed{testbed: newTestbed(t, nil), dir: t.TempDir()}
+		d := &diskbed{testbed: newTestbed(t, nil), dir: t.TempDir(), proof: proof}
 		d.r.Close()
 		d.open()
 		f(d)
@@ -36,7 +48,7 @@ func (d *diskbed) open() {
 	if d.queues, err = storage.OpenQueues(storage.QueuesOptions{Dir: d.dir, Log: quiet()}); err != nil {
 		d.t.Fatal(err)
 	}
-	d.r = New(Config{Server: "hub", NoProof: true, Outbox: d.queues.Outbox(), Settings: Settings{Users: []UserDomain{{Name: "im"}},
+	d.r = New(Config{Server: "hub", NoProof: !d.proof, Outbox: d.queues.Outbox(), Settings: Settings{Users: []UserDomain{{Name: "im"}},
 		Limits: stanza.DefaultLimits, Queue: 64 << 10, Outbox: 1 << 30, Grace: testGrace, Settle: testSettle}, Log: quiet()}, d.sessions, nobodyServes{})
 	d.r.Returning()
 }

@@ -230,6 +230,16 @@ func (q *Queue) settleProof() {
 	q.unlock()
 }
 
+// closed tells that the stream has come to an orderly end, with all written that waited: on a link without proof that is all
+// that can be asked for, and it is not written again.
+func (q *Queue) closed() {
+	q.mu.Lock()
+	if q.proof.grade == GradeWritten && q.count.waiting == 0 {
+		q.prove(q.sent)
+	}
+	q.unlock()
+}
+
 // probe asks the peer of a link to show that it is there.
 func (q *Queue) probe() {
 	q.mu.Lock()

@@ -220,6 +220,7 @@ func (r *Router) housekeeping() {
 		r.ticks.Store(r.env.mono())
 		r.requestsExpired(now)
 		r.overflow.tick(now)
+		r.probeWritten()
 		r.relievePressure()
 		r.forgetRetired()
 		if r.holds.lists.Load() > 0 {

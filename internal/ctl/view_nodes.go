@@ -198,6 +198,9 @@ func unproved(n api.Node) []string {
 		return []string{"-"}
 	}
 	words := []string{say.Count(n.Unproved, "stanza")}
+	if n.Window == 0 {
+		return append(words, say.Size(n.UnprovedBytes)+", which are written again after a drop")
+	}
 	return append(words, say.Size(n.UnprovedBytes)+" of a window of "+say.Size(n.Window))
 }
 

@@ -297,6 +297,9 @@ func (l *link) end(err error) {
 		patience = 0 // it has just not answered a ping for a second
 	}
 	_ = l.conn.SetWriteDeadline(time.Now().Add(patience))
+	if errors.Is(err, routing.ErrClosed) {
+		l.src.Closed()
+	}
 	clean := l.src.Detach()
 	l.ended()
 	switch {
