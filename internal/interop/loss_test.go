@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -42,6 +43,18 @@ func losses() (all []loss) {
 func TestReadsOn(t *testing.T) {
 	for _, l := range losses() {
 		l.goesOn = true
+		t.Run(l.String(), l.none)
+	}
+}
+
+// TestLoss resets receivers that have stopped reading. What they had not handled comes to them after their return, in
+// order, and repeats are of the window.
+func TestLoss(t *testing.T) {
+	all := losses()
+	if os.Getenv("PATCHBAY_INTEROP") == "1" && !testing.Short() {
+		all = append(all, loss{receiver: slixmppCoroutine, messages: 100_000}, loss{receiver: xmppJS, messages: 100_000, half: true})
+	}
+	for _, l := range all {
 		t.Run(l.String(), l.none)
 	}
 }
