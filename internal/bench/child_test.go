@@ -110,6 +110,24 @@ func (c *child) memory() int64 {
 	return rss
 }
 
+// peak is the most that the server has held in RAM since the last forget, bytes.
+func (c *child) peak() int64 {
+	c.tb.Helper()
+	most, err := Peak(c.pid)
+	if err != nil {
+		c.tb.Skip(err)
+	}
+	return most
+}
+
+// forget makes peak begin anew.
+func (c *child) forget() {
+	c.tb.Helper()
+	if err := ForgetPeak(c.pid); err != nil {
+		c.tb.Skip(err)
+	}
+}
+
 // settle waits until the server has nothing more to do, as far as its CPU clock tells.
 func (c *child) settle() {
 	c.tb.Helper()

@@ -17,11 +17,12 @@ import (
 // The test binary is also the servers under test: started again with roleEnv it is one of them, listens on loopback,
 // and takes commands on its standard input, so that what it uses is its own and nobody else's.
 const (
-	roleEnv   = "PATCHBAY_BENCH_ROLE"  // a name in roles
-	dataEnv   = "PATCHBAY_BENCH_DATA"  // data directory, "" keeps nothing
-	tlsEnv    = "PATCHBAY_BENCH_TLS"   // directory with cert.pem and key.pem, "" is no TLS
-	storeEnv  = "PATCHBAY_BENCH_STORE" // not "": messages for users without a session are stored
-	proofEnv  = "PATCHBAY_BENCH_PROOF" // "off": our server asks no link for proof of delivery
+	roleEnv   = "PATCHBAY_BENCH_ROLE"   // a name in roles
+	dataEnv   = "PATCHBAY_BENCH_DATA"   // data directory, "" keeps nothing
+	tlsEnv    = "PATCHBAY_BENCH_TLS"    // directory with cert.pem and key.pem, "" is no TLS
+	storeEnv  = "PATCHBAY_BENCH_STORE"  // not "": messages for users without a session are stored
+	proofEnv  = "PATCHBAY_BENCH_PROOF"  // "off": our server asks no link for proof of delivery
+	memoryEnv = "PATCHBAY_BENCH_MEMORY" // limits.memory in bytes; such a server keeps 2 GiB for a node, and for five minutes
 	sampleEnv = "PATCHBAY_BENCH_MEMPROFILERATE"
 )
 

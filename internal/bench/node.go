@@ -107,13 +107,30 @@ func attribute(b []byte, name string) string {
 // MessageForm is a message between the addresses from and to, with marks for digits. size is that of the whole stanza;
 // 0 asks for a body of that many bytes instead.
 func MessageForm(from, to string, size, body int) *Form {
+	text := message(from, to, size, body)
+	return NewForm(text, text, messageHead, messageTail)
+}
+
+// LateForm is a message with a body of so many bytes that arrives after it has waited for its node: server says in it since when
+// (XEP-0203).
+func LateForm(from, to, server string, body int) *Form {
+	text := message(from, to, 0, body)
+	const tail = "'/></message>"
+	late := strings.TrimSuffix(text, "</message>") + "<delay xmlns='urn:xmpp:delay' from='" + server + "' stamp='2002-09-10T23:08:25.000Z" + tail
+	return NewForm(text, late, messageHead, tail)
+}
+
+const (
+	messageHead = "<message "
+	messageTail = "</body></message>"
+)
+
+func message(from, to string, size, body int) string {
 	head := "<message from='" + from + "' to='" + to + "' id='" + Number + "' type='chat'><body>"
-	const tail = "</body></message>"
 	if size > 0 {
-		body = size - len(head) - len(tail)
+		body = size - len(head) - len(messageTail)
 	}
-	text := head + strings.Repeat("Meet me at the usual place. ", body/28+1)[:body] + tail
-	return NewForm(text, text, "<message ", tail)
+	return head + strings.Repeat("Meet me at the usual place. ", body/28+1)[:body] + messageTail
 }
 
 // perStatement is the most sessions that one statement may hold (protocol.md 1.1).

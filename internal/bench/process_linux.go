@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,24 +25,42 @@ func CPU(pid int) (time.Duration, error) {
 
 // Memory is what a process holds in RAM, bytes: in all, and the part that is no page of a file.
 func Memory(pid int) (rss, anon int64, err error) {
+	v, err := status(pid, "VmRSS:", "RssAnon:")
+	return v[0], v[1], err
+}
+
+// Peak is the most that a process has held in RAM, bytes, since its start or the last ForgetPeak.
+func Peak(pid int) (int64, error) {
+	v, err := status(pid, "VmHWM:")
+	return v[0], err
+}
+
+// ForgetPeak makes Peak begin anew.
+func ForgetPeak(pid int) error {
+	if err := os.WriteFile("/proc/"+strconv.Itoa(pid)+"/clear_refs", []byte("5"), 0); err != nil {
+		return fmt.Errorf("forget the peak of process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// status reads sizes from the status of a process (proc(5)); one that is not there is 0.
+func status(pid int, names ...string) ([]int64, error) {
+	v := make([]int64, len(names))
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return 0, 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+		return v, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
 	for line := range bytes.Lines(b) {
 		f := bytes.Fields(line)
 		if len(f) < 2 {
 			continue
 		}
-		kib, _ := strconv.ParseInt(string(f[1]), 10, 64)
-		switch string(f[0]) {
-		case "VmRSS:":
-			rss = kib << 10
-		case "RssAnon:":
-			anon = kib << 10
+		if i := slices.Index(names, string(f[0])); i >= 0 {
+			kib, _ := strconv.ParseInt(string(f[1]), 10, 64)
+			v[i] = kib << 10
 		}
 	}
-	return rss, anon, nil
+	return v, nil
 }
 
 // punctual binds the calling goroutine to a thread whose sleeps end on time; the kernel's own slack is 50 us.

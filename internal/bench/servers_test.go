@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	natsd "github.com/nats-io/nats-server/v2/server"
@@ -53,9 +54,12 @@ func servePatchbay() (plain, overTLS string, stop func() error, err error) {
 	if os.Getenv(storeEnv) != "" {
 		cfg.Offline.Policy = config.PolicyStore
 	}
+	if bytes, err := strconv.ParseInt(os.Getenv(memoryEnv), 10, 64); err == nil {
+		cfg.Limits.Memory, cfg.Limits.Outbox, cfg.Timers.Grace = bytes, 2<<30, 5*time.Minute
+	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	s, err := server.New(cfg, server.Options{Version: "bench", NoProof: os.Getenv(proofEnv) == "off", Log: logrus.NewEntry(log), OnFail: func(error) { os.Exit(1) }})
+	s, err := server.New(cfg, server.Options{Version: "bench", Memory: true, NoProof: os.Getenv(proofEnv) == "off", Log: logrus.NewEntry(log), OnFail: func(error) { os.Exit(1) }})
 	if err != nil {
 		return "", "", nil, err
 	}
