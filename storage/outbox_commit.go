@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	outboxGroup = 4 << 20                // bytes of a group; a block goes into one whatever its size
+	outboxGroup = 16 << 20               // bytes of a group; a block goes into one whatever its size
 	retryAfter  = 250 * time.Millisecond // while the disk has no room
 	markAfter   = 200 * time.Millisecond // deletions may wait so long for their sync: a power cut may bring them back
 )
