@@ -28,7 +28,7 @@ const (
 	pingApart  = 150 * time.Millisecond // after the last ping: the next goes by itself
 	probeAfter = 5 * time.Second        // without a reply, while the socket takes bytes: the other form, then grade written
 	probeAgain = 60 * time.Second       // a link of grade written
-	probeKnown = 2 * time.Minute        // as probeAfter, for a node that has answered on an earlier link
+	probeKnown = 4 * time.Minute        // the same, for a node that has answered on an earlier link
 	quickReply = 50 * time.Millisecond
 	slowReply  = time.Second
 )
@@ -63,7 +63,8 @@ type barrier struct {
 	stanzas, bytes int   // written since the last ping
 	first          int64 // when the first of them was written; 0: there are none
 	want           bool  // a ping is to be written, however little that was
-	silent         int64 // probing: for how long nothing came
+	turned         bool  // probing: it was asked in the other form, too
+	silent         int64 // and for how long nothing came
 	asked          int64 // when the last ping was
 	ticked         int64
 }
@@ -72,7 +73,7 @@ type barrier struct {
 func (b *barrier) start(server, node string, off bool, now int64) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
-	*b = barrier{known: b.known, head: "pb-" + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
+	*b = barrier{known: b.known, explicit: b.known && b.explicit, head: "pb-" + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
 		to: "' from='" + server + "' to='" + node + "'><ping xmlns='urn:xmpp:ping'/></iq>", open: b.open[:0], ticked: now}
 	if off {
 		b.grade = GradeWritten
@@ -195,8 +196,8 @@ func (b *barrier) closing(proved uint64) bool {
 	return true
 }
 
-// patience is how long a probing link may be silent before it is asked in the other form, and then once more before it is
-// taken for one that does not answer.
+// patience is how long a probing link may be silent after it was asked in both forms, before it is taken for one that does not
+// answer.
 func (b *barrier) patience() int64 {
 	if b.known {
 		return int64(probeKnown)
@@ -214,16 +215,15 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 	case b.grade == GradeProved:
 		b.want = b.want || b.late(now, written, proved)
 	case b.grade == GradeProbing && !blocked:
-		if b.silent += passed; b.silent < b.patience() {
+		b.silent += passed
+		switch {
+		case !b.turned && b.silent >= int64(probeAfter):
+			b.explicit, b.want, b.turned, b.silent = !b.explicit, true, true, 0
+		case b.turned && b.silent >= b.patience():
+			b.grade, b.explicit, b.asked = GradeWritten, false, now
+		default:
 			b.want = b.want || len(b.open) == 0
-			return
 		}
-		b.silent = 0
-		if !b.explicit {
-			b.explicit, b.want = true, true
-			return
-		}
-		b.grade, b.explicit, b.asked = GradeWritten, false, now
 	case b.grade == GradeWritten && now-b.asked >= int64(probeAgain):
 		b.explicit, b.want = !b.explicit, true
 	}
