@@ -166,3 +166,24 @@ func TestWrittenComesAgain(t *testing.T) {
 		})
 	}
 }
+
+// The server's answers to a node's own iqs go with the link that asked: a library may begin to count its ids anew on the next
+// one. What it tells users of the node waits.
+func TestAnswersEndWithTheirLink(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		withProof(t, func(d *diskbed) {
+			d.attach("b")
+			if !written {
+				d.wires["b"].room = 0
+			}
+			n := d.r.Node("b")
+			d.r.Send(n, []byte("<iq type='result' id='1' from='im' to='b'/>"))
+			d.r.Send(n, []byte("<iq type='error' id='2' from='bob@im/x' to='alice@im/y'><error type='cancel'/></iq>"))
+			d.r.Send(n, []byte("<message type='error' id='3' from='bob@im' to='b'><error type='cancel'/></message>"))
+			synctest.Wait()
+			d.detach("b")
+			d.attach("b")
+			d.expect("b", "2 3")
+		})
+	}
+}

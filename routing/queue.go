@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +28,7 @@ const (
 	classRequest              // an iq get or set: never kept, its asker is answered at the drop
 	classMoved                // it is somewhere else now
 	classStored               // a letter: it is in the offline store too, until it is proved
+	classAnswer               // of the server itself, to an iq of the node itself: it is for the link that asked, and for no other
 	classGroup                // for several users of the node (XEP-0033): without a link it is one for each
 )
 
@@ -198,6 +200,9 @@ func (q *Queue) promise() bool {
 
 // take queues one stanza if there is room for it. Called with mu held.
 func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
+	if r.origin == 0 && r.class == classKeep && q.isAnswer(h.Raw) {
+		r.class = classAnswer
+	}
 	res := q.fit(len(h.Raw), r)
 	if res == putOK {
 		if q.bytes+len(h.Raw) > q.limit+reserve && q.bytes > 0 && q.env.outbox != nil {
@@ -226,13 +231,13 @@ func (q *Queue) fit(size int, r rec) putResult {
 		limit += reserve
 	}
 	switch {
-	case (r.class == classRequest || r.class == classGroup) && q.out == nil:
+	case (r.class == classRequest || r.class == classAnswer || r.class == classGroup) && q.out == nil:
 		return putLater
 	case q.gone:
 		return putGone
 	case !q.spills() && (q.bytes+size <= limit || q.bytes == 0):
 		return putOK
-	case q.env.outbox == nil || r.class == classRequest:
+	case q.env.outbox == nil || r.class == classRequest || r.class == classAnswer:
 		return putFull
 	case r.class == classGroup:
 		return putLater
@@ -240,6 +245,16 @@ func (q *Queue) fit(size int, r rec) putResult {
 		return putFull
 	}
 	return q.fitDisk(size, limit, r)
+}
+
+// isAnswer reports whether a stanza that the server made is an iq for the node itself. A library that counts its ids anew on
+// each link would take it for the answer to another question.
+func (q *Queue) isAnswer(raw []byte) bool {
+	if !bytes.HasPrefix(raw, []byte("<iq")) {
+		return false
+	}
+	to, ok := addressee(raw)
+	return !ok || string(to.Domain()) == q.node.Domain
 }
 
 func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {

@@ -91,7 +91,7 @@ func (q *Queue) forgetRequests() {
 		own := 0
 		b.each(func(_ []byte, r rec) {
 			switch {
-			case r.class != classRequest:
+			case r.class != classRequest && r.class != classAnswer:
 			case r.origin == 0:
 				own++
 			default:
@@ -100,6 +100,8 @@ func (q *Queue) forgetRequests() {
 		})
 		was := len(b.b)
 		n, size := b.remove(classRequest)
+		answers, more := b.remove(classAnswer)
+		n, size = n+answers, size+more
 		q.count.dropped += uint64(n - own)
 		q.count.unsaid += uint64(own)
 		q.waited(b, n, size)

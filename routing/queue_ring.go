@@ -175,7 +175,7 @@ func (q *Queue) unwind() {
 }
 
 // back makes a block wait whose stanzas were written; of the first so many the account has it that they have ended. Requests
-// among them were written, and are not again.
+// and answers among them were written, and are not again.
 func (q *Queue) back(b *block, counted int) (rest int) {
 	if b.over > 0 {
 		b.cutFront()
@@ -187,7 +187,7 @@ func (q *Queue) back(b *block, counted int) (rest int) {
 			counted--
 		}
 		switch {
-		case r.class == classRequest:
+		case r.class == classRequest || r.class == classAnswer:
 			if !ended {
 				q.count.written++
 			}
