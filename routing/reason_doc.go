@@ -72,7 +72,7 @@ var reasonDocs = [reasons]reasonDoc{
 	OutboxDisk: {"The node is away, or reads too slowly, and the router's disk has less free space than must stay free.",
 		"Send again; free space on the router's disk."},
 	Superseded:    {"Presence that waited for a node that was away, and was replaced by newer presence (available or unavailable) of the same sender for the same address.", "Nothing."},
-	NoticeLost:    {"A question or a notice of the router itself that waited for a node whose link dropped: it is not kept.", "Nothing; a watch is made anew by the next link."},
+	NoticeLost:    {"A question or a notice of the router itself, or its answer to an iq of the node itself, that waited for a node whose link dropped: it is not kept.", "Nothing; a watch is made anew by the next link."},
 	ManyInstances: {"A node whose domain several links share announces a user: nobody could say on which of them the user is.", "Announce from a node with `instances: 1`."},
 }
 
