@@ -16,6 +16,8 @@ import (
 //	answered             the highest boundary whose ping has been answered
 //	carries              what a ping's reply will prove: answered, at the moment it was written
 const (
+	pingMark = "pb-"
+
 	windowStart = 256 << 10 // bytes that may be written and not proved
 	windowLeast = 64 << 10
 	windowMost  = 4 << 20 // and while it is not known whether the peer answers
@@ -46,7 +48,7 @@ type ping struct {
 // only goes on.
 type barrier struct {
 	// set by start
-	head string // of the ids: pb-, 16 random digits, and a dash
+	head string // of the ids: pingMark, 16 random digits, and a dash
 	to   string // the rest of a ping behind its id
 	off  bool   // nothing is asked, and nothing proved
 
@@ -73,7 +75,7 @@ type barrier struct {
 func (b *barrier) start(server, node string, off bool, now int64) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
-	*b = barrier{known: b.known, explicit: b.known && b.explicit, head: "pb-" + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
+	*b = barrier{known: b.known, explicit: b.known && b.explicit, head: pingMark + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
 		to: "' from='" + server + "' to='" + node + "'><ping xmlns='urn:xmpp:ping'/></iq>", open: b.open[:0], ticked: now}
 	if off {
 		b.grade = GradeWritten
@@ -224,7 +226,12 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 		default:
 			b.want = b.want || len(b.open) == 0
 		}
-	case b.grade == GradeWritten && now-b.asked >= int64(probeAgain):
+	case b.silentFor(now):
 		b.explicit, b.want = !b.explicit, true
 	}
+}
+
+// silentFor reports whether a peer that does not answer is to be asked again.
+func (b *barrier) silentFor(now int64) bool {
+	return !b.off && b.grade == GradeWritten && !b.want && now-b.asked >= int64(probeAgain)
 }

@@ -109,6 +109,7 @@ func (r *Router) free(home *Node, g *Grant, src *Source) *Node {
 
 // allow makes nodes for so many links of a domain.
 func (r *Router) allow(home *Node, links int) {
+	number := home.queue.last() // what was on disk at the start is the first one's, under whatever name
 	home.mu.Lock()
 	defer home.mu.Unlock()
 	have := []*Node{home}
@@ -122,7 +123,7 @@ func (r *Router) allow(home *Node, links int) {
 	for len(grown) < links {
 		m := r.newNode(home.Domain)
 		m.home = home
-		m.queue.target = fmt.Sprint(home.Domain, instanceMark, len(grown))
+		m.queue.target, m.queue.number = fmt.Sprint(home.Domain, instanceMark, len(grown)), number
 		m.id.Store(home.id.Load())
 		grown = append(grown, m)
 	}

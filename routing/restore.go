@@ -81,6 +81,8 @@ func (r *Router) unpack(q *Queue, b *block, f func(raw []byte, rc rec)) {
 			r.lost(Unreadable, r.nobody, lost)
 			return
 		}
+		b.bury()
+		b.remove(classMoved)
 	}
 	b.each(f)
 	if b.kept || b.keeping {
@@ -152,4 +154,11 @@ func (q *Queue) unsafe() int64 {
 		}
 	}
 	return 0
+}
+
+// last gives the number of the last stanza that was queued.
+func (q *Queue) last() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.number
 }
