@@ -126,7 +126,7 @@ func (q *Queue) tick() bool {
 	goes := q.disk.due || !q.writing && q.more()
 	stays := q.beats()
 	q.armed = stays
-	q.mu.Unlock()
+	q.unlock() // letters may have arrived
 	if goes {
 		q.flush()
 	}
@@ -180,7 +180,7 @@ func (r *Router) relievePressure() {
 	for _, q := range r.queues() {
 		st := q.stats()
 		sum += st.Memory
-		loads = append(loads, load{q, st.Bytes})
+		loads = append(loads, load{q, st.Memory - st.UnprovedBytes})
 	}
 	r.memory.Store(int64(sum))
 	limit := int(r.set().Memory)
@@ -204,14 +204,16 @@ func (r *Router) relievePressure() {
 // spillWaiting sends to the disk what waits and is not being written.
 func (q *Queue) spillWaiting() {
 	q.mu.Lock()
-	if q.out != nil {
-		q.disk.spilling = true
-		for i, b := range q.blocks {
-			if i > 0 && b.next == 0 && !b.kept && !b.keeping {
-				q.spillOne(b)
-			}
+	for i, b := range q.blocks {
+		switch {
+		case i == 0 && (q.out != nil || q.writing) || b.next > 0:
+		case b.kept:
+			q.release(b)
+		case q.out != nil && !b.keeping:
+			q.spillOne(b)
 		}
 	}
+	q.disk.spilling = q.disk.spilling || q.out != nil && q.disk.blocks > 0
 	q.keep()
 	q.unlock()
 }

@@ -38,6 +38,8 @@ type onDisk struct {
 	out     bool // it is in its queue no more
 	late    bool // it waited for a link: its stanzas say since when
 	stamped bool // they do
+	dropped bool // its queue does not want the disk to have it
+	retires bool // it has been taken out, and the disk has it, or will have
 
 	target string                // in the outbox, if not the queue's
 	count  int                   // stanzas, while it is on disk only
@@ -46,6 +48,7 @@ type onDisk struct {
 	index  map[string][]stanzaAt // its stanzas by user, once somebody asked
 	holes  int                   // stanzas that were taken out and still lie in it
 	dead   []int                 // those that the disk has all the same, by their places there
+	has    int                   // stanzas of it that the disk has, or is about to have
 }
 
 const (

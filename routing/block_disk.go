@@ -29,25 +29,30 @@ var errBlock = errors.New("a block of stanzas has a wrong form")
 // taken apart first.
 func (c class) keeps() bool { return c == classKeep || c == classShared }
 
-// encode gives a block as the disk has it, with a note of whose stanzas are in it; nil if it has none to keep. Nobody writes it.
+// encode gives a block as the disk has it, with a note of whose stanzas are in it; nil if it has none to keep.
 func (b *block) encode() []byte {
-	n, size := 0, 0
-	b.users = b.users[:0]
+	n, size, others := 0, 0, false
+	users := []uint32{}
 	b.each(func(raw []byte, r rec) {
 		if !r.class.keeps() {
+			others = others || r.class != classMoved
 			return
 		}
 		n, size = n+1, size+len(raw)
 		if to, ok := addressee(raw); ok && len(to.Local()) > 0 {
-			b.users = append(b.users, userHash(to.Bare()))
+			users = append(users, userHash(to.Bare()))
 		}
 	})
+	b.has, b.users = n, nil
 	if n == 0 {
 		return nil
 	}
-	slices.Sort(b.users)
-	b.users = slices.Compact(b.users)
-	v := make([]byte, 0, blockHead+4*len(b.users)+blockRec*n+size)
+	slices.Sort(users)
+	users = slices.Compact(users)
+	if !others {
+		b.users = users
+	}
+	v := make([]byte, 0, blockHead+4*len(users)+blockRec*n+size)
 	late := byte(0)
 	if b.late {
 		late = 1
@@ -55,8 +60,8 @@ func (b *block) encode() []byte {
 	v = append(v, blockForm, late)
 	v = binary.BigEndian.AppendUint64(v, uint64(b.since/1000))
 	v = binary.BigEndian.AppendUint32(v, uint32(n))
-	v = binary.BigEndian.AppendUint32(v, uint32(len(b.users)))
-	for _, u := range b.users {
+	v = binary.BigEndian.AppendUint32(v, uint32(len(users)))
+	for _, u := range users {
 		v = binary.BigEndian.AppendUint32(v, u)
 	}
 	for _, r := range b.recs[b.next:] {
@@ -91,7 +96,7 @@ func (b *block) decodeHead(head []byte, size int) (recs int, err error) {
 	if b.count <= 0 || b.size <= 0 || users > b.count {
 		return 0, errBlock
 	}
-	b.users = nil
+	b.users, b.has = nil, b.count
 	if len(head) >= recs {
 		b.users = make([]uint32, users)
 		for i := range b.users {

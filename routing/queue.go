@@ -302,6 +302,7 @@ func (q *Queue) tail(n int) *block {
 			}
 			return b
 		}
+		q.finish(b)
 	}
 	b := newBlock(n)
 	b.since, b.born = q.env.clock.Load(), q.env.ticks.Load()

@@ -26,7 +26,7 @@ type diskSide struct {
 	stale    []*block // to be handed to it once more, a little later
 	changed  int64    // when the last of them was changed; of env.mono
 	deletes  []placeOnDisk
-	presence map[string]presenceAt
+	presence map[uint64]presenceAt
 }
 
 // placeOnDisk names a block in the outbox.
@@ -108,9 +108,19 @@ func (q *Queue) unspilled() {
 // closeTail makes what is new begin a block of its own. Called with mu held.
 func (q *Queue) closeTail() {
 	if last := len(q.blocks) - 1; last >= 0 {
+		q.finish(q.blocks[last])
 		q.blocks[last].closed = true
 	}
 	q.disk.spilling = q.disk.blocks > 0
+}
+
+// finish sends a spilled block that was being filled to the disk. Called with mu held.
+func (q *Queue) finish(b *block) {
+	if b.spill && !b.closed && len(b.recs) > 0 {
+		b.closed = true
+		q.disk.todo = append(q.disk.todo, b)
+		q.disk.due = true
+	}
 }
 
 // grown looks at a spilled block that has got a stanza. Called with mu held.
@@ -119,9 +129,7 @@ func (q *Queue) grown(b *block) {
 		q.disk.due = true // so that the beat looks after it
 	}
 	if len(b.b) >= spillBlock {
-		b.closed = true
-		q.disk.todo = append(q.disk.todo, b)
-		q.disk.due = true
+		q.finish(b)
 	}
 }
 
@@ -138,13 +146,17 @@ func (q *Queue) keep() {
 		if b.out || b.b == nil || b.next > 0 || b.kept && !b.stale || b.keeping {
 			continue
 		}
+		if b.holes > 0 && !q.busy(b) {
+			q.compact(b)
+			q.locate(b)
+		}
 		value := b.encode()
 		if value == nil {
-			continue // nothing of it can be kept
+			q.unkeep(b)
+			continue
 		}
 		b.keeping, b.stale = true, false
-		if b.holes > 0 { // they are none there
-			b.dead = nil
+		if b.dead = nil; b.holes > 0 { // they are none there
 			b.turns++
 		}
 		at := placeOnDisk{q.targetOf(b), b.first}
@@ -159,6 +171,32 @@ func (q *Queue) keep() {
 		}
 		q.disk.full = None
 	}
+}
+
+// unkeep takes a block of which nothing is left to be kept from the disk. Called with mu held; it lets go of it meanwhile.
+func (q *Queue) unkeep(b *block) {
+	if b.kept {
+		b.kept, b.stale = false, false
+		n, size := b.waiting()
+		q.kept, q.bytes, q.disk.stanzas = q.kept-size, q.bytes+size, q.disk.stanzas-n
+		at := placeOnDisk{q.targetOf(b), b.first}
+		b.keeping = true // nobody puts it there meanwhile
+		q.mu.Unlock()
+		q.env.outbox.Delete(at.target, at.number)
+		q.mu.Lock()
+		b.keeping = false
+	}
+	if len(b.recs) == 0 && b.b != nil && !q.busy(b) && !b.out {
+		q.unload(b)
+		b.b = make([]byte, 0)
+	}
+}
+
+// unload gives the memory of a block back. Called with mu held.
+func (q *Queue) unload(b *block) {
+	q.memory -= cap(b.b)
+	(&block{b: b.b, recs: b.recs}).free()
+	b.b, b.recs, b.index, b.stamped = nil, nil, nil, false
 }
 
 // fullOf names the reason for which the disk takes no more.
@@ -180,17 +218,24 @@ func (q *Queue) targetOf(b *block) string {
 // keptNow notes that the disk has a block, or could not take it.
 func (q *Queue) keptNow(b *block, err error) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	b.keeping = false
 	switch {
+	case b.dropped: // maybe before it was put there
+		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
 	case b.out:
-		return
 	case err != nil:
 		if b.stale = b.kept; b.b != nil && !b.empty() {
 			q.disk.todo = append(q.disk.todo, b)
 		}
-		return
-	case !b.kept:
+	default:
+		q.keptIs(b)
+	}
+	q.unlock()
+}
+
+// keptIs notes that the disk has a block. Called with mu held.
+func (q *Queue) keptIs(b *block) {
+	if !b.kept {
 		b.kept = true
 		n, size := b.waiting()
 		q.bytes -= size
@@ -225,7 +270,7 @@ func (b *block) waiting() (n, size int) {
 
 // release gives the memory of a block back that the disk has, unless it is to be written soon. Called with mu held.
 func (q *Queue) release(b *block) {
-	if b.b == nil || !b.kept || b.keeping || b.stale || b.next > 0 || len(q.blocks) > 0 && q.blocks[0] == b && q.writing {
+	if b.b == nil || !b.kept || b.keeping || b.stale || b.next > 0 || q.busy(b) {
 		return
 	}
 	if q.out != nil && q.ahead(b) < readAhead {
@@ -234,10 +279,12 @@ func (q *Queue) release(b *block) {
 	if slices.ContainsFunc(b.recs, func(r rec) bool { return !r.class.keeps() }) {
 		return // the disk has not all of it
 	}
-	b.count, b.size = b.waiting()
-	q.memory -= cap(b.b)
-	(&block{b: b.b, recs: b.recs}).free()
-	b.b, b.recs, b.index, b.stamped = nil, nil, nil, false
+	if b.count, b.size = b.waiting(); b.count != b.has {
+		b.stale = true // a letter that is none any more
+		q.again(b)
+		return
+	}
+	q.unload(b)
 }
 
 // ahead gives the bytes in memory that go before a block, at least those of readAhead. Called with mu held.
@@ -249,105 +296,4 @@ func (q *Queue) ahead(b *block) (size int) {
 		size += len(o.b) - o.off
 	}
 	return size
-}
-
-// ready reports whether the first block can be written; if not, somebody brings it. Called with mu held.
-func (q *Queue) ready() bool {
-	if q.blocks[0].prepared() {
-		if !q.disk.preparing && len(q.blocks) > 1 && q.disk.blocks > 0 && q.unprepared() != nil {
-			q.prepareSoon()
-		}
-		return true
-	}
-	if !q.disk.preparing {
-		q.prepareSoon()
-	}
-	return false
-}
-
-// prepared reports whether a block can be written as it is.
-func (b *block) prepared() bool { return b.b != nil && (!b.late || b.stamped) }
-
-// unprepared gives the first block of those to be written soon that is not prepared. Called with mu held.
-func (q *Queue) unprepared() *block {
-	size := 0
-	for _, b := range q.blocks {
-		if !b.prepared() {
-			return b
-		}
-		if size += len(b.b) - b.off; size >= readAhead {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (q *Queue) prepareSoon() {
-	q.disk.preparing = true
-	q.env.wg.Go(q.prepare)
-}
-
-// prepare brings blocks back from the disk, and says in their stanzas since when they have waited. It ends when enough is
-// prepared, or the link has gone.
-func (q *Queue) prepare() {
-	q.mu.Lock()
-	for q.out != nil {
-		b := q.unprepared()
-		if b == nil {
-			break
-		}
-		if b.b == nil {
-			at := placeOnDisk{q.targetOf(b), b.first}
-			q.mu.Unlock()
-			value, err := q.env.outbox.Get(at.target, at.number)
-			q.mu.Lock()
-			if b.b != nil || b.out {
-				continue
-			}
-			q.loaded(b, value, err)
-		}
-		if b.late && !b.stamped && b.b != nil {
-			q.stamp(b)
-		}
-		q.mu.Unlock()
-		q.flush()
-		q.mu.Lock()
-	}
-	q.disk.preparing = false
-	q.unlock()
-}
-
-// loaded puts into a block what the disk gave. What it did not give is lost. Called with mu held.
-func (q *Queue) loaded(b *block, value []byte, err error) {
-	count, was := b.count, b.size
-	if err == nil {
-		err = b.decode(value)
-	}
-	if err != nil {
-		q.env.log(q, "read stanzas that wait", err)
-		q.waited(b, count, was)
-		q.count.broken += uint64(count)
-		b.dead = nil
-		b.b, b.recs, b.count, b.size = make([]byte, 0), nil, 0, 0
-		return
-	}
-	q.disk.holes += b.bury()
-	_, size := b.waiting()
-	q.kept += size - was // it may have been stamped before it went
-	q.memory += cap(b.b)
-}
-
-// stamp says in each stanza of a block that waited for a link since when it has (XEP-0203). Called with mu held.
-func (q *Queue) stamp(b *block) {
-	b.stamped = true
-	q.compact(b)
-	was, before := cap(b.b), len(b.b)-b.done
-	b.stampFrom(q.env.server)
-	grown := len(b.b) - b.done - before
-	q.memory += cap(b.b) - was
-	if b.kept {
-		q.kept += grown
-	} else {
-		q.bytes += grown
-	}
 }

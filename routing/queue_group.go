@@ -14,20 +14,19 @@ func (q *Queue) ungroup() {
 	}
 	q.groups = 0
 	var parts apart
-	for i, b := range q.blocks {
+	for _, b := range q.blocks {
 		if b.b == nil || !slices.ContainsFunc(b.recs[b.next:], func(r rec) bool { return r.class == classGroup }) {
 			continue
 		}
 		q.compact(b)
-		q.blocks[i] = q.ungrouped(b, &parts)
+		q.ungroupOne(b, &parts)
 	}
 }
 
-// ungrouped gives the block that takes another's place, and name.
-func (q *Queue) ungrouped(b *block, parts *apart) *block {
+// ungroupOne does so in one block. It stays the same block: the disk may be about to have it.
+func (q *Queue) ungroupOne(b *block, parts *apart) {
 	n := newBlock(len(b.b))
-	n.first, n.since, n.born, n.onDisk = b.first, b.since, b.born, b.onDisk
-	n.users, n.index, n.stale = nil, nil, b.kept || b.keeping
+	more := 0
 	add := func(raw []byte, r rec) {
 		r.size = uint32(len(raw))
 		n.b, n.recs = append(n.b, raw...), append(n.recs, r)
@@ -46,14 +45,16 @@ func (q *Queue) ungrouped(b *block, parts *apart) *block {
 		for _, one := range all {
 			add(one, r)
 		}
-		q.count.copies += uint64(len(all) - 1)
-		q.count.waiting += uint64(len(all) - 1)
+		more += len(all) - 1
 	})
-	q.bytes += len(n.b) - (len(b.b) - b.done)
+	q.count.copies += uint64(more)
+	q.waited(b, -more, len(b.b)-b.done-len(n.b))
 	q.memory += cap(n.b) - cap(b.b)
-	b.out = true
-	b.free()
-	return n
+	b.b, b.recs, n.b, n.recs = n.b, n.recs, b.b, b.recs
+	n.free()
+	b.off, b.done, b.next = 0, 0, 0
+	b.users, b.index, b.stale = nil, nil, b.kept || b.keeping
+	b.turns++
 }
 
 // apart takes stanzas for several users apart.

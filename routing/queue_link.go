@@ -114,7 +114,7 @@ func (q *Queue) forgetRequests() {
 // takeAll empties and closes a queue without a link, at a stop: its stanzas are answered.
 func (q *Queue) takeAll() []*block {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	for q.writing {
 		q.idle.Wait() // the link is going: its end is bounded
 	}
@@ -134,7 +134,7 @@ func (q *Queue) takeAll() []*block {
 // anybody can find it closed. With a link there is nothing to take.
 func (q *Queue) takeOrClose(tell func()) *block {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if q.out != nil {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (q *Queue) takeOrClose(tell func()) *block {
 // takeHead takes the first block out, nil if there is none.
 func (q *Queue) takeHead() *block {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if q.next() {
 		return q.takeFirst()
 	}
@@ -197,7 +197,7 @@ func (q *Queue) takeFirst() *block {
 	q.waited(b, n, size)
 	q.count.moved += uint64(n)
 	q.memory -= cap(b.b)
-	b.out = true
+	b.out, b.retires = true, b.kept || b.keeping
 	return b
 }
 
@@ -255,7 +255,7 @@ func (q *Queue) keepAll() {
 	q.mu.Lock()
 	if q.out == nil && !q.writing {
 		q.ungroup()
-		q.disk.stale = nil
+		q.disk.stale, q.disk.retry = nil, 0
 		q.spillAll()
 		q.keep()
 	}

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"bytes"
+	"hash/maphash"
 
 	"github.com/patchbay-im/patchbay/stanza"
 )
@@ -20,7 +21,7 @@ const maxPairs = 1 << 16
 // replacePresence takes out of what waits for a node without a link the presence that newer one of the same pair replaces: a
 // state that has passed. Called with mu held, nobody writing.
 func (q *Queue) replacePresence() {
-	q.disk.presence = map[string]presenceAt{}
+	q.disk.presence = map[uint64]presenceAt{}
 	for _, b := range q.blocks {
 		i := b.next
 		b.each(func(raw []byte, r rec) {
@@ -49,6 +50,19 @@ func (q *Queue) presence(b *block, at int, raw []byte, r rec) {
 	if had || len(q.disk.presence) < maxPairs {
 		q.disk.presence[pair] = presenceAt{b, b.turns, at, r}
 	}
+}
+
+// locate notes the places of the presence in a block anew: others were taken out of it. Called with mu held.
+func (q *Queue) locate(b *block) {
+	i := b.next
+	b.each(func(raw []byte, r rec) {
+		if bytes.HasPrefix(raw, []byte("<presence")) && q.disk.presence != nil {
+			if pair, ok := pairOf(raw); ok && q.disk.presence[pair].b == b {
+				q.disk.presence[pair] = presenceAt{b, b.turns, i, r}
+			}
+		}
+		i++
+	})
 }
 
 // waits reports whether presence still is where it was.
@@ -80,16 +94,24 @@ func (b *block) bury() (size int) {
 	return size
 }
 
-// pairOf gives from and to of a presence that tells a state: available or unavailable.
-func pairOf(raw []byte) (string, bool) {
+// pairs is the seed of pairOf.
+var pairs = maphash.MakeSeed()
+
+// pairOf gives a hash of from and to of a presence that tells a state: available or unavailable.
+func pairOf(raw []byte) (uint64, bool) {
 	w := stanza.WalkBytes(raw)
 	if !w.Next() {
-		return "", false
+		return 0, false
 	}
 	if kind, _, typed := w.Attr("type"); typed && string(kind) != "unavailable" {
-		return "", false
+		return 0, false
 	}
 	from, _, _ := w.Attr("from")
 	to, _, ok := w.Attr("to")
-	return string(from) + "\x00" + string(to), ok
+	var h maphash.Hash
+	h.SetSeed(pairs)
+	_, _ = h.Write(from)
+	_ = h.WriteByte(0)
+	_, _ = h.Write(to)
+	return h.Sum64(), ok
 }

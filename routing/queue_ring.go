@@ -1,5 +1,7 @@
 package routing
 
+import "bytes"
+
 // end counts stanzas as written, and done with: on a link of this grade no more can be said. They stay in the ring, so
 // that they can be written again after a drop. Called with mu held.
 func (q *Queue) end(recs []rec) {
@@ -117,6 +119,7 @@ func (q *Queue) free(b *block) {
 	b.out = true
 	q.memory -= cap(b.b)
 	if b.kept || b.keeping {
+		b.dropped = true
 		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
 		return // who keeps it may still look at it
 	}
@@ -129,6 +132,9 @@ func (q *Queue) free(b *block) {
 // answered takes an iq result or error that the node sent, and reports whether it answers a ping of the barrier: then it
 // goes nowhere. flush: there may be more to write now.
 func (q *Queue) answered(id []byte) (is, flush bool) {
+	if !bytes.HasPrefix(id, []byte(pingMark)) {
+		return false, false
+	}
 	q.mu.Lock()
 	was := q.proof.grade
 	proved, is := q.proof.answer(id, q.env.mono())
@@ -158,7 +164,12 @@ func (q *Queue) unwind() {
 		counted = int(q.ended - q.proved)
 	}
 	all := q.ring
-	if len(q.blocks) > 0 && q.blocks[0].next > q.blocks[0].over {
+	for _, b := range all {
+		if b.spill {
+			q.disk.blocks++
+		}
+	}
+	if len(q.blocks) > 0 && q.blocks[0].next > 0 {
 		all = append(all, q.blocks[0])
 		q.blocks = shift(q.blocks)
 	}
@@ -205,9 +216,6 @@ func (q *Queue) back(b *block, counted int) (rest int) {
 		}
 	}
 	b.off, b.done, b.next = 0, 0, 0
-	if b.spill {
-		q.disk.blocks++
-	}
 	return counted
 }
 

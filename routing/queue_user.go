@@ -21,10 +21,15 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		}
 		b := q.blocks[i]
 		if b.b == nil && b.mayHave(user) {
-			b = q.fetch(i)
+			if b = q.fetch(i); q.out != nil || q.writing {
+				break // it came back meanwhile
+			}
 		}
 		if b.b != nil && (b.users == nil || !b.closed || b.mayHave(user)) {
 			taken = q.takeFrom(b, full, bareToo, taken)
+		}
+		if q.memory > q.limit || q.env.tight.Load() {
+			q.release(b)
 		}
 	}
 	if len(q.disk.todo)+len(q.disk.stale) > 0 {

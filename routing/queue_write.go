@@ -46,6 +46,9 @@ func (q *Queue) write() {
 	q.unlock()
 }
 
+// busy reports whether a block may be read by the holder of the writing flag. Called with mu held.
+func (q *Queue) busy(b *block) bool { return q.writing && len(q.blocks) > 0 && q.blocks[0] == b }
+
 // inlineTries bounds how long a reader writes for others: its own block, and what joined meanwhile.
 const inlineTries = 4
 

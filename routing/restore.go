@@ -85,7 +85,7 @@ func (r *Router) unpack(q *Queue, b *block, f func(raw []byte, rc rec)) {
 		b.remove(classMoved)
 	}
 	b.each(f)
-	if b.kept || b.keeping {
+	if b.retires {
 		r.retired.add(place.target, place.number, r.ticks.Load())
 	}
 }
