@@ -226,12 +226,7 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 		default:
 			b.want = b.want || len(b.open) == 0
 		}
-	case b.silentFor(now):
+	case b.grade == GradeWritten && now-b.asked >= int64(probeAgain):
 		b.explicit, b.want = !b.explicit, true
 	}
-}
-
-// silentFor reports whether a peer that does not answer is to be asked again.
-func (b *barrier) silentFor(now int64) bool {
-	return !b.off && b.grade == GradeWritten && !b.want && now-b.asked >= int64(probeAgain)
 }

@@ -222,7 +222,6 @@ func (r *Router) housekeeping() {
 		r.overflow.tick(now)
 		r.probeWritten()
 		r.relievePressure()
-		r.askAgain()
 		r.forgetRetired()
 		if r.holds.lists.Load() > 0 {
 			due := r.holds.due(now)
