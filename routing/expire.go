@@ -26,15 +26,19 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	r.expiries.Add(1) // with the lock held: stopTimers has not passed here
 	defer r.expiries.Done()
 	n.timer = nil
+	was := n.returning
+	n.returning = false
 	n.mu.Unlock()
+	if was {
+		r.settled(1) // before its stanzas are decided: they would be held for a node that nobody awaits any more
+	}
 
 	x := &expiry{r: r, n: n, ends: ends}
 	over := x.run()
 	n.mu.Lock()
 	n.expiring = nil
-	was := over && n.returning
 	if over {
-		n.since, n.returning = r.now(), false
+		n.since = r.now()
 	}
 	n.mu.Unlock()
 	n.ending.Store(false)
@@ -42,9 +46,6 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	x.forward()
 	if over {
 		r.cfg.Log.WithField("node", n.Domain).WithField("sessions", x.sessions).Warn("node did not come back within its grace: its sessions ended")
-	}
-	if was {
-		r.settled(1)
 	}
 }
 

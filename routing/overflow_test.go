@@ -173,3 +173,27 @@ func TestOverflowSettles(t *testing.T) {
 		}
 	})
 }
+
+// What waited for a node that does not come back after a restart is answered when its grace ends. It is not held meanwhile
+// because of this very node: that would put it to the disk twice, and a kill then repeats all of it behind what is newer.
+func TestGraceEndsAfterRestart(t *testing.T) {
+	withDisk(t, func(d *diskbed) {
+		d.attach("a")
+		d.attach("b")
+		d.login("b", "bob@im/x")
+		d.restart()
+		d.attach("a").Confirmed()
+		const n = 600
+		for i := range n {
+			d.say("bob@im/x", i)
+		}
+		time.Sleep(testGrace + time.Minute)
+		synctest.Wait()
+		if got := strings.Fields(d.got("a")); len(got) != n || got[0] != "m0:service-unavailable" || got[n-1] != fmt.Sprintf("m%d:service-unavailable", n-1) {
+			t.Errorf("%d of %d were answered: %.100s", len(got), n, got)
+		}
+		if held := d.r.overflow.node.queue.stats().Queued; held > 0 {
+			t.Errorf("%d were held", held)
+		}
+	})
+}
