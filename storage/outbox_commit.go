@@ -219,7 +219,7 @@ func (c *outboxCommitter) write() error {
 	}
 	err := g.refuses(bytes)
 	if err == nil {
-		err = c.files.write(c.entries)
+		err = c.files.write(c.entries, c.aside)
 	}
 	clear(c.entries)
 	c.o.files.Store(c.files.bytes)
@@ -301,8 +301,44 @@ func (c *outboxCommitter) mark() error {
 	return err
 }
 
+// aside runs a sync beside the committer, which marks meanwhile what is deleted: who is killed while the disk is slow does
+// not find again what was proved long before.
+func (c *outboxCommitter) aside(sync func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- sync() }() // this waits for it
+	for woken := false; ; {
+		select {
+		case err := <-done:
+			if woken {
+				c.nudge() // there may have been more to it
+			}
+			return err
+		case <-c.wake:
+			c.markEarly()
+			woken = true
+		}
+	}
+}
+
+// markEarly marks what was deleted. The next mark counts it, and does again what failed here.
+func (c *outboxCommitter) markEarly() {
+	c.o.mu.Lock()
+	fresh := append([]*block(nil), c.o.marks...)
+	c.o.marks = c.o.marks[:0]
+	c.o.mu.Unlock()
+	for _, b := range fresh {
+		if !b.seg.gone {
+			_ = c.files.markOne(b)
+		}
+	}
+	c.files.marks = append(c.files.marks, fresh...)
+}
+
 func (c *outboxCommitter) syncMarks() {
-	if err := c.files.syncMarks(); err != nil && !isNoSpace(err) {
+	if !c.files.unsynced() {
+		return
+	}
+	if err := c.files.syncMarks(c.aside); err != nil && !isNoSpace(err) {
 		c.fail(err)
 	}
 }

@@ -177,6 +177,9 @@ func TestOutboxFullDisk(t *testing.T) {
 	shut(t, q)
 }
 
+// now syncs at once.
+func now(sync func() error) error { return sync() }
+
 // TestSegmentsNoSpace: a write that finds the disk full leaves nothing behind, whether it would have begun a segment or not.
 func TestSegmentsNoSpace(t *testing.T) {
 	dir := t.TempDir()
@@ -187,13 +190,13 @@ func TestSegmentsNoSpace(t *testing.T) {
 	s := &segments{dir: dir, knobs: defaultOutboxKnobs(), touched: map[*segment]*os.File{}}
 	b := &block{target: "node", number: 1, seq: 1}
 	for _, want := range []int{0, 1} {
-		if err := s.write([]entry{{b, []byte("x")}, {b, make([]byte, 2<<20)}}); !isNoSpace(err) {
+		if err := s.write([]entry{{b, []byte("x")}, {b, make([]byte, 2<<20)}}, now); !isNoSpace(err) {
 			t.Fatalf("got %v", err)
 		}
 		if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != want || len(s.all) != want {
 			t.Errorf("files %v, segments %v", files, s.all)
 		}
-		if err := s.write([]entry{{b, []byte("y")}}); err != nil {
+		if err := s.write([]entry{{b, []byte("y")}}, now); err != nil {
 			t.Fatal(err)
 		}
 		if info, err := os.Stat(s.file.Name()); err != nil || info.Size() != s.cur.size || s.bytes != s.cur.size {
@@ -252,7 +255,7 @@ func TestOutboxSequence(t *testing.T) {
 		dir := t.TempDir()
 		s := &segments{dir: dir, knobs: outboxKnobs{segment: 1}, touched: map[*segment]*os.File{}}
 		for _, seq := range seqs {
-			if err := s.write([]entry{{&block{target: "node", number: 1, seq: seq}, fmt.Append(nil, seq)}}); err != nil {
+			if err := s.write([]entry{{&block{target: "node", number: 1, seq: seq}, fmt.Append(nil, seq)}}, now); err != nil {
 				t.Fatal(err)
 			}
 		}

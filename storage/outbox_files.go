@@ -22,11 +22,20 @@ type segment struct {
 
 // outboxKnobs are what tests turn to bring about in a small outbox what else takes a large one.
 type outboxKnobs struct {
-	segment int64         // bytes with which a segment is full
-	rest    time.Duration // a segment in which something was deleted later than that is left to become empty by itself
+	segment int64                // bytes with which a segment is full
+	rest    time.Duration        // a segment in which something was deleted later than that is left to become empty by itself
+	syncs   func(*os.File) error // nil: as the system does
 }
 
-func defaultOutboxKnobs() outboxKnobs { return outboxKnobs{segmentSize, time.Second} }
+func defaultOutboxKnobs() outboxKnobs { return outboxKnobs{segment: segmentSize, rest: time.Second} }
+
+// sync waits until what was written to a file is on disk.
+func (k outboxKnobs) sync(f *os.File) error {
+	if k.syncs != nil {
+		return k.syncs(f)
+	}
+	return f.Sync()
+}
 
 // segments are the files, owned by the committer.
 type segments struct {
@@ -54,8 +63,8 @@ type entry struct {
 	value []byte
 }
 
-// write appends entries to the current segment, as one group, and syncs it. After an error all is as before.
-func (s *segments) write(entries []entry) error {
+// write appends entries to the current segment, as one group, and has aside sync it. After an error all is as before.
+func (s *segments) write(entries []entry, aside func(sync func() error) error) error {
 	fresh := s.cur == nil
 	if fresh {
 		if err := s.begin(); err != nil {
@@ -64,10 +73,14 @@ func (s *segments) write(entries []entry) error {
 	}
 	size, err := s.append(entries)
 	if err == nil {
-		err = s.file.Sync()
-	}
-	if err == nil && fresh {
-		err = syncDir(s.dir)
+		f := s.file
+		err = aside(func() error {
+			err := s.knobs.sync(f)
+			if err == nil && fresh {
+				err = syncDir(s.dir)
+			}
+			return err
+		})
 	}
 	if err != nil {
 		if undo := s.undo(fresh); undo != nil {
@@ -204,17 +217,18 @@ func (s *segments) remove(g *segment) error {
 func (s *segments) unsynced() bool { return len(s.touched) > 0 || s.removed || len(s.dead) > 0 }
 
 // syncMarks sees that what was marked and removed stays so after a power cut.
-func (s *segments) syncMarks() error {
-	var err error
-	for _, f := range s.touched {
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	clear(s.touched)
-	if s.removed {
-		err = errors.Join(err, syncDir(s.dir))
-		s.removed = false
-	}
-	return err
+func (s *segments) syncMarks(aside func(sync func() error) error) error {
+	touched, removed := s.touched, s.removed
+	s.touched, s.removed = map[*segment]*os.File{}, false
+	return aside(func() (err error) {
+		for _, f := range touched {
+			err = errors.Join(err, s.knobs.sync(f), f.Close())
+		}
+		if removed {
+			err = errors.Join(err, syncDir(s.dir))
+		}
+		return err
+	})
 }
 
 // close closes the file that is written to.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // queues opens both stores; shut closes them.
@@ -86,6 +88,62 @@ func TestOutbox(t *testing.T) {
 		}
 		q = queues(t, QueuesOptions{Dir: dir})
 		o = q.Outbox()
+	}
+	shut(t, q)
+}
+
+// TestOutboxMarksEarly: what is deleted while the disk is slow is gone for who is killed then. The open after the kill is that of
+// a copy of the files.
+func TestOutboxMarksEarly(t *testing.T) {
+	dir, syncs, release := t.TempDir(), make(chan struct{}, 1), make(chan struct{})
+	slow := false // changed before what is synced slowly is put
+	knobs := defaultOutboxKnobs()
+	knobs.syncs = func(*os.File) error {
+		if slow {
+			syncs <- struct{}{}
+			<-release
+		}
+		return nil
+	}
+	q, err := openQueues(QueuesOptions{Dir: dir}, space, knobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := q.Outbox()
+	hand(t, o, "a.example", 1, "proved")
+	hand(t, o, "a.example", 2, "not proved")
+	if err := o.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	slow = true
+	hand(t, o, "b.example", 3, "more")
+	<-syncs
+	o.Delete("a.example", 1)
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		twin := t.TempDir()
+		if err := os.CopyFS(twin, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		left := queues(t, QueuesOptions{Dir: twin})
+		found := blocks(t, left.Outbox())
+		shut(t, left)
+		if len(found) == 2 && found[0] == "a.example 2 10 not prov" { // what was written and not synced is there too, after a mere kill
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("found %v", found)
+		}
+	}
+	close(release)
+	go func() {
+		for range syncs { // ends with the test
+		}
+	}()
+	shut(t, q)
+	close(syncs)
+	q = queues(t, QueuesOptions{Dir: dir})
+	if got := blocks(t, q.Outbox()); len(got) != 2 {
+		t.Errorf("%v are left", got)
 	}
 	shut(t, q)
 }
