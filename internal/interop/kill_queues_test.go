@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,7 +49,7 @@ type siege struct {
 // what was on disk nothing is lost, all comes in order, what waited says so, and no request comes in another life.
 // PATCHBAY_KILLS says how often it is killed, and PATCHBAY_SEED repeats the plan of a run.
 func TestKillQueues(t *testing.T) {
-	kills, seed := setting(t, "PATCHBAY_KILLS", uint64(len(moments))), setting(t, "PATCHBAY_SEED", rand.Uint64())
+	kills, seed := number(t, "PATCHBAY_KILLS", uint64(len(moments))), number(t, "PATCHBAY_SEED", rand.Uint64())
 	t.Logf("%d kills, PATCHBAY_SEED=%d", kills, seed)
 	g := &siege{dir: t.TempDir(), rng: rand.New(rand.NewPCG(seed, 0)), book: newBook(0)}
 	g.book.refuses = "resource-constraint" // while the disk does not follow
@@ -81,20 +79,6 @@ func TestKillQueues(t *testing.T) {
 	if t.Failed() {
 		t.Logf("PATCHBAY_SEED=%d", seed)
 	}
-}
-
-// setting gives a number that the environment may set.
-func setting(t *testing.T, name string, otherwise uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
 }
 
 // role gives the role of a reader in this life.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"testing"
+	"time"
 )
 
 // nodeLook is what the admin API says of a node (docs/openapi.json).
@@ -35,18 +36,25 @@ type statusLook struct {
 
 var httpListens = regexp.MustCompile(` http=(\S+)`)
 
-// look asks the admin API. It gives an error when the server is not there.
+// look asks the admin API, again while it is asked too often. It gives an error when the server is not there.
 func (s *server) look(t *testing.T, path string, into any) error {
 	t.Helper()
-	answer, err := http.Get("http://" + s.find(t, httpListens) + "/api/v1/" + path)
-	if err != nil {
-		return err
+	for {
+		answer, err := http.Get("http://" + s.find(t, httpListens) + "/api/v1/" + path)
+		if err != nil {
+			return err
+		}
+		if answer.StatusCode == http.StatusOK {
+			err = json.NewDecoder(answer.Body).Decode(into)
+		} else {
+			err = errors.New(answer.Status)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusTooManyRequests {
+			return err
+		}
+		<-time.After(50 * time.Millisecond)
 	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return errors.New(answer.Status)
-	}
-	return json.NewDecoder(answer.Body).Decode(into)
 }
 
 // nodes gives all nodes by the first label of their domains, nil when the server is not there.
