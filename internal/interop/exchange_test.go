@@ -98,7 +98,8 @@ func plan(libraries []library, users, messages int) (sides []*side) {
 // exchange lets all sides talk to all at once, each behind a tap, and judges what the taps have recorded and what the
 // libraries report.
 func exchange(t *testing.T, sides []*side) {
-	s := serve(t, t.TempDir(), "limits.queue=64MiB") // the senders are faster than the slowest library reads
+	data := t.TempDir()
+	s := serve(t, data, "limits.queue=64MiB") // the senders are faster than the slowest library reads
 	for _, x := range sides {
 		x.tap = newTap(t, s.addr, 0)
 		x.talker = x.open(t, s, x)
@@ -118,7 +119,7 @@ func exchange(t *testing.T, sides []*side) {
 		x.up, x.down = x.tap.record(t)
 		sent, came, messages = sent+x.up.stanzas(), came+x.down.stanzas(), messages+len(x.script)
 	}
-	if l["accepted"] != sent || l["written"] != came {
+	if l["accepted"] != sent || l["delivered"]+l["written"]+l["stored"] != came {
 		t.Errorf("%d stanzas were sent and %d came: %v", sent, came, l)
 	}
 	if l["waiting"]+l["bounced"]+l["dropped"]+l["copies"] != 0 || l["accepted"] != messages+l["served"] {
@@ -128,6 +129,7 @@ func exchange(t *testing.T, sides []*side) {
 		t.Errorf("the server says %q", faults)
 	}
 	t.Logf("%v", l)
+	repeats(t, sides, data, l["stored"])
 	found := judge(t, sides)
 	for _, fault := range slices.Sorted(maps.Keys(found)) {
 		t.Logf("fault of a library: %s: messages: %d", fault, found[fault])
