@@ -36,16 +36,19 @@ func announce(name string, first, beyond int) string {
 	return all.String()
 }
 
-// keeps sees that the table has all that was acknowledged.
-func keeps(t *testing.T, data string) {
+// keeps sees that the table has all that was acknowledged, and these users.
+func keeps(t *testing.T, data string, users ...string) {
 	t.Helper()
 	s, err := storage.OpenSessions(storage.Options{Dir: filepath.Join(data, "sessions"), Server: "hub1.im.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range acknowledgedUsers {
-		if jid := fmt.Sprintf("u%d@im.example", i); len(s.Where([]byte(jid))) != 1 {
-			t.Fatalf("%s was acknowledged and is not there", jid)
+		users = append(users, fmt.Sprintf("u%d", i))
+	}
+	for _, user := range users {
+		if len(s.Where([]byte(user+"@im.example"))) != 1 {
+			t.Fatalf("%s was acknowledged and is not there", user)
 		}
 	}
 	if err := s.ConsistencyCheck(); err != nil {

@@ -1,10 +1,10 @@
 package interop
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,33 +50,74 @@ func fill(t *testing.T, dir string, free uint64) (file string) {
 
 const full = `write \S+/sessions: no space \(.*\): free some, or move the directory, and start again$`
 
-// TestFullDisk fills the disk of a running server. It ends at the first announce that it cannot keep, and answers
-// none; what it had acknowledged is there, also after a start on the full disk.
+// TestFullDisk fills the disk of a running server. Announces are answered when there is room again, and stanzas go on.
+// A stop before that says what is wrong; a start on the full disk waits for room as well, and what was acknowledged is there.
 func TestFullDisk(t *testing.T) {
 	dir := small(t)
 	data := filepath.Join(dir, "data")
 	s := serve(t, data)
 	p := acknowledge(t, s)
 	filler := fill(t, dir, 1<<20)
-	var late strings.Builder
-	for i := range 3 {
-		fmt.Fprintf(&late, "<iq type='set' id='late%d' from='n1.im.example' to='im.example'>%s</iq>", i, announce("late", i, i+1))
-	}
-	if err := p.say("%s", late.String()); err != nil {
+	waits(t, s, p, "late", 1)
+	if err := p.say("%s", chat("on", "u0@im.example/x", "u1@im.example/x", "does it go on?")); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, s.process, full)
-	wait(t, p.over, "the end of the connection")
-	for id := range p.result {
-		if strings.HasPrefix(id, "late") {
-			t.Errorf("the announce %s was acknowledged", id)
+	eventually(t, "a message past a full disk", func() bool { return p.received() == 1 })
+	if n := p.results("late"); n > 0 {
+		t.Errorf("%d announces are acknowledged that are not on disk", n)
+	}
+	remove(t, filler)
+	eventually(t, "the results of announces that waited for room", func() bool { return p.results("late") == 3 })
+	s.find(t, regexp.MustCompile("INFO +the disk has room for sessions again"))
+
+	filler = fill(t, dir, 1<<20)
+	waits(t, s, p, "lost", 2)
+	s.terminate(t)
+	if code := s.wait(t); code != 1 {
+		t.Errorf("a stop on a full disk ends with code %d", code)
+	}
+	s.find(t, regexp.MustCompile("^patchbay: "+full))
+	wait(t, p.over, "the end of the stream")
+	if n := p.results("lost"); n > 0 {
+		t.Errorf("%d announces are acknowledged that are not on disk", n)
+	}
+
+	s = serve(t, data)
+	p = attachParty(t, s, "n1")
+	waits(t, s, p, "back", 1)
+	remove(t, filler)
+	eventually(t, "the results of announces that waited for room", func() bool { return p.results("back") == 3 })
+	s.stop(t)
+	keeps(t, data, "late0", "late1", "late2", "back0", "back1", "back2")
+}
+
+// waits states three users on a full disk, and returns when the server has said, once more, that it has no room.
+func waits(t *testing.T, s *server, p *party, name string, times int) {
+	t.Helper()
+	for i := range 3 {
+		if err := p.say("<iq type='set' id='%s%d' from='n1.im.example' to='im.example'>%s</iq>", name, i, announce(name, i, i+1)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	again := start(t, patchbay(t, data))
-	refuses(t, again, full)
-	if err := os.Remove(filler); err != nil {
+	s.findNth(t, regexp.MustCompile("WARN +the disk has no room for sessions: announces are answered when it has"), times)
+}
+
+// results counts the iqs whose ids begin so that were answered with a result.
+func (p *party) results(name string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.result {
+		if strings.HasPrefix(id, name) {
+			n++
+		}
+	}
+	return n
+}
+
+// remove takes a file away.
+func remove(t *testing.T, file string) {
+	t.Helper()
+	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	keeps(t, data)
-	serve(t, data).stop(t)
 }
