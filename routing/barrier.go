@@ -95,7 +95,7 @@ func (b *barrier) room(unproved int) int {
 
 // due reports whether a ping has to follow so many more stanzas, and bytes of them.
 func (b *barrier) due(stanzas, size int) bool {
-	if b.off || len(b.open) >= pingsOpen && b.grade != GradeWritten {
+	if b.off || len(b.open) >= pingsOpen && (b.grade == GradeProved || !b.want) {
 		return false
 	}
 	if b.want || b.grade == GradeWritten {
@@ -120,6 +120,9 @@ func (b *barrier) late(now int64, written, proved uint64) bool {
 	if written > b.last {
 		return now-b.first >= int64(pingAfter) && now-b.asked >= int64(pingApart)
 	}
+	if now-b.asked >= int64(probeAfter) {
+		return written > proved // one of those asked may never be answered
+	}
 	return now-b.asked >= int64(pingRides) && b.closing(proved)
 }
 
@@ -136,7 +139,7 @@ func (b *barrier) add(stanzas, size int, now func() int64) {
 
 // ask appends a ping whose boundary is given.
 func (b *barrier) ask(dst []byte, boundary uint64, now int64) []byte {
-	if len(b.open) >= pingsOpen { // grade written: what is not answered is not missed
+	if len(b.open) >= pingsOpen { // it has never answered: what is not answered is not missed
 		b.open = b.open[:copy(b.open, b.open[1:])]
 	}
 	b.number++
@@ -168,6 +171,7 @@ func (b *barrier) answer(id []byte, now int64) (proved uint64, is bool) {
 		b.open = b.open[:copy(b.open, b.open[i+1:])] // those before it were read before it
 		b.answered = max(b.answered, p.boundary)
 		b.adapt(now - p.at)
+		b.want = b.want || p.explicit != b.explicit // those in the other form may never be answered
 		b.grade, b.known, b.explicit, b.silent = GradeProved, true, p.explicit, 0
 		return p.carries, true
 	}
@@ -226,7 +230,7 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 		default:
 			b.want = b.want || len(b.open) == 0
 		}
-	case b.grade == GradeWritten && now-b.asked >= int64(probeAgain):
+	case b.grade == GradeWritten && !b.want && now-b.asked >= int64(probeAgain):
 		b.explicit, b.want = !b.explicit, true
 	}
 }
