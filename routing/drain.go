@@ -44,17 +44,26 @@ func (r *Router) drainToDisk(ctx context.Context) {
 		for _, token := range n.queue.takeLetters() {
 			r.mail.lose(token) // it is in the offline store
 		}
-		n.queue.keepAll()
 	}
-	r.overflow.held.keepAll()
-	r.overflow.node.queue.keepAll()
-	if err := r.cfg.Outbox.Flush(); err != nil {
-		r.cfg.Log.WithError(err).Error("keep what waits for nodes")
-		return
+	for range 2 { // a block that was on its way to the disk, and has been changed since, goes there once more
+		if err := r.keepAll(); err != nil {
+			r.cfg.Log.WithError(err).Error("keep what waits for nodes")
+			return
+		}
 	}
 	for _, b := range r.retired.before(math.MaxInt64) {
 		r.cfg.Outbox.Delete(b.target, b.number)
 	}
+}
+
+// keepAll waits until all that waits is on disk.
+func (r *Router) keepAll() error {
+	for _, n := range r.Nodes() {
+		n.queue.keepAll()
+	}
+	r.overflow.held.keepAll()
+	r.overflow.node.queue.keepAll()
+	return r.cfg.Outbox.Flush()
 }
 
 // drainToSenders answers what cannot be kept.
