@@ -123,8 +123,8 @@ func (q *Queue) free(b *block) {
 		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
 		return // who keeps it may still look at it
 	}
-	if q.disk.presence != nil {
-		return // it may be named there
+	if b.spill || q.disk.presence != nil {
+		return // what goes to the disk, or presence, may name it
 	}
 	b.free()
 }
