@@ -1,5 +1,7 @@
 package routing
 
+import "slices"
+
 // attach gives the queue a link to write to, and takes the writing flag, so that nothing is written before begin.
 func (q *Queue) attach(out Output, drops bool) {
 	q.mu.Lock()
@@ -109,6 +111,23 @@ func (q *Queue) forgetRequests() {
 			b.stale = b.stale || b.kept || b.keeping
 		}
 	}
+	q.sweep()
+}
+
+// sweep gives up the blocks of which nothing is left, but for those that the disk still has: what was taken out of them may not
+// be in other hands yet. Called with mu held, nobody writing.
+func (q *Queue) sweep() {
+	q.blocks = slices.DeleteFunc(q.blocks, func(b *block) bool {
+		if b.b == nil || b.next > 0 || b.holes < len(b.recs) || b.kept || b.keeping {
+			return false
+		}
+		q.compact(b)
+		if b.spill {
+			q.unspilled()
+		}
+		q.free(b)
+		return true
+	})
 }
 
 // takeAll empties and closes a queue without a link, at a stop: its stanzas are answered.
@@ -280,5 +299,6 @@ func (q *Queue) takeLetters() (tokens []uint32) {
 			}
 		}
 	}
+	q.sweep()
 	return tokens
 }

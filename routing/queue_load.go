@@ -50,7 +50,7 @@ func (q *Queue) prepare() {
 			q.mu.Unlock()
 			value, err := q.env.outbox.Get(at.target, at.number)
 			q.mu.Lock()
-			if b.b != nil || b.out {
+			if b.b != nil || b.out || q.out == nil {
 				continue
 			}
 			q.loaded(b, value, err)
@@ -92,7 +92,7 @@ func (q *Queue) loaded(b *block, value []byte, err error) {
 
 // stamp says in each stanza of a block that waited for a link since when it has (XEP-0203). Called with mu held.
 func (q *Queue) stamp(b *block) {
-	b.stamped = true
+	b.stamped, b.closed = true, true // what is new says nothing
 	q.compact(b)
 	was, before := cap(b.b), len(b.b)-b.done
 	b.stampFrom(q.env.server)

@@ -1,6 +1,10 @@
 package routing
 
-import "github.com/patchbay-im/patchbay/stanza"
+import (
+	"slices"
+
+	"github.com/patchbay-im/patchbay/stanza"
+)
 
 // waitingStanza is a stanza taken out of a queue, in bytes of its own.
 type waitingStanza struct {
@@ -21,8 +25,8 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		}
 		b := q.blocks[i]
 		if b.b == nil && b.mayHave(user) {
-			if b = q.fetch(i); q.out != nil || q.writing {
-				break // it came back meanwhile
+			if i = q.fetch(i); i < 0 || q.out != nil || q.writing {
+				continue // it came back meanwhile; or others may have gone too: look again from the start
 			}
 		}
 		if b.b != nil && (b.users == nil || !b.closed || b.mayHave(user)) {
@@ -32,6 +36,9 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 			q.release(b)
 		}
 	}
+	if q.out == nil && !q.writing {
+		q.sweep()
+	}
 	if len(q.disk.todo)+len(q.disk.stale) > 0 {
 		q.disk.due = true
 	}
@@ -39,9 +46,9 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 	return taken
 }
 
-// fetch brings the i-th block back from the disk. Called with mu held; it lets go of it meanwhile, and gives the block that
-// is the i-th then: others may only have been appended.
-func (q *Queue) fetch(i int) *block {
+// fetch brings the i-th block back from the disk. Called with mu held; it lets go of it meanwhile, and gives where the block is
+// then: -1 if it has gone.
+func (q *Queue) fetch(i int) int {
 	b := q.blocks[i]
 	at := placeOnDisk{q.targetOf(b), b.first}
 	q.mu.Unlock()
@@ -50,10 +57,7 @@ func (q *Queue) fetch(i int) *block {
 	if b.b == nil && !b.out {
 		q.loaded(b, value, err)
 	}
-	if i < len(q.blocks) {
-		return q.blocks[i]
-	}
-	return b
+	return slices.Index(q.blocks, b)
 }
 
 // takeFrom takes what waits for a user out of one block. Called with mu held, nobody writing.
