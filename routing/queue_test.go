@@ -1,17 +1,13 @@
 package routing
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-
-	"pgregory.net/rapid"
 
 	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
@@ -92,119 +88,6 @@ func testQueue(limit int, writers *sync.WaitGroup) *Queue {
 	env := &queueEnv{wg: writers, lost: func(Reason, storage.NodeID) {}, clock: new(atomic.Int64), ticks: new(atomic.Int64), most: new(atomic.Int64), tight: new(atomic.Bool),
 		mono: func() int64 { return 1 }, arm: func(*Queue) {}, server: "hub", off: true}
 	return newQueue(limit, env, &Node{Domain: "node"}, "node")
-}
-
-// The queue as a machine: whatever links come and go and however little they take, every stanza that was
-// taken is written whole, in order, exactly once in whole, or is still waiting, or was a request taken out at a
-// drop; and the numbers say so.
-func TestQueueModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := &queueModel{q: testQueue(2000, &sync.WaitGroup{}), gone: map[int]bool{}}
-		t.Repeat(map[string]func(*rapid.T){
-			"put":    m.put,
-			"attach": m.attach,
-			"detach": m.detach,
-			"room":   m.room,
-			"flush":  func(*rapid.T) { m.q.flush() },
-			"":       m.check,
-		})
-		m.finish(t)
-	})
-}
-
-type queueModel struct {
-	q     *Queue
-	w     *wire
-	next  int
-	all   []int // in the order in which they were taken
-	gone  map[int]bool
-	kinds []class
-	whole []int // read from the wires, whole ones only
-}
-
-func (m *queueModel) put(t *rapid.T) {
-	c := class(rapid.IntRange(0, 1).Draw(t, "class"))
-	size := rapid.SampledFrom([]int{0, 1, 50, 700, 5000}).Draw(t, "size")
-	raw := fmt.Sprintf("<iq%d %s>", m.next, bytes.Repeat([]byte("x"), size))
-	res, flush := m.q.put(&stanza.Header{Raw: []byte(raw)}, nil, rec{class: c, origin: 1})
-	m.kinds = append(m.kinds, c)
-	if res == putOK {
-		m.all = append(m.all, m.next)
-	}
-	if res == putLater && m.w != nil && !m.w.broken {
-		t.Fatalf("a request was put off although there is a link")
-	}
-	m.next++
-	if flush {
-		m.q.flush()
-	}
-}
-
-func (m *queueModel) attach(t *rapid.T) {
-	if m.w != nil {
-		return
-	}
-	m.w = newWire(rapid.SampledFrom([]int{0, 3, 100, 1 << 20}).Draw(t, "room"))
-	m.q.attach(m.w, false)
-	_ = m.q.begin(m.w, nil)
-}
-
-func (m *queueModel) detach(*rapid.T) {
-	if m.w == nil {
-		return
-	}
-	m.w.breakIt()
-	m.q.detach(m.w)
-	m.read()
-	m.w = nil
-}
-
-func (m *queueModel) room(t *rapid.T) {
-	if m.w != nil {
-		m.w.give(rapid.SampledFrom([]int{1, 60, 4000}).Draw(t, "room"))
-	}
-}
-
-// read takes the whole stanzas that a wire got; a part at the end is worth nothing.
-func (m *queueModel) read() {
-	for _, part := range bytes.SplitAfter(m.w.got, []byte(">")) {
-		var n int
-		if _, err := fmt.Sscanf(string(part), "<iq%d", &n); err == nil && part[len(part)-1] == '>' {
-			m.whole = append(m.whole, n)
-		}
-	}
-}
-
-func (m *queueModel) check(t *rapid.T) {
-	s := m.q.stats()
-	if s.Written > s.Queued || int(s.Queued) != len(m.all) {
-		t.Fatalf("numbers: %+v, taken %d", s, len(m.all))
-	}
-}
-
-// finish attaches a link that takes everything, and compares what came with what was taken.
-func (m *queueModel) finish(t *rapid.T) {
-	m.detach(t)
-	m.w = newWire(1 << 30)
-	m.q.attach(m.w, false)
-	_ = m.q.begin(m.w, nil)
-	for m.q.stats().Waiting > 0 {
-		runtime.Gosched() // the queue's writer is at it
-	}
-	m.q.detach(m.w)
-	m.read()
-	s := m.q.stats()
-	if s.Waiting != 0 || s.Bytes != 0 || int(s.Written) != len(m.whole) || int(s.Written+s.Dropped) != len(m.all) {
-		t.Fatalf("stats %+v, %d arrived of %d", s, len(m.whole), len(m.all))
-	}
-	at := 0
-	for _, n := range m.all {
-		if at < len(m.whole) && m.whole[at] == n {
-			at++
-		} else if m.kinds[n] != classRequest {
-			t.Fatalf("stanza %d is missing or out of order: %v of %v", n, m.whole, m.all)
-		}
-	}
 }
 
 func TestBlockAdvance(t *testing.T) {
