@@ -98,7 +98,7 @@ func (st *stage) counted() scraped {
 		`patchbay_node_state{node="d.im.example",state="away"}`:           1,
 		`patchbay_node_state{node="gone.im.example",state="gone"}`:        1,
 		`patchbay_node_state{node="exact.im.example",state="never seen"}`: 1,
-		`patchbay_node_grade{grade="proved",node="a.im.example"}`:        1,
+		`patchbay_node_grade{grade="proved",node="a.im.example"}`:         1,
 		`patchbay_node_links{node="a.im.example"}`:                        1,
 		`patchbay_node_links{node="d.im.example"}`:                        0,
 		`patchbay_node_queue_bytes{node="a.im.example"}`:                  0,
