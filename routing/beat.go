@@ -1,8 +1,6 @@
 package routing
 
 import (
-	"cmp"
-	"slices"
 	"sync"
 	"time"
 )
@@ -167,53 +165,4 @@ func (q *Queue) downgraded() {
 	}
 	q.ended = q.sent
 	q.keepWindow()
-}
-
-// relievePressure sends to the disk what waits in the largest queues, until all together take no more memory than they may.
-func (r *Router) relievePressure() {
-	type load struct {
-		q    *Queue
-		size int
-	}
-	var loads []load
-	sum := 0
-	for _, q := range r.queues() {
-		st := q.stats()
-		sum += st.Memory
-		loads = append(loads, load{q, st.Memory - st.UnprovedBytes})
-	}
-	r.memory.Store(int64(sum))
-	limit := int(r.set().Memory)
-	if limit <= 0 || r.cfg.Outbox == nil {
-		return
-	}
-	r.tight.Store(sum > limit/10*7)
-	if sum < limit/10*8 {
-		return
-	}
-	slices.SortFunc(loads, func(a, b load) int { return cmp.Compare(b.size, a.size) })
-	for _, l := range loads {
-		if sum < limit/10*6 || l.size < spillBlock {
-			return
-		}
-		sum -= l.size
-		l.q.spillWaiting()
-	}
-}
-
-// spillWaiting sends to the disk what waits and is not being written.
-func (q *Queue) spillWaiting() {
-	q.mu.Lock()
-	for i, b := range q.blocks {
-		switch {
-		case i == 0 && (q.out != nil || q.writing) || b.next > 0:
-		case b.kept:
-			q.release(b)
-		case q.out != nil && !b.keeping:
-			q.spillOne(b)
-		}
-	}
-	q.disk.spilling = q.disk.spilling || q.out != nil && q.disk.blocks > 0
-	q.keep()
-	q.unlock()
 }

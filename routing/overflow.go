@@ -41,8 +41,8 @@ func (o *overflow) init(r *Router) {
 	o.r, o.start = r, r.now()
 	o.node = &Node{Domain: overflowTarget}
 	o.node.home = o.node
-	o.node.queue = newQueue(r.set().Queue, &r.env, o.node, overflowTarget)
-	o.held = newQueue(1<<30, &r.env, o.node, heldTarget) // all of it was in memory
+	o.node.queue = newQueue(r.set().Queue, r.env, o.node, overflowTarget)
+	o.held = newQueue(1<<30, r.env, o.node, heldTarget) // all of it was in memory
 }
 
 // takes reports whether a stanza may go to the overflow.

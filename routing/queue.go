@@ -136,6 +136,10 @@ type queueEnv struct {
 	outbox  outbox        // nil: there is none
 	most    *atomic.Int64 // bytes that may wait on disk for one node
 	tight   *atomic.Bool  // memory is short
+
+	memory atomic.Int64 // bytes that all queues may take together; 0: no bound
+	blocks atomic.Int64 // bytes of memory that all blocks take
+	coming atomic.Int64 // and copies of them that are on the way to the disk
 }
 
 // outbox is where blocks go that are not for memory (storage.Outbox).
@@ -205,8 +209,8 @@ func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 	}
 	res := q.fit(len(h.Raw), r)
 	if res == putOK {
-		if q.bytes+len(h.Raw) > q.limit+reserve && q.bytes > 0 && q.env.outbox != nil {
-			q.disk.spilling = true
+		if all := q.bytes + len(h.Raw); all > q.small() && q.bytes > 0 && q.env.outbox != nil {
+			q.disk.spilling = q.disk.spilling || all > q.limit+reserve || q.env.tight.Load()
 		}
 		q.append(h, e, r)
 	}
@@ -235,6 +239,8 @@ func (q *Queue) fit(size int, r rec) putResult {
 		return putLater
 	case q.gone:
 		return putGone
+	case r.origin != 0 && q.bytes+size > q.small() && q.bytes > 0 && q.env.short():
+		return putFull
 	case !q.spills() && (q.bytes+size <= limit || q.bytes == 0):
 		return putOK
 	case q.env.outbox == nil || r.class == classRequest || r.class == classAnswer:
@@ -296,7 +302,7 @@ func (q *Queue) tail(n int) *block {
 	if last := len(q.blocks) - 1; last >= 0 && !(last == 0 && q.writing) {
 		b := q.blocks[last]
 		if was := cap(b.b); !b.closed && b.spill == spill && b.room(n) {
-			q.memory += cap(b.b) - was
+			q.grew(cap(b.b) - was)
 			if len(b.recs) == 0 {
 				b.since, b.born = q.env.clock.Load(), q.env.ticks.Load()
 			}
@@ -310,7 +316,7 @@ func (q *Queue) tail(n int) *block {
 	if spill {
 		q.disk.blocks++
 	}
-	q.memory += cap(b.b)
+	q.grew(cap(b.b))
 	q.blocks = append(q.blocks, b)
 	return b
 }

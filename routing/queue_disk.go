@@ -161,9 +161,15 @@ func (q *Queue) keep() {
 		}
 		at := placeOnDisk{q.targetOf(b), b.first}
 		q.mu.Unlock()
-		err := q.env.outbox.Put(at.target, at.number, value, func(err error) { q.keptNow(b, err) })
+		size := int64(len(value))
+		q.env.coming.Add(size)
+		err := q.env.outbox.Put(at.target, at.number, value, func(err error) {
+			q.env.coming.Add(-size)
+			q.keptNow(b, err)
+		})
 		q.mu.Lock()
 		if err != nil {
+			q.env.coming.Add(-size)
 			b.keeping, b.stale = false, b.kept
 			q.disk.todo = append([]*block{b}, q.disk.todo...)
 			q.disk.full, q.disk.retry = fullOf(err), q.env.mono()+int64(retryDisk)
@@ -194,7 +200,7 @@ func (q *Queue) unkeep(b *block) {
 
 // unload gives the memory of a block back. Called with mu held.
 func (q *Queue) unload(b *block) {
-	q.memory -= cap(b.b)
+	q.grew(-cap(b.b))
 	(&block{b: b.b, recs: b.recs}).free()
 	b.b, b.recs, b.index, b.stamped = nil, nil, nil, false
 }
@@ -273,7 +279,7 @@ func (q *Queue) release(b *block) {
 	if b.b == nil || !b.kept || b.keeping || b.stale || b.next > 0 || q.busy(b) {
 		return
 	}
-	if q.out != nil && q.ahead(b) < readAhead {
+	if q.out != nil && q.ahead(b) < q.readAhead() {
 		return
 	}
 	if slices.ContainsFunc(b.recs, func(r rec) bool { return !r.class.keeps() }) {
@@ -287,10 +293,10 @@ func (q *Queue) release(b *block) {
 	q.unload(b)
 }
 
-// ahead gives the bytes in memory that go before a block, at least those of readAhead. Called with mu held.
+// ahead gives the bytes in memory that go before a block, as far as readAhead asks. Called with mu held.
 func (q *Queue) ahead(b *block) (size int) {
 	for _, o := range q.blocks {
-		if o == b || size >= readAhead {
+		if o == b || size >= q.readAhead() {
 			break
 		}
 		size += len(o.b) - o.off

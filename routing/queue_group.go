@@ -49,7 +49,7 @@ func (q *Queue) ungroupOne(b *block, parts *apart) {
 	})
 	q.count.copies += uint64(more)
 	q.waited(b, -more, len(b.b)-b.done-len(n.b))
-	q.memory += cap(n.b) - cap(b.b)
+	q.grew(cap(n.b) - cap(b.b))
 	b.b, b.recs, n.b, n.recs = n.b, n.recs, b.b, b.recs
 	n.free()
 	b.off, b.done, b.next = 0, 0, 0

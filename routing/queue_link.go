@@ -215,7 +215,7 @@ func (q *Queue) takeFirst() *block {
 	}
 	q.waited(b, n, size)
 	q.count.moved += uint64(n)
-	q.memory -= cap(b.b)
+	q.grew(-cap(b.b))
 	b.out, b.retires = true, b.kept || b.keeping
 	return b
 }

@@ -24,7 +24,7 @@ func (q *Queue) unprepared() *block {
 		if !b.prepared() {
 			return b
 		}
-		if size += len(b.b) - b.off; size >= readAhead {
+		if size += len(b.b) - b.off; size >= q.readAhead() {
 			return nil
 		}
 	}
@@ -83,7 +83,7 @@ func (q *Queue) loaded(b *block, value []byte, err error) {
 	q.disk.holes += b.bury()
 	_, size := b.waiting()
 	q.kept += size - was // it may have been stamped before it went
-	q.memory += cap(b.b)
+	q.grew(cap(b.b))
 	if len(b.dead) > 0 {
 		b.stale = true // else it stays in memory
 		q.again(b)
@@ -97,7 +97,7 @@ func (q *Queue) stamp(b *block) {
 	was, before := cap(b.b), len(b.b)-b.done
 	b.stampFrom(q.env.server)
 	grown := len(b.b) - b.done - before
-	q.memory += cap(b.b) - was
+	q.grew(cap(b.b) - was)
 	if b.kept {
 		q.kept += grown
 	} else {

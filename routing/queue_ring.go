@@ -117,7 +117,7 @@ func (q *Queue) pass(b *block, to uint64, most int) {
 // free gives a block up: all of it is proved, or somewhere else. Called with mu held.
 func (q *Queue) free(b *block) {
 	b.out = true
-	q.memory -= cap(b.b)
+	q.grew(-cap(b.b))
 	if b.kept || b.keeping {
 		b.dropped = true
 		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})

@@ -48,7 +48,7 @@ type Router struct {
 	stop     chan struct{}
 	stopped  chan struct{}
 	beaten   chan struct{}
-	env      queueEnv
+	env      *queueEnv
 	stopOnce sync.Once
 
 	// shared, each with its own lock inside
@@ -71,7 +71,6 @@ type Router struct {
 	away     atomic.Int32           // nodes that are away
 	taps     atomic.Pointer[[]*Tap] // nil: there are none
 	clock    atomic.Int64           // UnixNano, advanced by housekeeping: for what must not ask for the time
-	memory   atomic.Int64           // bytes that all queues took, at the last look
 	ticks    atomic.Int64           // nanoseconds of a clock that nobody sets, advanced with it
 	tight    atomic.Bool            // the queues together have nearly all the memory that they may
 	most     atomic.Int64           // Settings.Outbox
@@ -100,6 +99,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 	r.most.Store(cfg.Settings.Outbox)
 	r.beat.wake = make(chan struct{}, 1)
 	r.env = r.newEnv()
+	r.env.memory.Store(cfg.Settings.Memory)
 	r.iqs.init()
 	r.nobody = r.newNode(cfg.Server)
 	r.holds.init(r.set().Queue, r.nobody)
@@ -182,15 +182,15 @@ func (r *Router) nodeOf(name string) *Node {
 
 func (r *Router) newNode(name string) *Node {
 	n := &Node{Domain: name, since: r.now()}
-	n.queue = newQueue(r.set().Queue, &r.env, n, name)
+	n.queue = newQueue(r.set().Queue, r.env, n, name)
 	n.home = n
 	return n
 }
 
 // newEnv gives what all queues share.
-func (r *Router) newEnv() queueEnv {
+func (r *Router) newEnv() *queueEnv {
 	start := time.Now()
-	env := queueEnv{wg: &r.writers, arrived: r.mail.written, lost: r.takenOut, clock: &r.clock, ticks: &r.ticks, most: &r.most, tight: &r.tight,
+	env := &queueEnv{wg: &r.writers, arrived: r.mail.written, lost: r.takenOut, clock: &r.clock, ticks: &r.ticks, most: &r.most, tight: &r.tight,
 		mono: func() int64 { return int64(time.Since(start)) + 1 }, arm: r.beat.add, server: r.cfg.Server, off: r.cfg.NoProof,
 		log: func(q *Queue, what string, err error) {
 			r.cfg.Log.WithError(err).WithField("node", q.node.Domain).Error(what)

@@ -53,6 +53,7 @@ func (r *Router) Apply(next Settings) error {
 	r.retire(was)
 	r.holds.setLimit(next.Queue)
 	r.most.Store(next.Outbox)
+	r.env.memory.Store(next.Memory)
 	for _, q := range r.queues() {
 		q.setLimit(next.Queue)
 	}

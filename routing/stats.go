@@ -10,7 +10,7 @@ type Stats struct {
 	HeldFor      int // users
 	HeldBytes    int // what they cost, in bytes
 	HeldBytesMax int
-	QueueMemory  int64 // bytes of memory that all queues take, and what is written and not proved; counted a quarter of a second ago
+	QueueMemory  int64 // bytes of memory that all queues take, and copies of it on the way to the disk
 }
 
 // Stats looks at the tables. It walks none of them.
@@ -18,7 +18,7 @@ func (r *Router) Stats() Stats {
 	st := Stats{IQsMax: maxAsks, IQBytesMax: maxAskBytes, Held: int(r.holds.len.Load()), HeldFor: int(r.holds.lists.Load())}
 	st.IQs, st.IQBytes = r.iqs.size()
 	st.HeldBytes, st.HeldBytesMax = r.holds.size()
-	st.QueueMemory = r.memory.Load()
+	st.QueueMemory = r.env.used()
 	return st
 }
 
