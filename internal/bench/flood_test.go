@@ -5,14 +5,13 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 )
 
 const (
 	floodBody = 1 << 10
 	floodRate = 128 << 20 // bytes a second
-	floodTime = 2 * time.Minute
+	floodTime = time.Minute
 )
 
 // flood sends at a steady pace to nodes that may not read, and knows what must arrive in the end: what was not bounced.
@@ -46,12 +45,11 @@ func (f *flood) pour(total int) error {
 	return nil
 }
 
-// finish waits until each stanza has arrived or come back.
-func (f *flood) finish(tb testing.TB) {
-	tb.Helper()
-	// What was bounced is known when the last stanza of all was: the server answers in order of what it reads.
+// finish waits until each stanza has arrived that has not come back. The server is idle, so that all that it bounced is known.
+func (f *flood) finish(c *child) {
+	c.tb.Helper()
 	if err := f.Meter.Wait(f.Source.Due()-f.bounced.Load(), floodTime); err != nil {
-		tb.Fatalf("%v; %d of %d came back", err, f.bounced.Load(), f.Source.Due())
+		c.tb.Fatalf("%v; %d of %d came back; the server's account: %+v", err, f.bounced.Load(), f.Source.Due(), *c.tell("ledger").Ledger)
 	}
 }
 

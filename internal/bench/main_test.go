@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/patchbay-im/patchbay/routing"
 )
 
 // The test binary is also the servers under test: started again with roleEnv it is one of them, listens on loopback,
@@ -26,8 +28,15 @@ const (
 	sampleEnv = "PATCHBAY_BENCH_MEMPROFILERATE"
 )
 
-// roles are the servers: each starts and gives its addresses.
-var roles = map[string]func() (plain, overTLS string, stop func() error, err error){
+// running is a server that listens.
+type running struct {
+	plain, overTLS string
+	stop           func() error
+	ledger         func() routing.Ledger // of ours only
+}
+
+// roles are the servers: each starts one.
+var roles = map[string]func() (*running, error){
 	"patchbay": servePatchbay,
 	"nats":     serveNATS,
 }
@@ -50,6 +59,7 @@ type reply struct {
 	Heap       uint64 // bytes of live objects
 	Goroutines int
 	Index      int64 // bytes that the session table's index holds, after a gc only
+	Ledger     *routing.Ledger
 	Error      string
 }
 
@@ -58,24 +68,24 @@ func serve(role string) error {
 	if rate, err := strconv.Atoi(os.Getenv(sampleEnv)); err == nil {
 		runtime.MemProfileRate = rate
 	}
-	plain, overTLS, stop, err := roles[role]()
+	server, err := roles[role]()
 	if err != nil {
 		return err
 	}
 	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(reply{Plain: plain, TLS: overTLS}); err != nil {
+	if err := out.Encode(reply{Plain: server.plain, TLS: server.overTLS}); err != nil {
 		return err
 	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		if err := out.Encode(obey(in.Text())); err != nil {
+		if err := out.Encode(server.obey(in.Text())); err != nil {
 			return err
 		}
 	}
-	return stop()
+	return server.stop()
 }
 
-// obey runs one command: stats, gc, profile FILE, profile-end or allocs FILE.
-func obey(line string) reply {
+// obey runs one command: stats, ledger, gc, profile FILE, profile-end or allocs FILE.
+func (s *running) obey(line string) reply {
 	var r reply
 	command, file, _ := strings.Cut(line, " ")
 	switch command {
@@ -83,6 +93,9 @@ func obey(line string) reply {
 		runtime.GC() // the profile of the heap is as of the collection before the last
 		debug.FreeOSMemory()
 		r.Index = indexBytes()
+	case "ledger":
+		l := s.ledger()
+		r.Ledger = &l
 	case "profile":
 		r.Error = text(write(file, pprof.StartCPUProfile))
 	case "profile-end":

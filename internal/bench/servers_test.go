@@ -45,10 +45,10 @@ func benchConfig(data, certDir string) (*config.Config, error) {
 }
 
 // servePatchbay starts our server as it is shipped: it logs each attach, here to nowhere.
-func servePatchbay() (plain, overTLS string, stop func() error, err error) {
+func servePatchbay() (*running, error) {
 	cfg, err := benchConfig(os.Getenv(dataEnv), os.Getenv(tlsEnv))
 	if err != nil {
-		return "", "", nil, err
+		return nil, err
 	}
 	cfg.Timers.Drain = time.Second
 	if os.Getenv(storeEnv) != "" {
@@ -61,40 +61,42 @@ func servePatchbay() (plain, overTLS string, stop func() error, err error) {
 	log.SetOutput(io.Discard)
 	s, err := server.New(cfg, server.Options{Version: "bench", Memory: true, NoProof: os.Getenv(proofEnv) == "off", Log: logrus.NewEntry(log), OnFail: func(error) { os.Exit(1) }})
 	if err != nil {
-		return "", "", nil, err
+		return nil, err
 	}
 	if err := s.Start(); err != nil {
-		return "", "", nil, err
+		return nil, err
 	}
-	return s.ComponentAddr(), s.ComponentTLSAddr(), s.Stop, nil
+	return &running{plain: s.ComponentAddr(), overTLS: s.ComponentTLSAddr(), stop: s.Stop, ledger: s.Ledger}, nil
 }
 
 // serveNATS starts nats-server as it is shipped, without its log.
-func serveNATS() (plain, overTLS string, stop func() error, err error) {
+func serveNATS() (*running, error) {
 	opts := &natsd.Options{Host: "127.0.0.1", Port: natsd.RANDOM_PORT, NoLog: true, NoSigs: true}
 	if dir := os.Getenv(tlsEnv); dir != "" {
 		cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 		if err != nil {
-			return "", "", nil, err
+			return nil, err
 		}
 		opts.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 		opts.TLSHandshakeFirst, opts.TLSTimeout = true, 10
 	}
 	s, err := natsd.NewServer(opts)
 	if err != nil {
-		return "", "", nil, err
+		return nil, err
 	}
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
-		return "", "", nil, errors.New("nats-server is not ready")
+		return nil, errors.New("nats-server is not ready")
 	}
 	addr := s.Addr().String()
-	stop = func() error {
+	r := &running{stop: func() error {
 		s.Shutdown()
 		return nil
-	}
+	}}
 	if opts.TLSConfig != nil {
-		return "", addr, stop, nil
+		r.overTLS = addr
+	} else {
+		r.plain = addr
 	}
-	return addr, "", stop, nil
+	return r, nil
 }

@@ -65,7 +65,7 @@ func stuck(b *testing.B, c *child, nodes, total int) {
 	}
 	pairs.during(b, c, func() error { return f.pour(total / 8) }) // warm
 	before := pairs.during(b, c, func() error { return f.pour(total / 2) })
-	f.finish(b)
+	f.finish(c)
 	c.settle()
 
 	c.forget()
@@ -85,7 +85,7 @@ func stuck(b *testing.B, c *child, nodes, total int) {
 	for _, v := range valves {
 		v.open()
 	}
-	f.finish(b)
+	f.finish(c)
 	back := time.Since(began)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(before.rate, "stanzas/s-before")
