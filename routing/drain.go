@@ -170,7 +170,7 @@ func (r *Router) answerHeld(bare string) {
 	again := newRedo(r)
 	defer again.close()
 	for {
-		if h := r.holds.head(bare); !again.storeHeld(h) && !r.overflow.keep(h) {
+		if h := r.holds.head(bare); !r.overflow.keep(h) && !again.storeHeld(h) {
 			again.stop(h.raw, h.origin)
 		}
 		if !r.holds.drop(bare) {

@@ -246,6 +246,9 @@ func waitingAt(n *Node) (ids []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, b := range q.blocks {
+		if b.b == nil {
+			b = q.onDisk(b)
+		}
 		b.each(func(raw []byte, rc rec) {
 			if rc.class != classMoved {
 				ids = append(ids, idOf(raw))
@@ -253,6 +256,16 @@ func waitingAt(n *Node) (ids []string) {
 		})
 	}
 	return ids
+}
+
+// onDisk gives a copy of a block that is on disk only. Called with mu held.
+func (q *Queue) onDisk(b *block) *block {
+	c := &block{}
+	if v, err := q.env.outbox.Get(q.targetOf(b), b.first); err == nil && c.decode(v) == nil {
+		c.dead = b.dead
+		c.bury()
+	}
+	return c
 }
 
 func idOf(raw []byte) string {

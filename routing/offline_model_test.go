@@ -20,15 +20,24 @@ import (
 // at nodes that come and go and take little at a time. Whatever happens, every message that was taken has one end, or
 // is stored; nobody gets one twice; what comes from one node for one user comes in order; and who is logged in has
 // nothing left in the store.
-func TestOfflineModel(t *testing.T) { checkOffline(t, false) }
+func TestOfflineModel(t *testing.T) { checkOffline(t, mailModel{}) }
 
 // The same, with a store on disk that is stopped in orderly fashion and opened again.
-func TestOfflineRestarts(t *testing.T) { checkOffline(t, true) }
+func TestOfflineRestarts(t *testing.T) { checkOffline(t, mailModel{disk: true}) }
 
-func checkOffline(t *testing.T, disk bool) {
+// The same with proof: what was written and not proved when a link dropped is written again.
+func TestOfflineProof(t *testing.T) { checkOffline(t, mailModel{proof: true}) }
+
+// The same with outboxes, too, over stops.
+func TestOfflineOutbox(t *testing.T) {
+	checkOffline(t, mailModel{disk: true, proof: true, outbox: true})
+}
+
+func checkOffline(t *testing.T, variant mailModel) {
+	disk := variant.disk
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(endless{t}, func(rt *rapid.T) {
-			m := &mailModel{t: rt, disk: disk, dir: storage.Memory, sent: map[string]*letterModel{}}
+			m := &mailModel{t: rt, disk: disk, proof: variant.proof, outbox: variant.outbox, dir: storage.Memory, sent: map[string]*letterModel{}}
 			m.start()
 			defer m.stop()
 			ops := map[string]func(*rapid.T){
@@ -48,10 +57,16 @@ func checkOffline(t *testing.T, disk bool) {
 type mailModel struct {
 	t        *rapid.T
 	disk     bool
+	proof    bool
+	outbox   bool
+	answers  map[string]peerAnswers // by node
+	stopped  int                    // the step of the last stop
+	stops    bool                   // what is written now is not proved
 	dir      string
 	keep     storage.Keep
 	r        *Router
 	offline  *storage.Offline
+	queues   *storage.Queues // whose store it is
 	sessions *storage.Sessions
 	links    map[string]*modelLink // the last one of each node
 	old      []*modelLink          // of nodes that have another one, or none, now
@@ -75,9 +90,19 @@ type letterModel struct {
 	silent  bool            // it may end without an answer
 	at      map[string]bool // nodes in whose queue it was seen
 	written map[string]int  // by node
+	again   bool            // it was written, and not proved, when a link dropped: it may come once more
 	errors  int
 	iq      bool
 }
+
+// peerAnswers is when a node answers the barrier pings.
+type peerAnswers int
+
+const (
+	answersAtOnce peerAnswers = iota
+	answersLate
+	answersNever
+)
 
 // modelLink is a link, and what was read from its wire.
 type modelLink struct {
@@ -86,6 +111,8 @@ type modelLink struct {
 	w    *wire
 	sc   *stanza.Scanner
 	rest []byte
+
+	answers peerAnswers // the barrier pings
 }
 
 var (
@@ -104,7 +131,7 @@ func (m *mailModel) start() {
 		Age: rapid.SampledFrom([]time.Duration{0, 45 * time.Second}).Draw(m.t, "age")}
 	m.sessions, err = storage.OpenSessions(storage.Options{Dir: storage.Memory, Server: "hub", Log: quiet()})
 	m.must(err)
-	m.holds = map[[2]string]int{}
+	m.holds, m.answers = map[[2]string]int{}, map[string]peerAnswers{}
 	m.orders, m.low = map[string][]string{}, map[string]bool{}
 	m.open()
 }
@@ -117,10 +144,16 @@ func (m *mailModel) must(err error) {
 
 func (m *mailModel) open() {
 	var err error
-	m.offline, err = storage.OpenOffline(storage.OfflineOptions{Dir: m.dir, Log: quiet()})
+	m.queues, err = storage.OpenQueues(storage.QueuesOptions{Dir: m.dir, Log: quiet()})
 	m.must(err)
+	m.offline = m.queues.Offline()
 	m.links, m.fresh = map[string]*modelLink{}, map[string]bool{}
-	m.r = New(mailConfig(m.offline, m.keep), m.sessions, nobodyServes{})
+	cfg := mailConfig(m.offline, m.keep)
+	cfg.NoProof = !m.proof
+	if m.outbox {
+		cfg.Outbox, cfg.Settings.Outbox = m.queues.Outbox(), 1<<30
+	}
+	m.r = New(cfg, m.sessions, nobodyServes{})
 	m.r.Returning()
 	for _, n := range modelSources {
 		m.link(n)
@@ -135,6 +168,10 @@ func (m *mailModel) link(node string) {
 	src, err := m.r.Attach(node, &Grant{Users: []string{"im"}, TakeOver: true}, sc)
 	m.must(err)
 	l := &modelLink{node: node, src: src, w: newWire(1 << 30), sc: stanza.NewScanner(stanza.DefaultLimits)}
+	if _, drawn := m.answers[node]; m.proof && !drawn {
+		m.answers[node] = rapid.SampledFrom([]peerAnswers{answersAtOnce, answersLate, answersNever}).Draw(m.t, "answers")
+	}
+	l.answers = m.answers[node]
 	_, _, err = l.sc.Next([]byte(rootTag), &stanza.Header{})
 	m.must(err)
 	if was := m.links[node]; was != nil {
@@ -174,7 +211,7 @@ func (m *mailModel) stop() {
 		}
 	}
 	m.r.Close()
-	_ = m.offline.Close()
+	_ = m.queues.Close()
 	_ = m.sessions.Close()
 	if m.disk {
 		_ = os.RemoveAll(m.dir)
@@ -290,6 +327,7 @@ func (m *mailModel) attach(t *rapid.T) {
 func (m *mailModel) detach(t *rapid.T) {
 	l := m.attached(t)
 	m.settle()
+	m.unproved(l)
 	l.drop()
 	m.end(t)
 }
@@ -309,8 +347,27 @@ func (m *mailModel) room(t *rapid.T) {
 // wait lets time pass: much is the end of a grace, and of what is kept.
 func (m *mailModel) wait(t *rapid.T) {
 	m.settle()
-	time.Sleep(rapid.SampledFrom([]time.Duration{time.Millisecond, 3 * time.Second, testSettle + time.Second, testGrace + time.Second}).Draw(t, "wait"))
+	m.pass(rapid.SampledFrom([]time.Duration{time.Millisecond, 3 * time.Second, testSettle + time.Second, testGrace + time.Second}).Draw(t, "wait"))
 	m.end(t)
+}
+
+// pass lets time pass. Who answers pings does so meanwhile: at once, and then each second.
+func (m *mailModel) pass(d time.Duration) {
+	for i, end := 0, time.Now().Add(d); time.Now().Before(end); i++ {
+		step := time.Second
+		if i < 10 {
+			step = 4 * beatEach
+		}
+		time.Sleep(min(step, time.Until(end)))
+		if m.proof {
+			m.settle()
+			for _, l := range m.links {
+				if l.up() && l.answers == answersLate {
+					m.must(answerPings(l.src, l.w.pings))
+				}
+			}
+		}
+	}
 }
 
 // restart stops the router as the server does.
@@ -319,15 +376,22 @@ func (m *mailModel) restart(t *rapid.T) {
 		t.Skip("too often")
 	}
 	m.settle()
+	for _, l := range m.links {
+		if l.up() {
+			m.unproved(l)
+		}
+	}
+	m.stops = true
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	m.r.Drain(ctx)
 	m.close()
+	m.stops, m.stopped = false, m.step
 	for _, l := range m.links {
 		m.old = append(m.old, l)
 	}
 	want := m.kept()
-	m.must(m.offline.Close())
+	m.must(m.queues.Close())
 	m.open()
 	if got := m.kept(); !slices.Equal(got, want) {
 		t.Fatalf("stored %q before the stop, %q after the start", want, got)
