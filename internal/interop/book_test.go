@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type book struct {
 	looks    []sight
 	requests map[string]bool // that came
 	answers  map[string]int  // by condition
+	texts    map[string]int  // and by what they say
 	ends     int             // in this life a grace was short: what was sent until then may be answered; -1: in none
 	refuses  string          // this condition is in order
 	faults   []string
@@ -57,7 +59,7 @@ type sight struct {
 }
 
 func newBook(life int) *book {
-	return &book{life: life, ends: -1, lanes: map[string]*lane{}, requests: map[string]bool{}, answers: map[string]int{}}
+	return &book{life: life, ends: -1, lanes: map[string]*lane{}, requests: map[string]bool{}, answers: map[string]int{}, texts: map[string]int{}}
 }
 
 // lane adds a lane.
@@ -150,6 +152,7 @@ func (b *book) answered(from string, e element) {
 	f.answered++
 	f.why = why
 	b.answers[why]++
+	b.texts[textOf(e.Inner, r.address)]++
 	if f.came > 0 && f.answered == 1 {
 		b.twice++
 	}
@@ -167,6 +170,55 @@ func conditionOf(inner string) string {
 	_, rest, _ = strings.Cut(rest, ">")
 	rest = strings.TrimPrefix(strings.TrimSpace(rest), "<")
 	return rest[:max(0, strings.IndexAny(rest, " />"))]
+}
+
+// textOf gives the text of an error, TO being the address that it names.
+func textOf(inner, address string) string {
+	_, rest, _ := strings.Cut(inner, "<text ")
+	_, rest, _ = strings.Cut(rest, ">")
+	text, _, _ := strings.Cut(rest, "<")
+	return strings.ReplaceAll(strings.ReplaceAll(text, address, "TO"), "&apos;", "'")
+}
+
+// permit says which errors are in order from now on.
+func (b *book) permit(condition string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refuses = condition
+}
+
+// said gives what errors have said.
+func (b *book) said() map[string]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.texts)
+}
+
+// refused counts the messages to a reader that were answered.
+func (b *book) refused(to string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.order {
+		for _, f := range r.fates {
+			if r.to == to && f.answered > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// once sees that each message has one end, no more.
+func (b *book) once() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.order {
+		for k, f := range r.fates {
+			if f.came+f.answered != 1 {
+				b.fault("%q came %d times and was answered %d times", r.id(k), f.came, f.answered)
+			}
+		}
+	}
 }
 
 // decided copies how far each lane is decided.

@@ -22,10 +22,10 @@ func powerless(t *testing.T, cmd *exec.Cmd) {
 }
 
 // small mounts a small file system.
-func small(t *testing.T) string {
+func small(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=200m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("needs the right to mount a small file system: %v", err)
 	}
 	t.Cleanup(func() {
@@ -53,7 +53,7 @@ const full = `write \S+/sessions: no space \(.*\): free some, or move the direct
 // TestFullDisk fills the disk of a running server. Announces are answered when there is room again, and stanzas go on.
 // A stop before that says what is wrong; a start on the full disk waits for room as well, and what was acknowledged is there.
 func TestFullDisk(t *testing.T) {
-	dir := small(t)
+	dir := small(t, "200m")
 	data := filepath.Join(dir, "data")
 	s := serve(t, data)
 	p := acknowledge(t, s)

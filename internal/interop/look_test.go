@@ -14,6 +14,7 @@ type nodeLook struct {
 	Domain      string `json:"domain"`
 	State       string `json:"state"`
 	Queue       int    `json:"queue_stanzas"`
+	QueueBytes  int    `json:"queue_bytes"`
 	Unproved    int    `json:"unproved_stanzas"`
 	Outbox      int    `json:"outbox_stanzas"`
 	OutboxBytes int64  `json:"outbox_bytes"`
