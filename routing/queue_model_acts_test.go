@@ -192,6 +192,9 @@ func (m *queueModel) expire(t *rapid.T) {
 			value, err := m.box.Get(at.target, at.number)
 			m.must(err)
 			m.must(b.decode(value))
+			if b.bury() > 0 {
+				b.remove(classMoved)
+			}
 		}
 		b.each(func(raw []byte, _ rec) { m.gone(m.keyOf(raw)) })
 		if b.kept || b.keeping {

@@ -81,8 +81,6 @@ func (r *Router) unpack(q *Queue, b *block, f func(raw []byte, rc rec)) {
 			r.lost(Unreadable, r.nobody, lost)
 			return
 		}
-		b.bury()
-		b.remove(classMoved)
 	}
 	b.each(f)
 	if b.retires {
