@@ -243,8 +243,10 @@ func (q *Queue) fit(size int, r rec) putResult {
 		return putFull
 	case !q.spills() && (q.bytes+size <= limit || q.bytes == 0):
 		return putOK
-	case q.env.outbox == nil || r.class == classRequest || r.class == classAnswer:
+	case q.env.outbox == nil:
 		return putFull
+	case r.class == classRequest || r.class == classAnswer:
+		return q.fitMemory(size, limit, r)
 	case r.class == classGroup:
 		return putLater
 	case r.class == classStored && q.bytes+size > limit:
@@ -261,6 +263,16 @@ func (q *Queue) isAnswer(raw []byte) bool {
 	}
 	to, ok := addressee(raw)
 	return !ok || string(to.Domain()) == q.node.Domain
+}
+
+// fitMemory says whether what never goes to the disk can be queued behind what is there: if memory could have held all of that. An
+// answer may go behind more: the node may have stated its sessions behind a large outbox, and waits to hear that they are known.
+// The block in which it lies stays in memory. Called with mu held.
+func (q *Queue) fitMemory(size, limit int, r rec) putResult {
+	if q.memory-q.unproved <= limit+q.readAhead() && (r.class == classAnswer || q.kept+q.bytes+size <= limit) {
+		return putOK
+	}
+	return putFull
 }
 
 func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {

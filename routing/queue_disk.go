@@ -293,13 +293,13 @@ func (q *Queue) release(b *block) {
 	q.unload(b)
 }
 
-// ahead gives the bytes in memory that go before a block, as far as readAhead asks. Called with mu held.
+// ahead gives the bytes of memory that is taken before a block, as far as readAhead asks. Called with mu held.
 func (q *Queue) ahead(b *block) (size int) {
 	for _, o := range q.blocks {
 		if o == b || size >= q.readAhead() {
 			break
 		}
-		size += len(o.b) - o.off
+		size += cap(o.b)
 	}
 	return size
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchbay-im/patchbay/stanza"
 	"github.com/patchbay-im/patchbay/storage"
 )
 
@@ -314,4 +315,54 @@ func TestKeptPresence(t *testing.T) {
 	if s := k.q.stats(); s.Replaced != 7 {
 		t.Errorf("replaced %d", s.Replaced)
 	}
+}
+
+// While what waited is written, iqs go behind it, if that is no more than memory could hold; an answer of the server to the node
+// goes behind more. None of them is ever on disk, nor holds more in memory than may be.
+func TestKeptIQs(t *testing.T) {
+	const limit = 200 << 10
+	k := newKeptbed(t, limit, true)
+	small := "<iq type='get' id='q' to='u1@im/x'><x xmlns='y'/></iq>"
+	answer := "<iq type='result' id='%d' to='node'/>"
+	put := func(raw string, c class, origin storage.NodeID) putResult {
+		res, flush := k.q.put(&stanza.Header{Raw: []byte(raw)}, nil, rec{class: c, origin: origin})
+		if flush {
+			k.q.flush()
+		}
+		return res
+	}
+	k.put(chat("m1", "u1@im", 100), rec{})
+	k.pass(time.Second)
+	k.attach(0)
+	if res := put(small, classRequest, 1); res != putOK {
+		t.Errorf("a request behind a little: %d", res)
+	}
+	if res := put(fmt.Sprintf(answer, 0), classKeep, 0); res != putOK {
+		t.Errorf("an answer behind a little: %d", res)
+	}
+	taken, refused := 0, 0
+	for i := range 2000 {
+		k.put(chat(fmt.Sprint("n", i), "u1@im", 2000), rec{})
+		k.pass(beatEach)
+		if put(fmt.Sprintf(answer, i), classKeep, 0) == putOK {
+			taken++
+		} else {
+			refused++
+		}
+	}
+	if res := put(small, classRequest, 1); res != putFull {
+		t.Errorf("a request behind much: %d", res)
+	}
+	if taken == 0 || refused == 0 {
+		t.Errorf("%d answers were taken and %d not", taken, refused)
+	}
+	if m := k.q.stats().Memory; m > limit+readAhead+5*largeBlock {
+		t.Errorf("%d bytes of memory", m)
+	}
+	if ids := k.disk.ids(); strings.Contains(ids, "q") || !strings.Contains(ids, "n1999") {
+		t.Errorf("on disk: %.300s", ids)
+	}
+	k.detach()
+	k.pass(3 * time.Second)
+	k.counts(2001, 2001)
 }
