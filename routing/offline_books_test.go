@@ -289,3 +289,22 @@ func (m *mailModel) unproved(l *modelLink) {
 		}
 	}
 }
+
+// pass lets time pass. Who answers pings does so meanwhile: at once, and then each second.
+func (m *mailModel) pass(d time.Duration) {
+	for i, end := 0, time.Now().Add(d); time.Now().Before(end); i++ {
+		step := time.Second
+		if i < 10 {
+			step = 4 * beatEach
+		}
+		time.Sleep(min(step, time.Until(end)))
+		if m.proof {
+			m.settle()
+			for _, l := range m.links {
+				if l.up() && l.answers == answersLate {
+					m.must(answerPings(l.src, l.w.pings))
+				}
+			}
+		}
+	}
+}

@@ -351,25 +351,6 @@ func (m *mailModel) wait(t *rapid.T) {
 	m.end(t)
 }
 
-// pass lets time pass. Who answers pings does so meanwhile: at once, and then each second.
-func (m *mailModel) pass(d time.Duration) {
-	for i, end := 0, time.Now().Add(d); time.Now().Before(end); i++ {
-		step := time.Second
-		if i < 10 {
-			step = 4 * beatEach
-		}
-		time.Sleep(min(step, time.Until(end)))
-		if m.proof {
-			m.settle()
-			for _, l := range m.links {
-				if l.up() && l.answers == answersLate {
-					m.must(answerPings(l.src, l.w.pings))
-				}
-			}
-		}
-	}
-}
-
 // restart stops the router as the server does.
 func (m *mailModel) restart(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "rare") > 0 {
