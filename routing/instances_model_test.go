@@ -198,6 +198,7 @@ func (m *pushModel) check(t *rapid.T) {
 		t.Fatalf("the ledger is off by %d: %+v", off, l)
 	}
 	m.must(reasonsAddUp(m.r))
+	m.must(m.r.auditAll())
 	open := 0
 	for _, n := range m.r.Nodes() {
 		if n.Domain == "push" && n.State() == Attached {

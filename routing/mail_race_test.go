@@ -177,6 +177,9 @@ func (m *mailRace) last() {
 	if ok, off := l.Adds(); !ok {
 		m.t.Errorf("the ledger is off by %d: %+v", off, l)
 	}
+	if err := m.r.auditAll(); err != nil {
+		m.t.Error(err)
+	}
 	if m.arrivals(); m.t.Failed() {
 		m.t.Logf("%+v", l)
 	}

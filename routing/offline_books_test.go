@@ -229,6 +229,7 @@ func (m *mailModel) books() {
 		m.t.Fatalf("the ledger has %d stored, the store %d", got, want)
 	}
 	m.must(reasonsAddUp(m.r))
+	m.must(m.r.auditAll())
 	for _, n := range append([]string{m.r.Server()}, modelNodes...) { // only the sources send
 		lost := m.r.NodeReasons(n)
 		delete(lost, NoticeLost)

@@ -35,6 +35,9 @@ func (m *queueModel) join(p *modelPeer) {
 	m.q.attach(p, p.drops)
 	m.must(m.q.begin(p, nil))
 	m.settle()
+	if !m.off && (len(p.wire) == 0 || p.wire[0].ping == "") {
+		m.t.Fatalf("no ping is first on the link")
+	}
 }
 
 // breakLink is a reset that the reader has not seen yet.

@@ -126,9 +126,9 @@ func (s *books) count(b *block, n, size int) {
 // auditAll looks at the queues of all nodes.
 func (r *Router) auditAll() error {
 	var wrong []error
-	for _, n := range r.Nodes() {
-		if err := n.queue.audit(); err != nil {
-			wrong = append(wrong, fmt.Errorf("queue of %s: %w", n.Domain, err))
+	for _, q := range r.queues() {
+		if err := q.audit(); err != nil {
+			wrong = append(wrong, fmt.Errorf("queue of %s: %w", q.target, err))
 		}
 	}
 	return errors.Join(wrong...)

@@ -124,6 +124,9 @@ func (m *queueModel) walkDisk(at placeOnDisk, mine, must map[modelKey]bool) {
 	m.must(b.decode(value))
 	b.each(func(raw []byte, _ rec) {
 		k := m.keyOf(raw)
+		if m.all[k.n].class == classRequest {
+			m.t.Fatalf("request %v is on disk at %v", k, at)
+		}
 		if !mine[k] {
 			m.t.Fatalf("stanza %v is on disk at %v, and was taken out of the block", k, at)
 		}
@@ -209,6 +212,12 @@ func (m *queueModel) checkGone(all map[modelKey]bool) {
 		}
 	}
 	m.checkProof()
+	if !m.q.writing && m.q.more() {
+		m.t.Fatalf("there is something to write, and nobody writes it: %d wait, %d bytes are unproved of %d", m.q.count.waiting, m.q.unproved, m.q.proof.window)
+	}
+	if m.q.disk.blocks > 0 && !m.q.spills() {
+		m.t.Fatalf("%d blocks are spilled, and what is new is not", m.q.disk.blocks)
+	}
 }
 
 // checkProof sees that the peer's grade is what its answers say, and that the window holds. Called with the queue's lock.

@@ -248,6 +248,7 @@ func (m *steerModel) check(t *rapid.T) {
 		t.Fatalf("the ledger is off by %d: %+v", off, l)
 	}
 	m.must(reasonsAddUp(m.r))
+	m.must(m.r.auditAll())
 	for node, links := range m.links {
 		for _, l := range links {
 			m.lawful(node, l.src)
