@@ -84,6 +84,9 @@ func (q *Queue) loaded(b *block, value []byte, err error) {
 	_, size := b.waiting()
 	q.kept += size - was // it may have been stamped before it went
 	q.grew(cap(b.b))
+	if q.disk.presence != nil {
+		q.locate(b) // for the same reason
+	}
 	if len(b.dead) > 0 {
 		b.stale = true // else it stays in memory
 		q.again(b)
