@@ -126,10 +126,15 @@ func (s *books) count(b *block, n, size int) {
 // auditAll looks at the queues of all nodes.
 func (r *Router) auditAll() error {
 	var wrong []error
+	memory := int64(0)
 	for _, q := range r.queues() {
+		memory += int64(q.stats().Memory)
 		if err := q.audit(); err != nil {
 			wrong = append(wrong, fmt.Errorf("queue of %s: %w", q.target, err))
 		}
+	}
+	if all := r.env.blocks.Load(); all != memory {
+		wrong = append(wrong, fmt.Errorf("all queues take %d bytes of memory, and %d are counted", memory, all))
 	}
 	return errors.Join(wrong...)
 }

@@ -143,6 +143,9 @@ func (m *queueModel) walkDisk(at placeOnDisk, mine, must map[modelKey]bool) {
 func (m *queueModel) check() {
 	m.settle()
 	m.must(m.q.audit())
+	if all := m.q.env.blocks.Load(); all != int64(m.q.memory) {
+		m.t.Fatalf("the queue takes %d bytes of memory, and %d are counted", m.q.memory, all)
+	}
 	all := m.walk()
 	vanished := 0
 	for n, s := range m.all {
@@ -235,11 +238,19 @@ func (m *queueModel) checkProof() {
 			p.most = windowMost
 		}
 	} else {
-		p.most = max(min(p.most, m.q.unproved), b.window, 151_000)
+		p.most = max(min(p.most, m.q.unproved+m.q.before+m.q.cutOff()), b.window, 151_000) // what is being written goes on
 	}
 	if m.q.unproved > p.most {
 		m.t.Fatalf("%d bytes are unproved, and %d may be", m.q.unproved, p.most)
 	}
+}
+
+// cutOff gives the bytes of a stanza of which the rest is to be written. Called with mu held.
+func (q *Queue) cutOff() int {
+	if len(q.blocks) == 0 {
+		return 0
+	}
+	return q.blocks[0].off - q.blocks[0].done
 }
 
 // quiet lets all that can go on do so: the disk works, the peer reads and answers, and time passes.
