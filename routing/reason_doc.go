@@ -26,7 +26,7 @@ var reasonDocs = [reasons]reasonDoc{
 		"See why the node is down; send again when it is back."},
 	NoRoute:   {"The domain is no node, no user domain and not the server.", "Check the domain for a typing error; a new node needs a row under `nodes`."},
 	NotServed: {"A message to the server, or an iq in a namespace that it does not serve.", "Ask disco#info of the same address what it serves."},
-	QueueFull: {"`limits.queue` bytes wait for the node in memory, and the disk does not take more as fast as they come, or there is none (`data`); or an iq for a node that reads too slowly: iqs wait in memory only. What waits already stays.", "Slow down and send again; see why the node does not read."},
+	QueueFull: {"`limits.queue` bytes wait for the node in memory, and the disk does not take more as fast as they come, or there is none (`data`), or all queues together have nine tenths of `limits.memory`; or an iq for a node that reads too slowly: iqs wait in memory only. What waits already stays.", "Slow down and send again; see why the node does not read."},
 	HoldFull:  {"Too much waits for users who are not yet known after a start, all together or from this node.", "Send again when `/readyz` says yes."},
 	Unsettled: {"The server has started anew, not all nodes of before are back, and within `timers.settle` nothing was learnt of this user. It does not mean that the user is offline.", "Send again."},
 	IQFull:    {"The table of iqs that wait for an answer is full: for this asker, for the node asked, or as a whole.", "Ask less at one time; see which node does not answer."},
