@@ -1,6 +1,9 @@
 package routing
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A grace that ends is worked off in order (protocol 3, EXPIRE): block by block, what waited for the node is decided again
 // as if its sessions had ended; what is new for them joins the tail. When nothing waits any more the sessions end, in one
@@ -20,8 +23,8 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 		return // somebody was faster
 	}
 	expired := make(chan struct{})
-	n.expiring = expired // nobody attaches meanwhile
-	n.turn.Store(r.turns.Add(1))
+	n.expiring = expired         // nobody attaches meanwhile
+	n.turn.Store(math.MaxUint64) // until its turn comes
 	n.ending.Store(true)
 	r.expiries.Add(1) // with the lock held: stopTimers has not passed here
 	defer r.expiries.Done()
@@ -34,7 +37,7 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	}
 
 	x := &expiry{r: r, n: n, ends: ends}
-	over := x.run()
+	over := x.begin() && x.run()
 	n.mu.Lock()
 	n.expiring = nil
 	if over {
@@ -58,8 +61,27 @@ type expiry struct {
 	mailed   []string // users of stored messages that were on their way to the node
 }
 
+// begin waits until no other grace is being ended: the pace of errors is that of all together, and of several copies of a stanza
+// the last one is judged when the others are. It reports false if the node is back before that, or the server stops.
+func (x *expiry) begin() bool {
+	for {
+		select {
+		case x.r.expirer <- struct{}{}:
+			x.n.turn.Store(x.r.turns.Add(1))
+			return true
+		case <-x.r.stop:
+			return false
+		case <-time.After(beatEach):
+			if x.n.wanted.Load() {
+				return false
+			}
+		}
+	}
+}
+
 // run reports whether the grace has ended: else the node is back, or the server stops.
 func (x *expiry) run() (over bool) {
+	defer func() { <-x.r.expirer }()
 	again := newRedo(x.r)
 	defer again.close()
 	again.not = x.n

@@ -64,6 +64,9 @@ type Router struct {
 	// the same time could each rely on the other's copy.
 	judging chan struct{}
 
+	// expirer has room for one: who ends a grace.
+	expirer chan struct{}
+
 	draining atomic.Bool // the server takes no new sessions
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
@@ -92,7 +95,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 		cfg.Now = time.Now
 	}
 	r := &Router{cfg: cfg, now: cfg.Now, sessions: sessions, service: service, table: newTable(),
-		stop: make(chan struct{}), stopped: make(chan struct{}), beaten: make(chan struct{}), judging: make(chan struct{}, 1)}
+		stop: make(chan struct{}), stopped: make(chan struct{}), beaten: make(chan struct{}), judging: make(chan struct{}, 1), expirer: make(chan struct{}, 1)}
 	r.work.New = func() any { return newWork() }
 	r.settings.Store(cfg.Settings.clone())
 	r.clock.Store(r.now().UnixNano())
