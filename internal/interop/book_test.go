@@ -344,3 +344,37 @@ func (b *book) replies() (n int) {
 
 // clockTick is more than the time by which the clock of the server's delays may be behind.
 const clockTick = time.Second
+
+// begin notes that the server lives again.
+func (b *book) begin() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.life++
+}
+
+// sure notes that what has been decided in this life for a reader is not lost.
+func (b *book) sure(to string, decided map[*lane]int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looks = append(b.looks, sight{b.life, to, decided, 0})
+}
+
+// prefixes sees that of what was sent in one life nothing is left out before what came, or was answered.
+func (b *book) prefixes() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.order {
+		missing := -1
+		for k, f := range r.fates {
+			if missing >= 0 && r.fates[missing].life != f.life {
+				missing = -1
+			}
+			switch ended := f.came+f.answered > 0; {
+			case ended && missing >= 0:
+				b.fault("%q has an end, but %q has none", r.id(k), r.id(missing))
+			case !ended && missing < 0:
+				missing = k
+			}
+		}
+	}
+}

@@ -1,10 +1,8 @@
 package interop
 
 import (
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -23,15 +21,6 @@ var fullnesses = []fullness{
 	{"as much as may wait for all", []string{"limits.disk=16MiB", "limits.outbox=16MiB"}, "", false, "the node of TO cannot take the stanza now, and the router's outboxes are full (limits.disk); send again later"},
 	{"as much as leaves some of the disk free", nil, "300m", false, "the node of TO cannot take the stanza now, and the router's disk is too full to keep it; send again later"},
 	{"a full disk", nil, "400m", true, "the node of TO cannot take the stanza now, and the router's disk is too full to keep it; send again later"},
-}
-
-// trio is a scribe and those it writes to.
-type trio struct {
-	book              *book
-	s                 *server
-	rng               *rand.Rand
-	scribe            *scribe
-	calm, stuck, away *reader
 }
 
 // TestFullQueues fills what nodes that are away and stuck may have of the disk. New stanzas for them are bounced, and say why; what waits
@@ -70,57 +59,6 @@ func TestFullQueues(t *testing.T) {
 			c.returns(t)
 		})
 	}
-}
-
-// gather starts a server, and all attach to it.
-func gather(t *testing.T, data string, sets ...string) *trio {
-	t.Helper()
-	b := newBook(0)
-	c := &trio{book: b, rng: rand.New(rand.NewPCG(1, 1)), calm: &reader{b: b, name: "calm"}, stuck: &reader{b: b, name: "stuck"}, away: &reader{b: b, name: "away"}}
-	c.scribe = newScribe(b, "w", map[string]string{"calm": userOf("calm"), "stuck": "stuck.im.example", "away": userOf("away")})
-	c.s = serve(t, data, sets...)
-	c.scribe.attach(t, c.s)
-	for _, x := range []*reader{c.calm, c.stuck, c.away} {
-		v := x.attach(t, c.s)
-		eventually(t, "the answer to the first word", func() bool { return b.total(v) > 0 })
-	}
-	return c
-}
-
-// halt lets one stop reading, and another go.
-func (c *trio) halt(t *testing.T) {
-	t.Helper()
-	c.writes(t, 300, c.away, c.stuck, c.calm)
-	c.rests(t)
-	c.stuck.last().stop()
-	c.away.last().cut()
-	eventually(t, "the drop", func() bool { return c.s.node(t, "away").State == "away" })
-}
-
-// rests waits until nothing is on its way to those that read.
-func (c *trio) rests(t *testing.T) {
-	t.Helper()
-	eventually(t, "what was sent to be proved", func() bool {
-		for _, x := range []*reader{c.calm, c.stuck, c.away} {
-			if n := c.s.node(t, x.name); n.memory() > 0 && n.State == "attached" && !(x.last() != nil && x.last().halt.Load()) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// writes writes messages to readers by turns, and waits until they are decided.
-func (c *trio) writes(t *testing.T, messages int, to ...*reader) {
-	t.Helper()
-	var lanes []*lane
-	for _, x := range to {
-		lanes = append(lanes, c.book.lanes[c.scribe.name+"-"+x.name])
-	}
-	if _, err := c.scribe.write(c.rng, messages, 20_000, lanes...); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the messages to be decided", c.scribe.heard)
 }
 
 // overflows writes until messages for both are refused. The disk is given the time to follow.
@@ -181,26 +119,4 @@ func (c *trio) returns(t *testing.T) {
 	c.book.permit("")
 	c.writes(t, 300, c.away, c.stuck, c.calm)
 	c.finish(t)
-}
-
-// finish waits until all is somewhere, stops the server, and holds the account against the book.
-func (c *trio) finish(t *testing.T) {
-	t.Helper()
-	eventually(t, "all that is left", c.book.whole)
-	eventually(t, "nothing to wait", func() bool {
-		l := c.s.status(t).Ledger
-		return l.Waiting+l.Stored == 0
-	})
-	l := c.s.stop(t)
-	c.book.once()
-	c.book.judge(t)
-	sent, lost := c.book.account(t)
-	if lost > 0 || c.book.refused("calm") > 0 || l["found"] > 0 {
-		t.Errorf("of %d messages %d are lost; %d to the node that reads are refused; the ledger is %v", sent, lost, c.book.refused("calm"), l)
-	}
-	for _, line := range c.s.faults() {
-		if !strings.Contains(line, " WARN ") {
-			t.Error(line)
-		}
-	}
 }

@@ -107,8 +107,10 @@ func (x *scribe) heard() bool {
 // reader is a node by hand that notes what comes. It outlives its visits, and the server.
 type reader struct {
 	// set once
-	b    *book
-	name string
+	b       *book
+	name    string
+	users   []string // full addresses; nil: the one of its name
+	undated bool     // what is for it is held, and no delay says so
 
 	visit *visit // guarded by book.mu: the last; nil: it has left
 }
@@ -135,6 +137,7 @@ type visit struct {
 	before map[*lane]int // decided before it began
 	halt   atomic.Bool   // it reads no further
 	goOn   chan struct{} // closed when it does
+	dead   atomic.Bool   // its process was killed: nothing is noted any more
 
 	after    map[*lane]int // guarded by book.mu, as all below: sent when it had begun; nil: it is just beginning
 	last     map[*lane]int // the last number that came
@@ -148,14 +151,20 @@ func (x *reader) attach(t *testing.T, s *server) *visit {
 	x.b.mu.Lock()
 	v := &visit{name: x.name, life: x.b.life, goOn: make(chan struct{}), last: map[*lane]int{}}
 	x.b.mu.Unlock()
-	v.before = x.b.decided()
+	if !x.undated {
+		v.before = x.b.decided()
+	}
 	v.node = attached(t, s, x.name+".im.example", func(e element) { x.take(v, e) })
 	after := x.b.sent()
 	x.b.mu.Lock()
 	v.after, x.visit = after, v
 	x.b.mu.Unlock()
+	users := x.users
+	if users == nil {
+		users = []string{userOf(x.name)}
+	}
 	err := v.say("<iq type='set' id='hello' from='%s.im.example' to='im.example'><sessions xmlns='urn:patchbay:sessions:1' sync='all'><announce jid='%s'/></sessions></iq>",
-		x.name, userOf(x.name))
+		x.name, strings.Join(users, "'/><announce jid='"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +177,9 @@ func userOf(name string) string { return name + "@im.example/x" }
 func (x *reader) take(v *visit, e element) {
 	if v.halt.Load() {
 		<-v.goOn
+	}
+	if v.dead.Load() {
+		return
 	}
 	x.b.mu.Lock()
 	defer x.b.mu.Unlock()
@@ -191,6 +203,15 @@ func (v *visit) goes() {
 	if v.halt.CompareAndSwap(true, false) {
 		close(v.goOn)
 	}
+}
+
+// dies ends the link as a kill of the process would.
+func (v *visit) dies(t *testing.T) {
+	t.Helper()
+	v.dead.Store(true)
+	_ = v.conn.Close()
+	v.goes()
+	wait(t, v.over, "the end of the link of "+v.name)
 }
 
 // ended waits for the end of the link, and judges what came again on it.
