@@ -60,8 +60,9 @@ type mailModel struct {
 	proof    bool
 	outbox   bool
 	answers  map[string]peerAnswers // by node
-	stopped  int                    // the step of the last stop
-	stops    bool                   // what is written now is not proved
+	opened   time.Time
+	stopped  int  // the step of the last stop
+	stops    bool // what is written now is not proved
 	dir      string
 	keep     storage.Keep
 	r        *Router
@@ -88,6 +89,7 @@ type letterModel struct {
 	user    string
 	way     string          // its kind, and the address
 	silent  bool            // it may end without an answer
+	unsure  bool            // nodes were awaited when it came
 	at      map[string]bool // nodes in whose queue it was seen
 	written map[string]int  // by node
 	again   bool            // it was written, and not proved, when a link dropped: it may come once more
@@ -154,6 +156,7 @@ func (m *mailModel) open() {
 		cfg.Outbox, cfg.Settings.Outbox = m.queues.Outbox(), 1<<30
 	}
 	m.r = New(cfg, m.sessions, nobodyServes{})
+	m.opened = time.Now()
 	m.r.Returning()
 	for _, n := range modelSources {
 		m.link(n)
@@ -238,7 +241,7 @@ func (m *mailModel) send(t *rapid.T) {
 		k := rapid.SampledFrom(modelKinds).Draw(t, "kind")
 		id := fmt.Sprintf("m%d", len(m.ids))
 		name, _, _ := strings.Cut(k.tag, " ")
-		m.sent[id] = &letterModel{n: len(m.ids), step: m.step, from: from, user: user, way: name + k.res, iq: name == "iq", silent: k.silent,
+		m.sent[id] = &letterModel{n: len(m.ids), step: m.step, from: from, user: user, way: name + k.res, unsure: !m.r.Complete(), iq: name == "iq", silent: k.silent,
 			at: map[string]bool{}, written: map[string]int{}}
 		m.ids = append(m.ids, id)
 		fmt.Fprintf(&all, "<%s from='%s' to='%s%s' id='%s'><x xmlns='y'/></%s>", k.tag, from, user, k.res, id, name)
