@@ -131,13 +131,21 @@ func TestWrittenIsProbed(t *testing.T) {
 		if g := d.r.Node("b").Grade(); g != GradeWritten {
 			t.Errorf("b is %s", g)
 		}
-		before := d.r.Node("b").queue.proof.number
+		before := d.pings("b")
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		if asked := d.r.Node("b").queue.proof.number - before; asked != 3 {
+		if asked := d.pings("b") - before; asked != 3 {
 			t.Errorf("b was asked %d times in 3 min", asked)
 		}
 	})
+}
+
+// pings is how many pings a node's link has been asked.
+func (d *diskbed) pings(node string) uint64 {
+	q := d.r.Node(node).queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.proof.number
 }
 
 // What was written without proof comes again after the link was lost, dated, and not after the peer closed its stream.
