@@ -3,6 +3,7 @@ package routing
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // block is a run of whole stanzas with a rec for each. Small ones and large ones are pooled: most links have
@@ -170,6 +171,11 @@ func (b *block) left() (n int) {
 
 // age is how many milliseconds after the block's first stanza one comes now.
 func (b *block) age(now int64) uint32 { return uint32(max(0, now-b.since) / 1e6) }
+
+// when is the time at which a stanza of the block came.
+func (b *block) when(r rec) time.Time {
+	return time.Unix(0, b.since).Add(time.Duration(r.came) * time.Millisecond)
+}
 
 // each calls f with each unwritten stanza.
 func (b *block) each(f func(raw []byte, r rec)) {

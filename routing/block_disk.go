@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash/fnv"
 	"slices"
-	"time"
 
 	"github.com/patchbay-im/patchbay/storage"
 )
@@ -156,7 +155,7 @@ func (b *block) stampFrom(server string) {
 		if bytes.HasPrefix(raw, []byte("<iq")) {
 			out = append(out, raw...)
 		} else {
-			out = appendDelayed(out, raw, delay{server, time.Unix(0, b.since).Add(time.Duration(r.came) * time.Millisecond)})
+			out = appendDelayed(out, raw, delay{server, b.when(r)})
 		}
 		b.recs[i].size = uint32(len(out) - from)
 		i++

@@ -118,12 +118,12 @@ func (x *expiry) step(again *redo) (left bool, errors uint64) {
 		x.n.queue.settle()
 		return false, 0
 	}
-	x.r.unpack(x.n.queue, b, func(raw []byte, rc rec) {
-		if rc.class == classStored {
-			x.letter(rc.at)
+	x.r.unpack(x.n.queue, b, func(s waitingStanza) {
+		if s.rec.class == classStored {
+			x.letter(s.rec.at)
 			return
 		}
-		again.once(raw, rc)
+		again.once(s)
 		errors += again.w.ends[Bounced]
 		again.flush()
 	})

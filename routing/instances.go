@@ -183,8 +183,8 @@ func (r *Router) handOver(n *Node) {
 		}
 		again := newRedo(r)
 		again.not = n
-		r.unpack(n.queue, b, func(raw []byte, rc rec) {
-			again.once(raw, rc)
+		r.unpack(n.queue, b, func(s waitingStanza) {
+			again.once(s)
 			again.flush()
 		})
 		again.close()

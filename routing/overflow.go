@@ -170,16 +170,14 @@ func (o *overflow) empty() {
 func (o *overflow) hand(b *block) {
 	r, now := o.r, o.r.now()
 	count := int64(b.left())
-	since := b.since
-	r.unpack(o.node.queue, b, func(raw []byte, rc rec) {
-		to, ok := addressee(raw)
+	r.unpack(o.node.queue, b, func(s waitingStanza) {
+		to, ok := addressee(s.raw)
 		if !ok {
-			r.lost(Unreadable, r.from(rc.origin), 1)
+			r.lost(Unreadable, r.from(s.rec.origin), 1)
 			return
 		}
-		came := time.Unix(0, since).Add(time.Duration(rc.came) * time.Millisecond)
 		bare := string(to.Bare())
-		r.holds.park(bare, held{raw: append([]byte(nil), raw...), origin: r.from(rc.origin), came: came, until: now})
+		r.holds.park(bare, held{raw: append([]byte(nil), s.raw...), origin: r.from(s.rec.origin), came: s.came, until: now})
 		r.release([]string{bare})
 	})
 	o.leave(count)

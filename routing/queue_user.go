@@ -2,19 +2,21 @@ package routing
 
 import (
 	"slices"
+	"time"
 
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
-// waitingStanza is a stanza taken out of a queue, in bytes of its own.
+// waitingStanza is a stanza taken out of a queue.
 type waitingStanza struct {
-	raw []byte
-	rec rec
+	raw  []byte
+	rec  rec
+	came time.Time
 }
 
 // takeUser takes out what waits for a user in the queue of a node that is away: for the full address, and with bareToo for
 // the bare one, which is all that was stored. The places stay in the blocks until they are written; what is on disk is
-// brought back for it, and goes there again without them a little later.
+// brought back for it, and goes there again without them a little later. What it gives is in bytes of its own.
 func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 	user := userHash(full.Bare())
 	q.mu.Lock()
@@ -79,7 +81,7 @@ func (q *Queue) takeFrom(b *block, full stanza.Address, bareToo bool, taken []wa
 			kept = append(kept, p)
 			continue
 		}
-		taken = append(taken, waitingStanza{raw: append([]byte(nil), raw...), rec: *r})
+		taken = append(taken, waitingStanza{append([]byte(nil), raw...), *r, b.when(*r)})
 		if r.class == classStored {
 			q.letters--
 		}

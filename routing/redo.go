@@ -64,7 +64,8 @@ type redo struct {
 	w  *work
 	sc *stanza.Scanner
 
-	not *Node // what waited for it goes to another node of its domain
+	not *Node  // what waited for it goes to another node of its domain
+	buf []byte // the stanza at hand, with a delay
 }
 
 // rootTag opens the stream in which stored stanzas are read again.
@@ -181,13 +182,13 @@ func (d *redo) decideLate(it *item) Verdict {
 
 // once decides one stanza that waited in a queue. One of several copies goes nowhere while the user has a node
 // that got, or will get, another; it is the last one that tells the sender.
-func (d *redo) once(raw []byte, rc rec) {
-	if rc.class == classStored {
-		d.r.mail.lose(rc.at)
+func (d *redo) once(s waitingStanza) {
+	if s.rec.class == classStored {
+		d.r.mail.lose(s.rec.at)
 		return
 	}
-	origin := d.r.table.node(rc.origin)
-	src, it, ok := d.read(raw, origin)
+	origin := d.r.table.node(s.rec.origin)
+	src, it, ok := d.read(s.raw, origin)
 	switch {
 	case !ok:
 		d.w.end(Unreadable)
@@ -197,15 +198,33 @@ func (d *redo) once(raw []byte, rc rec) {
 		return
 	}
 	v := Decide(&it.h, &d.w.view)
-	not := besides{at: rc.at}
+	not := besides{at: s.rec.at}
 	if d.not != nil && d.not.ending.Load() {
 		not.node, not.turn = d.not.ID(), d.not.turn.Load() // its sessions end
 	}
-	if rc.class == classShared && v.Action == Deliver && d.r.hadOther(it, not) {
+	if s.rec.class == classShared && v.Action == Deliver && d.r.hadOther(it, not) {
 		d.w.end(OtherCopy)
 		return
 	}
+	if v.Action == Deliver {
+		src, it = d.late(src, it, s)
+		v = Decide(&it.h, &d.w.view)
+	}
+	src.since = s.came // of what is stored
 	src.do(d.w, it, v)
+}
+
+// late says in a stanza that waited for a node, and goes to another, since when it has, as Queue.stamp does in what goes to the node
+// itself (XEP-0203). src and it are what read gave for it; late gives those of the stanza as it goes on.
+func (d *redo) late(src *Source, it *item, s waitingStanza) (*Source, *item) {
+	if it.h.Kind == stanza.IQ {
+		return src, it
+	}
+	if d.buf = appendDelayed(d.buf[:0], s.raw, delay{d.r.cfg.Server, s.came}); len(d.buf) == len(s.raw) {
+		return src, it // it has a delay
+	}
+	src, it, _ = d.read(d.buf, src.node) // it was read before, and is the same but for the delay
+	return src, it
 }
 
 // besides says which copies of a stanza are not meant: that for the session who, and that of node. at is the work's
@@ -325,7 +344,7 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 	defer again.close()
 	for _, s := range waiting {
 		if to == nil {
-			again.once(s.raw, s.rec)
+			again.once(s)
 			again.flush()
 			continue
 		}
@@ -343,6 +362,7 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 		case s.rec.class == classShared && r.hadOther(it, besides{who: who.String(), node: from.ID(), at: s.rec.at}):
 			again.w.end(OtherCopy)
 		default:
+			src, it = again.late(src, it, s)
 			src.settle(again.w, it, src.send(again.w, it, to))
 		}
 		again.w.flush()

@@ -63,9 +63,9 @@ func (q *Queue) restore(target string, number uint64, size int, head []byte) *bl
 	return b
 }
 
-// unpack calls f with each stanza of a block that was taken out of a queue. On disk the block stays until its stanzas are
-// safe elsewhere.
-func (r *Router) unpack(q *Queue, b *block, f func(raw []byte, rc rec)) {
+// unpack calls f with each stanza of a block that was taken out of a queue; its bytes are borrowed. On disk the block stays
+// until its stanzas are safe elsewhere.
+func (r *Router) unpack(q *Queue, b *block, f func(waitingStanza)) {
 	place := placeOnDisk{q.targetOf(b), b.first}
 	if b.b == nil {
 		value, err := q.env.outbox.Get(place.target, place.number)
@@ -82,7 +82,7 @@ func (r *Router) unpack(q *Queue, b *block, f func(raw []byte, rc rec)) {
 			return
 		}
 	}
-	b.each(f)
+	b.each(func(raw []byte, rc rec) { f(waitingStanza{raw, rc, b.when(rc)}) })
 	if b.retires {
 		r.retired.add(place.target, place.number, r.ticks.Load())
 	}
