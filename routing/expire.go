@@ -160,11 +160,12 @@ func (r *Router) stopping() bool {
 	}
 }
 
-// onlineAt gives a node on which a user may get messages for the bare address, or nil.
+// onlineAt gives a node on which a user may get messages for the bare address, or nil. One whose grace is being ended is none: if it
+// comes back before that, it says who is there, and what is stored goes there then.
 func (r *Router) onlineAt(bare string) *Node {
 	user := []byte(bare)
 	for _, m := range r.sessions.Find(r.sessions.Hash(user), user, nil, nil) {
-		if n := r.table.node(m.Node); n != nil && m.Priority >= 0 {
+		if n := r.table.node(m.Node); n != nil && m.Priority >= 0 && !n.ending.Load() {
 			return n
 		}
 	}

@@ -127,3 +127,47 @@ func TestLateStored(t *testing.T) {
 		}
 	})
 }
+
+// While a grace is being ended nothing is replayed to the node, and nothing held for its users: what is new for them joins what waits for
+// the node, and is stored behind it.
+func TestEndingHoldsNobody(t *testing.T) {
+	storeBed(t, func(tb *testbed) {
+		for _, n := range []string{"a", "b", "c"} {
+			tb.attach(n)
+		}
+		tb.login("b", "bob@im/x")
+		tb.detach("b")
+		var want []string
+		say := func(i int) {
+			want = append(want, fmt.Sprintf("m%d", i))
+			tb.send("a", fmt.Sprintf("CHAT from='a' to='bob@im' id='m%d'/>", i))
+		}
+		const n = 3000
+		for i := range n {
+			say(i)
+		}
+		tb.r.judging <- struct{}{}
+		time.Sleep(testGrace)
+		synctest.Wait()
+		<-tb.r.judging
+		tb.r.judging <- struct{}{} // who waited first has decided one block
+		synctest.Wait()
+		if stored := tb.r.mail.store.Count([]byte("bob@im")); stored == 0 || stored == n || !tb.r.Node("b").ending.Load() {
+			t.Errorf("of %d %d are stored: the grace is not being ended", n, stored)
+		}
+		for i := range 10 {
+			say(n + i)
+			synctest.Wait()
+		}
+		if tb.r.holds.lists.Load() > 0 {
+			t.Error("somebody waits for a replay to a node that is not there")
+		}
+		<-tb.r.judging
+		time.Sleep(time.Second)
+		tb.logon("c", "bob@im/x", nil)
+		time.Sleep(time.Second)
+		if got := tb.got("c"); got != strings.Join(want, " ") {
+			t.Errorf("c got %d, want %d: %.300s", len(strings.Fields(got)), len(want), got)
+		}
+	})
+}

@@ -74,7 +74,7 @@ func (s *Source) behind(it *item, targets []Target) bool {
 
 func (s *Source) isBehind(it *item, targets []Target) bool {
 	m, bare := &s.r.mail, it.to.Bare()
-	return m.store != nil && !s.redo && it.place == PlaceUsers && slices.ContainsFunc(targets, Target.unsettled) &&
+	return m.store != nil && !s.redo && it.place == PlaceUsers && slices.ContainsFunc(targets, Target.unsettled) && !ending(targets) &&
 		m.store.Has(bare) && !m.onTheWay(bare)
 }
 
