@@ -62,14 +62,6 @@ func (q *Queue) fitDisk(size, limit int, r rec) putResult {
 	return putOK
 }
 
-// onTheWay is what may be on its way to the disk beyond the limit: as much again, but when memory is short.
-func (q *Queue) onTheWay(limit int) int {
-	if q.env.tight.Load() {
-		return max(limit/8, 2*spillBlock)
-	}
-	return limit
-}
-
 // spills reports whether what is new goes to the disk. Called with mu held.
 func (q *Queue) spills() bool { return q.disk.spilling || q.out == nil && q.env.outbox != nil }
 

@@ -12,6 +12,8 @@ import (
 //	9/10   short: a queue that has more than that eighth takes nothing more
 //
 // A queue below that is of a node that reads: it notices nothing of others that are stuck.
+//
+// What is left below 7/10 bridges the seconds in which the disk does not follow (onTheWay).
 
 // used gives the bytes of memory that all queues take.
 func (e *queueEnv) used() int64 { return e.blocks.Load() + e.coming.Load() }
@@ -24,6 +26,16 @@ func (e *queueEnv) short() bool {
 
 // small is how many bytes may wait whatever others need.
 func (q *Queue) small() int { return q.limit/8 + reserve }
+
+// onTheWay is what may be on its way to the disk beyond the limit: as much again, or as much as is free before memory is tight. Such
+// bytes are there twice, in their block and as the disk gets them, so a queue by itself takes two thirds of what is free, and leaves one
+// to others. When memory is tight it is little.
+func (q *Queue) onTheWay(limit int) int {
+	if q.env.tight.Load() {
+		return max(limit/8, 2*spillBlock)
+	}
+	return max(limit, int(q.env.memory.Load()/10*7-q.env.used()))
+}
 
 // readAhead is how many bytes are in memory that the disk has, so that they can be written without a pause.
 func (q *Queue) readAhead() int {

@@ -119,6 +119,53 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+// TestFreeMemory floods one node that is stuck while the disk is slow: what is free of memory bridges that, but a part is left to others, to
+// whom nothing changes. Without a bound, or when memory is tight, it is as much again as the limit, or little.
+func TestFreeMemory(t *testing.T) {
+	const limit, memory = 1 << 20, 64 << 20
+	raw := []byte("<message to='node'>" + string(bytes.Repeat([]byte("x"), 1000)) + "</message>")
+	for _, c := range []struct {
+		name        string
+		memory      int64
+		tight       bool
+		least, most int // bytes
+	}{
+		{"free", memory, false, memory / 10 * 7 / 4, memory / 10 * 7 / 3},
+		{"tight", memory, true, limit, limit * 5 / 4},
+		{"no bound", 0, false, 2*limit - spillBlock, 2*limit + spillBlock},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newCrowd(2, limit, c.memory, &sink{})
+			w.env.tight.Store(c.tight)
+			first := w.queues[0]
+			size := 0
+			for w.put(first, raw) == putOK {
+				size += len(raw)
+			}
+			if size < c.least || size > c.most {
+				t.Errorf("%d KiB of one node wait, not %d to %d", size>>10, c.least>>10, c.most>>10)
+			}
+			if used := w.env.used(); c.memory > 0 && used > c.memory/10*7+largeBlock*4 {
+				t.Errorf("%d KiB are used", used>>10)
+			}
+			if res, _ := first.put(&stanza.Header{Raw: raw}, nil, rec{}); res != putOK {
+				t.Error("there is no room for an answer of the server's")
+			}
+			size = 0
+			for w.put(w.queues[1], raw) == putOK {
+				size += len(raw)
+			}
+			if size < min(c.least, 2*limit-spillBlock) {
+				t.Errorf("only %d KiB of the second node wait", size>>10)
+			}
+			w.disk.commit()
+			if w.put(first, raw) != putOK {
+				t.Error("the disk has all, and there is no room")
+			}
+		})
+	}
+}
+
 // TestSpillWaiting sends to the disk what waits for a node that is stuck.
 func TestSpillWaiting(t *testing.T) {
 	c := newCrowd(1, 4<<20, 0, &sink{})
