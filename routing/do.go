@@ -282,6 +282,13 @@ func (s *Source) made(w *work, n *Node) {
 	n = n.reach()
 	h := stanza.Header{Raw: w.buf}
 	res, flush := n.queue.put(&h, nil, rec{})
+	if res == putBehind && s.halt != nil { // a link's, not what was decided again
+		if flush {
+			w.queues = append(w.queues, n.queue)
+		}
+		w.write() // others may wait for what is queued while we wait
+		res, flush = s.pace(n.queue, &h)
+	}
 	if res == putOK {
 		s.r.tally.made.Add(1)
 	} else {

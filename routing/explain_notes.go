@@ -69,7 +69,7 @@ func (x *explaining) queueNote(n *Node, shared bool) {
 	case putKept, putDisk:
 		q := n.queue.stats()
 		x.ends(n.queue.why(res), n.Domain, fmt.Sprintf("the outbox of %s takes no more (%d bytes): ", n.Domain, q.Kept))
-	case putFull:
+	case putFull, putBehind:
 		q := n.queue.stats()
 		x.ends(QueueFull, n.Domain, fmt.Sprintf("the queue of %s is full (%d of %d bytes): ", n.Domain, q.Bytes, q.Limit))
 	case putLater:

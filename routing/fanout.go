@@ -200,7 +200,7 @@ func (f *fanning) send(g *group) {
 		}
 		f.parts++
 		f.flush(len(h.Raw))
-	case putFull, putKept, putDisk:
+	case putFull, putBehind, putKept, putDisk:
 		why := g.node.queue.why(res)
 		for _, i := range g.list {
 			f.list[i].why = why

@@ -159,12 +159,13 @@ func newQueue(limit int, env *queueEnv, n *Node, target string) *Queue {
 type putResult uint8
 
 const (
-	putOK    putResult = iota
-	putFull            // limits.queue is reached, and there is no disk to take more, or it does not follow
-	putLater           // a request, and the node has no link; or a group, and it cannot wait here as such
-	putGone            // the node's grace is over: decide again
-	putKept            // limits.outbox is reached
-	putDisk            // the disk takes no more
+	putOK     putResult = iota
+	putFull             // limits.queue is reached, and there is no disk to take more
+	putBehind           // there is one, and it does not follow
+	putLater            // a request, and the node has no link; or a group, and it cannot wait here as such
+	putGone             // the node's grace is over: decide again
+	putKept             // limits.outbox is reached
+	putDisk             // the disk takes no more
 )
 
 // reserve is what the server's own answers may use beyond the limit, so that a full queue can say so.

@@ -16,15 +16,18 @@ type diskSide struct {
 	holes     int    // bytes of stanzas that were taken out and still lie in a block in memory
 	due       bool   // somebody has to call keep
 	preparing bool   // a goroutine brings blocks back
+	writing   int    // blocks that were handed over, and are not there yet
+	hangs     bool   // none of them came there for long
 	full      Reason // why it took no more, the last time
 	retry     int64  // when to try again, of env.mono
 
 	filled *block // that the beat has seen being filled
 	since  int64  // when it did, of env.mono
 
-	todo     []*block // to be handed to the disk
-	stale    []*block // to be handed to it once more, a little later
-	changed  int64    // when the last of them was changed; of env.mono
+	room     chan struct{} // closed when a block has come there; nil: nobody waits for that
+	todo     []*block      // to be handed to the disk
+	stale    []*block      // to be handed to it once more, a little later
+	changed  int64         // when the last of them was changed; of env.mono
 	deletes  []placeOnDisk
 	presence map[uint64]presenceAt
 }
@@ -54,7 +57,7 @@ func (q *Queue) fitDisk(size, limit int, r rec) putResult {
 			return putDisk
 		}
 	case q.bytes+size > limit+q.onTheWay(limit):
-		return putFull
+		return putBehind
 	}
 	if most > 0 && int64(q.kept+q.bytes+size) > most {
 		return putKept
@@ -152,6 +155,7 @@ func (q *Queue) keep() {
 			b.turns++
 		}
 		at := placeOnDisk{q.targetOf(b), b.first}
+		q.disk.writing++
 		q.mu.Unlock()
 		size := int64(len(value))
 		q.env.coming.Add(size)
@@ -162,9 +166,11 @@ func (q *Queue) keep() {
 		q.mu.Lock()
 		if err != nil {
 			q.env.coming.Add(-size)
+			q.disk.writing--
 			b.keeping, b.stale = false, b.kept
 			q.disk.todo = append([]*block{b}, q.disk.todo...)
 			q.disk.full, q.disk.retry = fullOf(err), q.env.mono()+int64(retryDisk)
+			q.roomCame() // there will be none
 			return
 		}
 		q.disk.full = None
@@ -217,6 +223,8 @@ func (q *Queue) targetOf(b *block) string {
 func (q *Queue) keptNow(b *block, err error) {
 	q.mu.Lock()
 	b.keeping = false
+	q.disk.writing--
+	q.disk.hangs = q.disk.hangs && err != nil
 	switch {
 	case b.dropped: // maybe before it was put there
 		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
@@ -228,6 +236,7 @@ func (q *Queue) keptNow(b *block, err error) {
 	default:
 		q.keptIs(b)
 	}
+	q.roomCame()
 	q.unlock()
 }
 

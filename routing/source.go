@@ -29,6 +29,7 @@ type Source struct {
 	since    time.Time // redo: when the stanza came
 	out      Output
 	attached time.Time
+	halt     chan struct{} // closed by Halt; nil: not a link
 
 	// owned by the reader
 	sc    *stanza.Scanner
@@ -37,6 +38,7 @@ type Source struct {
 	sync  SyncState
 	asked string    // the id under which the node was asked what it can do
 	acts  *Settings // those whose limits sc has
+	until time.Time // it waits for the disk no longer: it is to end
 
 	// replaced when the configuration changes
 	grant    atomic.Pointer[Grant]
@@ -45,6 +47,9 @@ type Source struct {
 	// written by the reader, read by all
 	accepted atomic.Uint64 // stanzas read
 	reads    atomic.Uint64 // times that bytes arrived
+	paused   atomic.Bool   // it waits for the disk
+
+	halting atomic.Bool // Halt has been called
 }
 
 // SyncState is how far a node is in stating all its sessions (protocol.md 1.4). It is owned by the reader.
@@ -55,7 +60,7 @@ type SyncState struct {
 
 func (r *Router) newSource(n *Node, g *Grant, sc *stanza.Scanner) *Source {
 	id := r.links.Add(1)
-	s := &Source{ID: id, r: r, node: n, sc: sc,
+	s := &Source{ID: id, r: r, node: n, sc: sc, halt: make(chan struct{}),
 		Log: r.cfg.Log.WithField("node", n.Domain).WithField("link", id)}
 	s.grant.Store(g)
 	s.limit()

@@ -55,7 +55,7 @@ func (l *link) replace(domain string) bool {
 	case <-time.After(proofOfLife):
 	}
 	for i, old := range olds {
-		if old.Reads() == before[i] {
+		if old.Reads() == before[i] && !old.Paused() {
 			return l.s.dismiss(old)
 		}
 	}

@@ -61,7 +61,7 @@ func (l *link) keep(now time.Time) {
 		return
 	}
 	p.tellGrade(src.Log, src.Grade())
-	if reads := src.Reads(); reads != p.reads || p.read.IsZero() {
+	if reads := src.Reads(); reads != p.reads || p.read.IsZero() || src.Paused() { // paused: the silence is ours
 		p.reads, p.read = reads, now
 	}
 	if now.Sub(p.read) < interval {

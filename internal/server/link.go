@@ -229,6 +229,9 @@ func (l *link) setSource(src *routing.Source) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.src = src
+	if l.why != nil {
+		src.Halt()
+	}
 }
 
 // source is the link's source, for goroutines other than the reader.
@@ -254,6 +257,9 @@ func (l *link) stop(why *stanza.StreamError) {
 	}
 	if !l.ending {
 		l.conn.Halt()
+		if l.src != nil {
+			l.src.Halt()
+		}
 	}
 	l.mu.Unlock()
 }
