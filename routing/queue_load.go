@@ -24,7 +24,7 @@ func (q *Queue) unprepared() *block {
 		if !b.prepared() {
 			return b
 		}
-		if size += len(b.b) - b.off; size >= q.readAhead() {
+		if size += cap(b.b); size >= q.readAhead() { // as release counts
 			return nil
 		}
 	}
