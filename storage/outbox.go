@@ -2,6 +2,8 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -9,6 +11,9 @@ import (
 
 // ErrNoBlock is what Outbox.Get says of a number that is not there.
 var ErrNoBlock = errors.New("read block: none of this number")
+
+// ErrDamaged is what Outbox.Get says of a block that is there and not as it was written, or whose file is gone: it is lost.
+var ErrDamaged = errors.New("read block: it is lost")
 
 // OutboxStats is what the outbox holds.
 type OutboxStats struct {
@@ -202,7 +207,7 @@ func (o *Outbox) kill(b *block) {
 }
 
 // Get gives the value of a block, also if it is not on disk yet. It may be the bytes that were put: they must not be changed.
-// It waits for the disk. The error is ErrNoBlock, ErrClosed, or what went wrong with the disk.
+// It waits for the disk. The error is ErrNoBlock, ErrDamaged, ErrClosed, or what went wrong with the disk: then the block may be had later.
 func (o *Outbox) Get(target string, number uint64) ([]byte, error) {
 	for {
 		o.mu.Lock()
@@ -221,8 +226,14 @@ func (o *Outbox) Get(target string, number uint64) ([]byte, error) {
 			return value, nil
 		}
 		value, err := o.read(spot)
-		if err == nil || !o.moved(b, spot) {
-			return value, o.explain(err)
+		switch {
+		case err == nil:
+			return value, nil
+		case o.moved(b, spot):
+		case errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, o.explain(err))
+		default:
+			return nil, o.explain(err)
 		}
 	}
 }
