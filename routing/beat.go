@@ -10,7 +10,7 @@ const beatEach = 25 * time.Millisecond
 
 const (
 	keepEach  = 100 * time.Millisecond // a block that goes to the disk is not filled for longer
-	againLate = time.Second            // after a change, so that what was taken out is in other hands
+	againLate = time.Second            // after a change: more may follow
 )
 
 // beat lets time pass for the queues for which it matters: pings of the barrier that are due, blocks that wait to be filled
@@ -78,7 +78,7 @@ func (q *Queue) beats() bool {
 	switch {
 	case len(q.disk.stale) > 0 || len(q.disk.todo) > 0:
 		return true
-	case q.disk.blocks > 0 && q.filling() != nil:
+	case q.disk.blocks > 0 && q.filling() != nil, q.disk.unread > 0 && q.out != nil:
 		return true
 	case q.out == nil || q.proof.off:
 		return false

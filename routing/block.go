@@ -14,7 +14,8 @@ type block struct {
 
 	first uint64 // number of its first stanza, when that was queued: its name on disk
 	since int64  // UnixNano, coarse: when that was
-	born  int64  // the same of a clock that nobody sets
+	born  uint64 // moment of its first stanza (retired)
+	last  uint64 // and of its last
 
 	// how far it is written
 	off  int // bytes
@@ -40,7 +41,8 @@ type onDisk struct {
 	late    bool // it waited for a link: its stanzas say since when
 	stamped bool // they do
 	dropped bool // its queue does not want the disk to have it
-	retires bool // it has been taken out, and the disk has it, or will have
+	retires bool // it has been taken out whole, and the disk has it, or will have
+	owed    int  // takings that have to be safe before the disk may lose what it has of it
 
 	target string                // in the outbox, if not the queue's
 	count  int                   // stanzas, while it is on disk only

@@ -3,7 +3,6 @@ package routing
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -50,9 +49,9 @@ func (r *Router) drainToDisk(ctx context.Context) {
 			r.cfg.Log.WithError(err).Error("keep what waits for nodes")
 			return
 		}
-	}
-	for _, b := range r.retired.before(math.MaxInt64) {
-		r.cfg.Outbox.Delete(b.target, b.number)
+		for _, k := range r.retired.all() { // all is on disk
+			k.q.paid(k.blocks)
+		}
 	}
 }
 

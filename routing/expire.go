@@ -87,8 +87,11 @@ func (x *expiry) run() (over bool) {
 	again.not = x.n
 	for !x.n.wanted.Load() && !x.r.stopping() {
 		begun := time.Now()
-		left, errors := x.step(again)
-		if !left {
+		left, errors, err := x.step(again)
+		switch {
+		case err != nil:
+			x.r.later()
+		case !left:
 			return true
 		}
 		x.rest(max(restFactor*time.Since(begun), time.Duration(errors)*time.Second/errorsPerSecond))
@@ -106,28 +109,30 @@ func (x *expiry) rest(d time.Duration) {
 
 // step decides one block, or, when there is none left, ends the node's sessions. It has the right to judge copies meanwhile, so
 // no user is taken away from the node between the block and its stanzas.
-func (x *expiry) step(again *redo) (left bool, errors uint64) {
+func (x *expiry) step(again *redo) (left bool, errors uint64, err error) {
 	x.r.judging <- struct{}{}
 	defer func() { <-x.r.judging }()
-	b := x.n.queue.takeOrClose(func() { x.n.setState(x.r, Past) })
-	if b == nil {
-		if x.n.queue.attached() {
-			return false, 0
-		}
-		x.sessions = x.r.sessions.ExpireNode(x.n.ID(), x.ends)
-		x.n.queue.settle()
-		return false, 0
-	}
-	x.r.unpack(x.n.queue, b, func(s waitingStanza) {
+	q := x.n.queue
+	b, err := x.r.unpack(q, func() (*block, error) {
+		return q.takeOrClose(func() { x.n.setState(x.r, Past) })
+	}, func(k *taking, s waitingStanza) {
 		if s.rec.class == classStored {
 			x.letter(s.rec.at)
 			return
 		}
+		again.of = k
 		again.once(s)
 		errors += again.w.ends[Bounced]
 		again.flush()
 	})
-	return true, errors
+	if b != nil || err != nil {
+		return true, errors, err
+	}
+	if !q.attached() {
+		x.sessions = x.r.sessions.ExpireNode(x.n.ID(), x.ends)
+		q.settle()
+	}
+	return false, 0, nil
 }
 
 // letter gives a stored message back that did not reach the node: it is stored still. Nothing newer goes before it.

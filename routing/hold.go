@@ -16,7 +16,8 @@ type held struct {
 	origin  *Node  // the node it came from
 	came    time.Time
 	until   time.Time
-	request bool // an iq get or set
+	request bool    // an iq get or set
+	of      *taking // it was taken out of a queue, and the disk may have its place; nil: it was not
 }
 
 // holdList is what waits for one user.
@@ -270,8 +271,11 @@ func (s *Source) hold(w *work, it *item) Reason {
 	if over.takes(it) && over.mayHave(it.to.Bare()) {
 		return over.add(s, w, it) // behind what is there
 	}
-	raw := s.copyOf(w, it)
-	if !s.r.holds.add(it.to.Bare(), s.r.heldNow(raw, s.node, request(&it.h))) {
+	h := s.r.heldNow(s.copyOf(w, it), s.node, request(&it.h))
+	h.of = s.of
+	s.r.retired.hold(s.of, 1)
+	if !s.r.holds.add(it.to.Bare(), h) {
+		s.r.retired.hold(s.of, -1)
 		if over.takes(it) {
 			return over.add(s, w, it)
 		}

@@ -176,18 +176,23 @@ func (n *Node) alone() bool {
 // stanzas join the tail; only then the node is out of the choice. So order holds.
 func (r *Router) handOver(n *Node) {
 	for {
-		b := n.queue.takeOrClose(func() { n.setState(r, Past) })
-		if b == nil {
-			n.queue.settle()
-			return
-		}
 		again := newRedo(r)
 		again.not = n
-		r.unpack(n.queue, b, func(s waitingStanza) {
+		b, err := r.unpack(n.queue, func() (*block, error) {
+			return n.queue.takeOrClose(func() { n.setState(r, Past) })
+		}, func(k *taking, s waitingStanza) {
+			again.of = k
 			again.once(s)
 			again.flush()
 		})
 		again.close()
+		switch {
+		case err != nil && !r.later():
+			return // what is left is on disk
+		case err == nil && b == nil:
+			n.queue.settle()
+			return
+		}
 	}
 }
 

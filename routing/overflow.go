@@ -120,7 +120,7 @@ func (o *overflow) restore(target string, number uint64, size int, head []byte) 
 	}
 	switch {
 	case b == nil:
-		o.r.retired.add(target, number, 0)
+		o.r.cfg.Outbox.Delete(target, number)
 		return
 	case b.users == nil:
 		o.enter(int64(b.count)) // it is not known for whom: what is newer may overtake it
@@ -158,27 +158,34 @@ func (o *overflow) empty() {
 			}
 			continue
 		}
-		b := o.node.queue.takeHead()
-		if b == nil {
+		if b, err := o.hand(); err == nil && b == nil || err != nil && !o.r.later() {
 			return
 		}
-		o.hand(b)
 	}
 }
 
-// hand gives the stanzas of a block to their users' lists, and has them decided.
-func (o *overflow) hand(b *block) {
+// hand gives the stanzas of the first block to their users' lists, and has them decided.
+func (o *overflow) hand() (b *block, err error) {
 	r, now := o.r, o.r.now()
-	count := int64(b.left())
-	r.unpack(o.node.queue, b, func(s waitingStanza) {
+	q := o.node.queue
+	was := q.stats().Broken
+	count := int64(0)
+	b, err = r.unpack(q, func() (b *block, err error) {
+		if b, err = q.takeHead(); b != nil {
+			count = int64(b.left())
+		}
+		return b, err
+	}, func(k *taking, s waitingStanza) {
 		to, ok := addressee(s.raw)
 		if !ok {
 			r.lost(Unreadable, r.from(s.rec.origin), 1)
 			return
 		}
 		bare := string(to.Bare())
-		r.holds.park(bare, held{raw: append([]byte(nil), s.raw...), origin: r.from(s.rec.origin), came: s.came, until: now})
+		r.retired.hold(k, 1)
+		r.holds.park(bare, held{raw: append([]byte(nil), s.raw...), origin: r.from(s.rec.origin), came: s.came, until: now, of: k})
 		r.release([]string{bare})
 	})
-	o.leave(count)
+	o.leave(count + int64(q.stats().Broken-was)) // nobody else takes anything out
+	return b, err
 }

@@ -128,7 +128,7 @@ type queueEnv struct {
 	lost    func(Reason, storage.NodeID) // is told whose stanza was taken out, and why; it takes no lock
 	clock   *atomic.Int64                // UnixNano, coarse
 	mono    func() int64                 // nanoseconds of a clock that only goes on
-	ticks   *atomic.Int64                // the same, coarse
+	moment  *atomic.Uint64               // of takings (retired)
 	arm     func(*Queue)                 // makes the beat look after a queue; no lock is held
 	log     func(q *Queue, what string, err error)
 	server  string
@@ -287,8 +287,9 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 	r.size = uint32(len(b.b) - before)
 	r.came = b.age(q.env.clock.Load())
 	q.number++
+	b.last = q.env.moment.Load()
 	if len(b.recs) == 0 {
-		b.first = q.number
+		b.first, b.born = q.number, b.last
 	}
 	b.recs = append(b.recs, r)
 	q.bytes += int(r.size)
@@ -317,14 +318,14 @@ func (q *Queue) tail(n int) *block {
 		if was := cap(b.b); !b.closed && b.spill == spill && b.room(n) {
 			q.grew(cap(b.b) - was)
 			if len(b.recs) == 0 {
-				b.since, b.born = q.env.clock.Load(), q.env.ticks.Load()
+				b.since = q.env.clock.Load()
 			}
 			return b
 		}
 		q.finish(b)
 	}
 	b := newBlock(n)
-	b.since, b.born = q.env.clock.Load(), q.env.ticks.Load()
+	b.since = q.env.clock.Load()
 	b.spill, b.late = spill, q.out == nil
 	if spill {
 		q.disk.blocks++

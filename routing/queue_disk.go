@@ -13,13 +13,13 @@ type diskSide struct {
 	spilling  bool   // what is new goes to the disk
 	blocks    int    // that are to be there, or are, and wait
 	stanzas   int    // that wait on disk
-	holes     int    // bytes of stanzas that were taken out and still lie in a block in memory
 	due       bool   // somebody has to call keep
 	preparing bool   // a goroutine brings blocks back
 	writing   int    // blocks that were handed over, and are not there yet
 	hangs     bool   // none of them came there for long
 	full      Reason // why it took no more, the last time
 	retry     int64  // when to try again, of env.mono
+	unread    int64  // when to try again what could not be read; 0: all could
 
 	filled *block // that the beat has seen being filled
 	since  int64  // when it did, of env.mono
@@ -138,7 +138,7 @@ func (q *Queue) keep() {
 		}
 		b := q.disk.todo[0]
 		q.disk.todo = q.disk.todo[1:]
-		if b.out || b.b == nil || b.next > 0 || b.kept && !b.stale || b.keeping {
+		if b.out || b.b == nil || b.next > 0 || b.kept && (!b.stale || b.owed > 0) || b.keeping {
 			continue
 		}
 		if b.holes > 0 && !q.busy(b) {
@@ -256,9 +256,12 @@ func (q *Queue) keptIs(b *block) {
 	q.release(b)
 }
 
-// again has a block that was changed handed to the disk once more: what was taken out of it is in other hands by then.
-// Called with mu held.
+// again has a block that was changed handed to the disk once more, a little later: more may follow. What was taken out of it for users
+// who have moved stays on disk until it is safe elsewhere (paid). Called with mu held.
 func (q *Queue) again(b *block) {
+	if b.owed > 0 {
+		return
+	}
 	q.disk.changed = q.env.mono()
 	if !slices.Contains(q.disk.stale, b) {
 		q.disk.stale = append(q.disk.stale, b)

@@ -19,6 +19,7 @@ type handDisk struct {
 	values map[placeOnDisk][]byte
 	calls  []func(error)
 	refuse error
+	broken error  // of Get
 	before func() // of the next Put, with no lock held
 	puts   int
 }
@@ -41,6 +42,9 @@ func (d *handDisk) Put(target string, number uint64, value []byte, done func(err
 func (d *handDisk) Get(target string, number uint64) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.broken != nil {
+		return nil, d.broken
+	}
 	if v := d.values[placeOnDisk{target, number}]; v != nil {
 		return v, nil
 	}
@@ -93,16 +97,22 @@ type keptbed struct {
 	now     atomic.Int64 // nanoseconds
 	armed   int
 	letters []uint32
+	logged  []string
 	writers sync.WaitGroup
 }
 
 func newKeptbed(t *testing.T, limit int, off bool) *keptbed {
 	k := &keptbed{t: t, disk: &handDisk{values: map[placeOnDisk][]byte{}}}
 	env := &queueEnv{wg: &k.writers, arrived: func(tokens []uint32) { k.letters = append(k.letters, tokens...) },
-		lost: func(Reason, storage.NodeID) {}, clock: new(atomic.Int64), ticks: new(atomic.Int64), most: new(atomic.Int64), tight: new(atomic.Bool),
+		lost: func(Reason, storage.NodeID) {}, clock: new(atomic.Int64), moment: new(atomic.Uint64), most: new(atomic.Int64), tight: new(atomic.Bool),
 		mono: func() int64 { return k.now.Load() + 1 }, arm: func(*Queue) { k.armed++ }, server: "hub", off: off, outbox: k.disk,
-		log: func(_ *Queue, what string, err error) { t.Errorf("%s: %v", what, err) }}
+		log: func(_ *Queue, what string, err error) { k.logged = append(k.logged, fmt.Sprint(what, ": ", err)) }}
 	k.q = newQueue(limit, env, &Node{Domain: "node"}, "node")
+	t.Cleanup(func() {
+		if len(k.logged) > 0 {
+			t.Errorf("logged: %q", k.logged)
+		}
+	})
 	return k
 }
 
@@ -193,11 +203,19 @@ func mustAddress(t *testing.T, s string) stanza.Address {
 	return a
 }
 
-// take takes what waits for a user, and gives the ids.
+// take takes what waits for a user, and gives the ids. It is safe where it went at once.
 func (k *keptbed) take(who string) string {
+	all, left := k.takeOnly(who)
+	k.q.paid(left.blocks)
+	return all
+}
+
+// takeOnly does so while it is not safe yet.
+func (k *keptbed) takeOnly(who string) (string, remains) {
 	var all []string
-	for _, s := range k.q.takeUser(mustAddress(k.t, who), true) {
+	taken, left := k.q.takeUser(mustAddress(k.t, who), true)
+	for _, s := range taken {
 		all = append(all, idOf(s.raw))
 	}
-	return strings.Join(all, " ")
+	return strings.Join(all, " "), left
 }

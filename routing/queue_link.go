@@ -150,29 +150,43 @@ func (q *Queue) takeAll() []*block {
 }
 
 // takeOrClose takes the first block out of a queue without a link, or closes it when it is empty: then tell is called before
-// anybody can find it closed. With a link there is nothing to take.
-func (q *Queue) takeOrClose(tell func()) *block {
+// anybody can find it closed. With a link there is nothing to take. The error is errLater.
+func (q *Queue) takeOrClose(tell func()) (*block, error) {
 	q.mu.Lock()
 	defer q.unlock()
-	if q.out != nil {
-		return nil
-	}
-	if q.next() {
-		return q.takeFirst()
+	some, err := q.first()
+	switch {
+	case q.out != nil || err != nil:
+		return nil, err
+	case some:
+		return q.takeFirst(), nil
 	}
 	tell()
 	q.gone, q.ending = true, make(chan struct{})
-	return nil
+	return nil, nil
 }
 
-// takeHead takes the first block out, nil if there is none.
-func (q *Queue) takeHead() *block {
+// takeHead takes the first block out, nil if there is none. The error is errLater.
+func (q *Queue) takeHead() (*block, error) {
 	q.mu.Lock()
 	defer q.unlock()
-	if q.next() {
-		return q.takeFirst()
+	if some, err := q.first(); !some {
+		return nil, err
 	}
-	return nil
+	return q.takeFirst(), nil
+}
+
+// first sees that the first block is in memory, false if there is none. Called with mu held; it lets go of it meanwhile.
+func (q *Queue) first() (some bool, err error) {
+	for q.out == nil && q.next() {
+		if q.blocks[0].b != nil {
+			return true, nil
+		}
+		if _, read := q.fetch(0); !read {
+			return false, errLater
+		}
+	}
+	return false, nil
 }
 
 // settle tells those who found the queue closed that they may decide anew: the table knows of it.
@@ -195,28 +209,28 @@ func (q *Queue) wait() {
 	}
 }
 
-// takeFirst takes the first block out, to be decided again. On disk it stays until it is retired. Called with mu held, nobody
-// writing.
+// takeFirst takes the first block out, which is in memory, to be decided again. Its place on disk stays (paid). Called with mu
+// held, nobody writing.
 func (q *Queue) takeFirst() *block {
 	b := q.blocks[0]
 	q.blocks = shift(q.blocks)
 	if b.spill {
 		q.unspilled()
 	}
-	n, size := b.count, b.size
-	if b.b != nil {
-		n, size = 0, 0
-		b.each(func(raw []byte, r rec) {
-			n, size = n+1, size+len(raw)
-			if r.class == classStored {
-				q.letters--
-			}
-		})
-	}
+	n, size := 0, 0
+	b.each(func(raw []byte, r rec) {
+		n, size = n+1, size+len(raw)
+		if r.class == classStored {
+			q.letters--
+		}
+	})
 	q.waited(b, n, size)
 	q.count.moved += uint64(n)
 	q.grew(-cap(b.b))
-	b.out, b.retires = true, b.kept || b.keeping
+	b.out = true
+	if b.retires = b.kept || b.keeping; b.retires {
+		b.owed++
+	}
 	return b
 }
 

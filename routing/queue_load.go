@@ -1,5 +1,25 @@
 package routing
 
+import (
+	"errors"
+	"time"
+
+	"github.com/patchbay-im/patchbay/storage"
+)
+
+// errLater is said of a block that cannot be read from the disk now.
+var errLater = errors.New("read a block: not now")
+
+// later waits before what the disk did not give is asked for once more; false if the router stops.
+func (r *Router) later() bool {
+	select {
+	case <-r.stop:
+		return false
+	case <-time.After(retryDisk):
+		return true
+	}
+}
+
 // ready reports whether the first block can be written; if not, somebody brings it. Called with mu held.
 func (q *Queue) ready() bool {
 	if q.blocks[0].prepared() {
@@ -32,6 +52,9 @@ func (q *Queue) unprepared() *block {
 }
 
 func (q *Queue) prepareSoon() {
+	if q.disk.unread > 0 && q.env.mono() < q.disk.unread {
+		return // the beat comes back to it
+	}
 	q.disk.preparing = true
 	q.env.wg.Go(q.prepare)
 }
@@ -53,7 +76,9 @@ func (q *Queue) prepare() {
 			if b.b != nil || b.out || q.out == nil {
 				continue
 			}
-			q.loaded(b, value, err)
+			if !q.loaded(b, value, err) {
+				break
+			}
 		}
 		if b.late && !b.stamped && b.b != nil {
 			q.stamp(b)
@@ -66,11 +91,24 @@ func (q *Queue) prepare() {
 	q.unlock()
 }
 
-// loaded puts into a block what the disk gave. What it did not give is lost. Called with mu held.
-func (q *Queue) loaded(b *block, value []byte, err error) {
+// loaded puts into a block what the disk gave. What is not there, or damaged, is lost. false: the disk gave nothing, for another
+// reason (no file handles are left), and is to be asked again. Called with mu held.
+func (q *Queue) loaded(b *block, value []byte, err error) bool {
 	count, was := b.count, b.size
 	if err == nil {
 		err = b.decode(value)
+	}
+	lost := errors.Is(err, errBlock) || errors.Is(err, storage.ErrNoBlock) || errors.Is(err, storage.ErrDamaged)
+	switch {
+	case err != nil && !lost:
+		if q.disk.unread == 0 {
+			q.env.log(q, "read stanzas that wait: trying again", err)
+		}
+		q.disk.unread = q.env.mono() + int64(retryDisk)
+		return false
+	case q.disk.unread > 0:
+		q.disk.unread = 0
+		q.env.log(q, "stanzas that wait can be read again", nil)
 	}
 	if err != nil {
 		q.env.log(q, "read stanzas that wait", err)
@@ -78,9 +116,9 @@ func (q *Queue) loaded(b *block, value []byte, err error) {
 		q.count.broken += uint64(count)
 		b.dead = nil
 		b.b, b.recs, b.count, b.size = make([]byte, 0), nil, 0, 0
-		return
+		return true
 	}
-	q.disk.holes += b.bury()
+	b.bury()
 	_, size := b.waiting()
 	q.kept += size - was // it may have been stamped before it went
 	q.grew(cap(b.b))
@@ -91,6 +129,7 @@ func (q *Queue) loaded(b *block, value []byte, err error) {
 		b.stale = true // else it stays in memory
 		q.again(b)
 	}
+	return true
 }
 
 // stamp says in each stanza of a block that waited for a link since when it has (XEP-0203). Called with mu held.

@@ -3,6 +3,7 @@ package routing
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing/synctest"
 	"time"
 
@@ -148,8 +149,13 @@ func (m *queueModel) takeUser(t *rapid.T) {
 	m.unslow()
 	full, _, err := stanza.ParseAddress([]byte(to), false, nil)
 	m.must(err)
-	for _, w := range m.q.takeUser(full, bareToo) {
+	taken, left := m.q.takeUser(full, bareToo)
+	for _, w := range taken {
 		m.gone(m.keyOf(w.raw))
+	}
+	m.retired = append(m.retired, left.blocks...)
+	if !m.disk || rapid.Bool().Draw(t, "safe") {
+		m.retire(t)
 	}
 	for k := range m.walk() {
 		if s := m.all[k.n]; k.to == to || k.to == "" && s.to == to && (s.class != classGroup) {
@@ -183,35 +189,30 @@ func (m *queueModel) expire(t *rapid.T) {
 	}
 	m.unslow()
 	for range blocks {
-		b := m.q.takeOrClose(func() {})
+		b, err := m.q.takeOrClose(func() {})
+		m.must(err)
 		if b == nil {
 			m.closed = true
 			m.q.settle()
 			m.q.wait()
 			return
 		}
-		at := placeOnDisk{m.q.targetOf(b), b.first}
-		if b.b == nil {
-			value, err := m.box.Get(at.target, at.number)
-			m.must(err)
-			m.must(b.decode(value))
-			if b.bury() > 0 {
-				b.remove(classMoved)
-			}
-		}
 		b.each(func(raw []byte, _ rec) { m.gone(m.keyOf(raw)) })
-		if b.kept || b.keeping {
-			m.retired = append(m.retired, at)
-		}
+		left := none()
+		left.add(b)
+		m.retired = append(m.retired, left.blocks...)
 	}
 }
 
-// retire takes from the disk what was decided again.
+// retire takes from the disk what was taken out.
 func (m *queueModel) retire(*rapid.T) {
-	for _, at := range m.retired {
-		m.box.Delete(at.target, at.number)
-	}
+	m.q.paid(m.retired)
 	m.retired = nil
+}
+
+// isRetired reports whether something was taken out of the block at a place.
+func (m *queueModel) isRetired(at placeOnDisk) bool {
+	return slices.ContainsFunc(m.retired, func(b *block) bool { return at == placeOnDisk{m.q.targetOf(b), b.first} })
 }
 
 func (m *queueModel) spill(*rapid.T) { m.q.spillWaiting() }
@@ -236,7 +237,7 @@ func (m *queueModel) crash(*rapid.T) {
 	kept := m.walk()
 	blocks := map[placeOnDisk]bool{}
 	for k, at := range m.durable() {
-		if p := m.parts[k]; !kept[k] && !p.gone && p.handled > 0 {
+		if p := m.parts[k]; !kept[k] && !p.gone && p.handled > 0 && !m.isRetired(at) {
 			blocks[at] = true
 		}
 	}
@@ -276,15 +277,15 @@ func (m *queueModel) stop(*rapid.T) {
 	for range 2 { // as Router.drainToDisk
 		m.q.keepAll()
 		m.box.commit(1<<20, nil)
+		if m.box.refuse == nil {
+			m.retire(nil)
+		}
 	}
 	durable := m.durable()
 	for k := range m.walk() {
 		if _, is := durable[k]; !is && m.box.refuse == nil {
 			m.t.Fatalf("stanza %v is only in memory when the server stops: %+v, %+v", k, m.q.disk, m.q.blocks[0].onDisk)
 		}
-	}
-	if m.box.refuse == nil {
-		m.retire(nil)
 	}
 	if m.link != nil {
 		m.box.refuse = storage.ErrClosed

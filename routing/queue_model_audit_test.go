@@ -11,7 +11,7 @@ type books struct {
 	waiting, unproved, stanzas uint64
 	unprovedBytes, bytes, kept int
 	memory, letters            int
-	blocks, holes              int
+	blocks                     int
 }
 
 // audit compares what a queue has counted with what its blocks hold. It may be called at any moment.
@@ -42,7 +42,7 @@ func (q *Queue) audit() error {
 	}
 	told := books{waiting: q.count.waiting, unproved: q.sent - q.proved, stanzas: uint64(q.disk.stanzas),
 		unprovedBytes: q.unproved, bytes: q.bytes, kept: q.kept, memory: q.memory, letters: q.letters,
-		blocks: q.disk.blocks, holes: q.disk.holes}
+		blocks: q.disk.blocks}
 	if told != have {
 		wrong = append(wrong, fmt.Errorf("counted %+v, and there is %+v", told, have))
 	}
@@ -58,7 +58,7 @@ func (q *Queue) auditAccount() error {
 	if in != out || q.ended > q.sent || q.proved > q.sent {
 		return fmt.Errorf("the account is off by %d: %+v, sent %d, ended %d, proved %d", int64(in-out), *c, q.sent, q.ended, q.proved)
 	}
-	if q.disk.holes < 0 || q.bytes < 0 || q.kept < 0 || q.memory < 0 || q.disk.blocks < 0 || q.disk.stanzas < 0 {
+	if q.bytes < 0 || q.kept < 0 || q.memory < 0 || q.disk.blocks < 0 || q.disk.stanzas < 0 {
 		return errors.New("something is less than nothing")
 	}
 	return nil
@@ -88,7 +88,6 @@ func (s *books) add(b *block, ring bool) error {
 			s.unprovedBytes += int(r.size)
 		case r.class == classMoved:
 			holes++
-			s.holes += int(r.size)
 		default:
 			n, size = n+1, size+int(r.size)
 		}

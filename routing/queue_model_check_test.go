@@ -209,7 +209,7 @@ func (m *queueModel) checkGone(all map[modelKey]bool) {
 	}
 	if m.disk {
 		for _, at := range m.box.places() {
-			if !mine[at] && !slices.Contains(m.retired, at) {
+			if !mine[at] && !m.isRetired(at) {
 				m.t.Fatalf("block %v is nobody's", at)
 			}
 		}
@@ -262,6 +262,7 @@ func (m *queueModel) quiet() {
 		m.box.refuse = nil
 	}
 	m.unslow()
+	m.retire(m.t)
 	for range 30 {
 		if m.disk {
 			m.box.commit(1<<20, nil)

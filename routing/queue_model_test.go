@@ -60,6 +60,7 @@ type queueModel struct {
 	tight   atomic.Bool
 	clock   atomic.Int64
 	mono    atomic.Int64
+	moment  atomic.Uint64
 	armed   *atomic.Bool // of the queue that is
 	writers sync.WaitGroup
 
@@ -68,7 +69,7 @@ type queueModel struct {
 	closed  bool       // its grace is over
 	all     []*modelStanza
 	parts   map[modelKey]*modelPart
-	retired []placeOnDisk
+	retired []*block // taken from, and the disk still has their places
 
 	mu       sync.Mutex
 	told     map[int]int // guarded by mu: letters that arrived
@@ -117,7 +118,7 @@ func (m *queueModel) start() {
 func (m *queueModel) open() {
 	armed := new(atomic.Bool)
 	m.armed, m.link, m.closed, m.retired, m.replaced = armed, nil, false, nil, 0
-	env := &queueEnv{wg: &m.writers, clock: &m.clock, ticks: &m.mono, most: &m.most, tight: &m.tight, server: "hub", off: m.off,
+	env := &queueEnv{wg: &m.writers, clock: &m.clock, moment: &m.moment, most: &m.most, tight: &m.tight, server: "hub", off: m.off,
 		mono: m.mono.Load, arm: func(*Queue) { armed.Store(true) }, arrived: m.arrived,
 		log: func(_ *Queue, what string, err error) { panic(fmt.Sprint(what, ": ", err)) },
 		lost: func(why Reason, _ storage.NodeID) {

@@ -84,14 +84,12 @@ func (q *Queue) forget(old presenceAt) {
 	}
 }
 
-// bury makes holes of the stanzas that were taken out while a block was on disk only, and gives their bytes.
-func (b *block) bury() (size int) {
+// bury makes holes of the stanzas that were taken out while a block was on disk only.
+func (b *block) bury() {
 	b.holes = len(b.dead)
 	for _, i := range b.dead {
 		b.recs[i].class = classMoved
-		size += int(b.recs[i].size)
 	}
-	return size
 }
 
 // pairs is the seed of pairOf.

@@ -118,6 +118,9 @@ func (q *Queue) pass(b *block, to uint64, most int) {
 func (q *Queue) free(b *block) {
 	b.out = true
 	q.grew(-cap(b.b))
+	if b.owed > 0 {
+		return // paid
+	}
 	if b.kept || b.keeping {
 		b.dropped = true
 		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
@@ -223,6 +226,5 @@ func (q *Queue) back(b *block, counted int) (rest int) {
 func (q *Queue) letGo(b *block, r *rec) {
 	r.class = classMoved
 	b.holes++
-	q.disk.holes += int(r.size)
 	b.stale = b.stale || b.kept || b.keeping
 }

@@ -85,7 +85,7 @@ func (w *wire) give(n int) {
 
 // testQueue gives a queue without proof, and without a disk.
 func testQueue(limit int, writers *sync.WaitGroup) *Queue {
-	env := &queueEnv{wg: writers, lost: func(Reason, storage.NodeID) {}, clock: new(atomic.Int64), ticks: new(atomic.Int64), most: new(atomic.Int64), tight: new(atomic.Bool),
+	env := &queueEnv{wg: writers, lost: func(Reason, storage.NodeID) {}, clock: new(atomic.Int64), moment: new(atomic.Uint64), most: new(atomic.Int64), tight: new(atomic.Bool),
 		mono: func() int64 { return 1 }, arm: func(*Queue) {}, server: "hub", off: true}
 	return newQueue(limit, env, &Node{Domain: "node"}, "node")
 }

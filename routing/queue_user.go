@@ -16,23 +16,26 @@ type waitingStanza struct {
 
 // takeUser takes out what waits for a user in the queue of a node that is away: for the full address, and with bareToo for
 // the bare one, which is all that was stored. The places stay in the blocks until they are written; what is on disk is
-// brought back for it, and goes there again without them a little later. What it gives is in bytes of its own.
-func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
+// brought back for it, and goes there again without them when they are safe (paid). What it gives is in bytes of its own.
+func (q *Queue) takeUser(full stanza.Address, bareToo bool) (taken []waitingStanza, left remains) {
 	user := userHash(full.Bare())
+	left = none()
 	q.mu.Lock()
-	var taken []waitingStanza
 	for i := 0; i < len(q.blocks); i++ {
 		if q.out != nil || q.writing {
 			break // the node is back
 		}
 		b := q.blocks[i]
 		if b.b == nil && b.mayHave(user) {
-			if i = q.fetch(i); i < 0 || q.out != nil || q.writing {
+			if i, _ = q.fetch(i); i < 0 || q.out != nil || q.writing {
 				continue // it came back meanwhile; or others may have gone too: look again from the start
 			}
 		}
 		if b.b != nil && (b.users == nil || !b.closed || b.mayHave(user)) {
-			taken = q.takeFrom(b, full, bareToo, taken)
+			before := len(taken)
+			if taken = q.takeFrom(b, full, bareToo, taken); len(taken) > before {
+				left.add(b)
+			}
 		}
 		if q.memory > q.limit || q.env.tight.Load() {
 			q.release(b)
@@ -45,21 +48,22 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) []waitingStanza {
 		q.disk.due = true
 	}
 	q.unlock()
-	return taken
+	return taken, left
 }
 
 // fetch brings the i-th block back from the disk. Called with mu held; it lets go of it meanwhile, and gives where the block is
-// then: -1 if it has gone.
-func (q *Queue) fetch(i int) int {
+// then, -1 if it has gone, and false if it cannot be read now.
+func (q *Queue) fetch(i int) (at int, read bool) {
 	b := q.blocks[i]
-	at := placeOnDisk{q.targetOf(b), b.first}
+	place := placeOnDisk{q.targetOf(b), b.first}
 	q.mu.Unlock()
-	value, err := q.env.outbox.Get(at.target, at.number)
+	value, err := q.env.outbox.Get(place.target, place.number)
 	q.mu.Lock()
+	read = true
 	if b.b == nil && !b.out {
-		q.loaded(b, value, err)
+		read = q.loaded(b, value, err)
 	}
-	return slices.Index(q.blocks, b)
+	return slices.Index(q.blocks, b), read
 }
 
 // takeFrom takes what waits for a user out of one block. Called with mu held, nobody writing.
@@ -88,9 +92,6 @@ func (q *Queue) takeFrom(b *block, full stanza.Address, bareToo bool, taken []wa
 		q.count.moved++
 		q.waited(b, 1, int(r.size))
 		q.letGo(b, r)
-		if b.kept || b.keeping {
-			q.again(b)
-		}
 	}
 	b.index[bare] = kept
 	if !b.closed {
@@ -138,7 +139,6 @@ func (q *Queue) compact(b *block) {
 	if b.holes == 0 {
 		return
 	}
-	_, size := b.remove(classMoved) // counted when they were taken
-	q.disk.holes -= size
+	b.remove(classMoved) // counted when they were taken
 	b.holes = 0
 }

@@ -27,8 +27,9 @@ func (d *redo) release(bare string, most int) {
 		return
 	}
 	for ; ; most-- {
-		if most > 0 && d.held(holds.head(bare), false) {
+		if h := holds.head(bare); most > 0 && d.held(h, false) {
 			d.flush()
+			d.r.retired.hold(h.of, -1)
 			if !holds.drop(bare) {
 				break
 			}
@@ -64,8 +65,9 @@ type redo struct {
 	w  *work
 	sc *stanza.Scanner
 
-	not *Node  // what waited for it goes to another node of its domain
-	buf []byte // the stanza at hand, with a delay
+	not *Node   // what waited for it goes to another node of its domain
+	of  *taking // of which the stanzas are, nil if the disk has no place of them
+	buf []byte  // the stanza at hand, with a delay
 }
 
 // rootTag opens the stream in which stored stanzas are read again.
@@ -123,7 +125,7 @@ func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
 	if origin == nil {
 		origin = d.r.nobody
 	}
-	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not}
+	src := &Source{r: d.r, Log: d.r.cfg.Log, node: origin, sc: d.sc, redo: true, not: d.not, of: d.of}
 	src.grant.Store(trusted)
 	if d.w.src != nil {
 		d.w.account() // what was counted was of another node
@@ -336,12 +338,16 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 			others-- // it has not changed hands yet
 		}
 	}
-	waiting := from.queue.takeUser(who, others == 0)
+	k := r.retired.begin(from.queue)
+	defer r.retired.end(k)
+	waiting, left := from.queue.takeUser(who, others == 0)
+	r.retired.took(k, left)
 	if len(waiting) == 0 {
 		return
 	}
 	again := newRedo(r)
 	defer again.close()
+	again.of = k
 	for _, s := range waiting {
 		if to == nil {
 			again.once(s)

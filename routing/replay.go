@@ -46,6 +46,7 @@ func (m *mail) replay(again *redo, rd *round, bare string) {
 			return
 		}
 		again.flush()
+		m.r.retired.hold(h.of, -1)
 		m.r.holds.dropMail(bare)
 	}
 }

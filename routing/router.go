@@ -74,7 +74,6 @@ type Router struct {
 	away     atomic.Int32           // nodes that are away
 	taps     atomic.Pointer[[]*Tap] // nil: there are none
 	clock    atomic.Int64           // UnixNano, advanced by housekeeping: for what must not ask for the time
-	ticks    atomic.Int64           // nanoseconds of a clock that nobody sets, advanced with it
 	tight    atomic.Bool            // the queues together have nearly all the memory that they may
 	most     atomic.Int64           // Settings.Outbox
 	beat     beat
@@ -193,10 +192,15 @@ func (r *Router) newNode(name string) *Node {
 // newEnv gives what all queues share.
 func (r *Router) newEnv() *queueEnv {
 	start := time.Now()
-	env := &queueEnv{wg: &r.writers, arrived: r.mail.written, lost: r.takenOut, clock: &r.clock, ticks: &r.ticks, most: &r.most, tight: &r.tight,
+	env := &queueEnv{wg: &r.writers, arrived: r.mail.written, lost: r.takenOut, clock: &r.clock, moment: &r.retired.moment, most: &r.most, tight: &r.tight,
 		mono: func() int64 { return int64(time.Since(start)) + 1 }, arm: r.beat.add, server: r.cfg.Server, off: r.cfg.NoProof,
 		log: func(q *Queue, what string, err error) {
-			r.cfg.Log.WithError(err).WithField("node", q.node.Domain).Error(what)
+			log := r.cfg.Log.WithField("node", q.node.Domain)
+			if err == nil {
+				log.Info(what)
+				return
+			}
+			log.WithError(err).Error(what)
 		}}
 	if r.cfg.Outbox != nil {
 		env.outbox = r.cfg.Outbox
@@ -220,7 +224,6 @@ func (r *Router) housekeeping() {
 		}
 		now := r.now()
 		r.clock.Store(now.UnixNano())
-		r.ticks.Store(r.env.mono())
 		r.requestsExpired(now)
 		r.overflow.tick(now)
 		r.probeWritten()

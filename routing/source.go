@@ -27,6 +27,7 @@ type Source struct {
 	redo     bool      // not a link: stanzas that waited are decided again as if their node sent them now
 	not      *Node     // redo: what waited for this node goes to another of its domain
 	since    time.Time // redo: when the stanza came
+	of       *taking   // redo: of which it is, nil if the disk has no place of it
 	out      Output
 	attached time.Time
 	halt     chan struct{} // closed by Halt; nil: not a link
