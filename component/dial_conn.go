@@ -23,13 +23,20 @@ type linkConn struct {
 	limit int // budget of one stanza
 	left  int
 
-	heard atomic.Int64 // unix nanoseconds of the last read that gave bytes
+	// set once
+	began time.Time
+	now   func() time.Time // its wall time may jump: only what has passed between two of its times is looked at
+
+	heard atomic.Int64 // nanoseconds from began to the last read that gave bytes
 }
 
 func newLinkConn(c net.Conn, limit int) *linkConn {
-	lc := &linkConn{Conn: c, limit: limit, left: headerBudget}
+	return newClockedConn(c, limit, time.Now)
+}
+
+func newClockedConn(c net.Conn, limit int, now func() time.Time) *linkConn {
+	lc := &linkConn{Conn: c, limit: limit, left: headerBudget, began: now(), now: now}
 	lc.br = bufio.NewReaderSize(heardReader{lc}, 16<<10)
-	lc.heard.Store(time.Now().UnixNano())
 	return lc
 }
 
@@ -38,7 +45,7 @@ type heardReader struct{ lc *linkConn }
 func (h heardReader) Read(p []byte) (int, error) {
 	n, err := h.lc.Conn.Read(p)
 	if n > 0 {
-		h.lc.heard.Store(time.Now().UnixNano())
+		h.lc.heard.Store(int64(h.lc.now().Sub(h.lc.began)))
 	}
 	return n, err
 }
@@ -73,6 +80,7 @@ func (lc *linkConn) grant() int {
 	return used
 }
 
+// silence is the time since the last read that gave bytes.
 func (lc *linkConn) silence() time.Duration {
-	return time.Since(time.Unix(0, lc.heard.Load()))
+	return lc.now().Sub(lc.began) - time.Duration(lc.heard.Load())
 }
