@@ -127,7 +127,7 @@ func unstored(err error) Reason {
 	case errors.Is(err, storage.ErrStoreFull):
 		return StoreFull
 	}
-	return DiskFull
+	return DiskFull // limits.disk is reached, or the disk is full: it may pass
 }
 
 // came is when the stanza at hand came.

@@ -10,6 +10,16 @@ import (
 	"github.com/patchbay-im/patchbay/storage"
 )
 
+// What the store says is told by its reason: what one user, all users, or users and nodes together may have is used up, or the disk.
+func TestUnstored(t *testing.T) {
+	for err, want := range map[error]Reason{nil: None, storage.ErrMailboxFull: MailboxFull, storage.ErrStoreFull: StoreFull, storage.ErrDiskFull: DiskFull,
+		storage.ErrNoSpace: DiskFull} {
+		if got := unstored(err); got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
+	}
+}
+
 func storeBed(t *testing.T, f func(tb *testbed)) {
 	synctest.Test(t, func(t *testing.T) {
 		sessions, err := storage.OpenSessions(storage.Options{Dir: ":memory:", Server: "hub", Log: quiet()})

@@ -205,7 +205,7 @@ func (q *Queue) unload(b *block) {
 
 // fullOf names the reason for which the disk takes no more.
 func fullOf(err error) Reason {
-	if errors.Is(err, storage.ErrStoreFull) {
+	if errors.Is(err, storage.ErrDiskFull) {
 		return OutboxTotal
 	}
 	return OutboxDisk

@@ -228,7 +228,7 @@ func (m *queueModel) commit(t *rapid.T) {
 }
 
 func (m *queueModel) refuse(t *rapid.T) {
-	m.box.refuse = rapid.SampledFrom([]error{nil, nil, storage.ErrNoSpace, storage.ErrStoreFull}).Draw(t, "refuse")
+	m.box.refuse = rapid.SampledFrom([]error{nil, nil, storage.ErrNoSpace, storage.ErrDiskFull}).Draw(t, "refuse")
 }
 
 // crash kills the server, and starts it again.

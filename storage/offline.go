@@ -11,11 +11,12 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Errors of the offline store, of which ErrStoreFull and ErrNoSpace are the outbox's too. Each is a reason to answer the sender of the
+// Errors of the offline store, of which ErrStoreFull, ErrDiskFull and ErrNoSpace are the outbox's too. Each is a reason to answer the sender of the
 // message (XEP-0160 section 3).
 var (
 	ErrMailboxFull = errors.New("store message: the user has as many messages, or bytes of them, as are kept")
 	ErrStoreFull   = errors.New("store stanzas: the store has as many bytes as it may")
+	ErrDiskFull    = errors.New("store stanzas: both stores together have as many bytes as they may")
 	ErrNoSpace     = errors.New("store stanzas: the rest of the disk is kept in reserve")
 	ErrBadUser     = errors.New("store message: not a bare JID")
 )

@@ -10,7 +10,7 @@ const messageMost = 1 << 30
 
 // Put stores a copy of raw as the last message of a bare JID, and gives its number. It counts at once, and the
 // commit follows; while more than 4096 changes or 32 MiB wait for that, it waits. The error is
-// ErrMailboxFull, ErrStoreFull, ErrNoSpace, ErrBadUser, ErrClosed, or the failure that OnFail was told of.
+// ErrMailboxFull, ErrStoreFull, ErrDiskFull, ErrNoSpace, ErrBadUser, ErrClosed, or the failure that OnFail was told of.
 func (f *Offline) Put(bare []byte, origin NodeID, raw []byte, k Keep) (number uint64, err error) {
 	if err := puttable(bare, len(raw)); err != nil {
 		return 0, err
@@ -47,7 +47,7 @@ func puttable(bare []byte, size int) error {
 }
 
 // Fits tells what Put would say to a message of so many bytes, as far as can be told without storing it: nil,
-// ErrMailboxFull, ErrStoreFull, ErrNoSpace or ErrBadUser.
+// ErrMailboxFull, ErrStoreFull, ErrDiskFull, ErrNoSpace or ErrBadUser.
 func (f *Offline) Fits(bare []byte, size int, k Keep) error {
 	if err := puttable(bare, size); err != nil {
 		return err
@@ -65,8 +65,10 @@ func (f *Offline) Fits(bare []byte, size int, k Keep) error {
 		return ErrNoSpace
 	case full:
 		return ErrMailboxFull
-	case most > 0 && f.bytes.Load()+int64(size) > most || !f.room.disk.fits(int64(size)):
+	case most > 0 && f.bytes.Load()+int64(size) > most:
 		return ErrStoreFull
+	case !f.room.disk.fits(int64(size)):
+		return ErrDiskFull
 	}
 	return nil
 }
@@ -98,8 +100,8 @@ func (f *Offline) put(bare, value []byte, k Keep) (uint64, error) {
 	if b.full(size, k) {
 		return 0, ErrMailboxFull
 	}
-	if !f.book(int64(size)) {
-		return 0, ErrStoreFull
+	if err := f.book(int64(size)); err != nil {
+		return 0, err
 	}
 	w := s.begin(bare, b)
 	b.last = max(b.last+1, now)
@@ -119,22 +121,22 @@ func (f *Offline) put(bare, value []byte, k Keep) (uint64, error) {
 // now is the time as numbers have it.
 func (f *Offline) now() uint64 { return uint64(max(f.opt.Now().UnixMicro(), 0)) }
 
-// book adds to the bytes of the store, unless they would be more than it may have.
-func (f *Offline) book(n int64) bool {
+// book adds to the bytes of the store, unless they would be more than it may have, or both stores may.
+func (f *Offline) book(n int64) error {
 	for {
 		old := f.bytes.Load()
 		if most := f.total.Load(); most > 0 && old+n > most {
-			return false
+			return ErrStoreFull
 		}
 		if f.bytes.CompareAndSwap(old, old+n) {
 			break
 		}
 	}
 	if f.room.disk.book(n) {
-		return true
+		return nil
 	}
 	f.bytes.Add(-n)
-	return false
+	return ErrDiskFull
 }
 
 // begin gives the work of a mailbox, which is in the shard from now on. The shard is locked.

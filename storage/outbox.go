@@ -90,8 +90,8 @@ const (
 // Put hands a block over, in the place of the one that has this number, if there is one. It belongs to the outbox from
 // now on and must not be changed. done, which may be nil, is called once from the committer's goroutine, with no lock held: with
 // nil when the block is on disk, or was deleted before it came there; or with the error for which it will not. It must not block.
-// Put waits for nothing: the caller bounds what it has pending. The error is ErrNoSpace, ErrStoreFull, ErrClosed, ErrBadBlock
-// or the failure that OnFail was told of; done is not called then.
+// Put waits for nothing: the caller bounds what it has pending. The error is ErrNoSpace, ErrStoreFull, ErrDiskFull, ErrClosed,
+// ErrBadBlock or the failure that OnFail was told of; done is not called then.
 func (o *Outbox) Put(target string, number uint64, value []byte, done func(error)) error {
 	if len(target) == 0 || len(target) > maxTarget || len(value) > maxBlock {
 		return ErrBadBlock
@@ -124,8 +124,8 @@ func (o *Outbox) put(target string, number uint64, value []byte, done func(error
 	if old != nil {
 		more -= int64(old.size)
 	}
-	if !o.book(more) {
-		return ErrStoreFull
+	if err := o.book(more); err != nil {
+		return err
 	}
 	b := old
 	if old == nil || old.stage != blockQueued {
@@ -151,16 +151,17 @@ func (o *Outbox) put(target string, number uint64, value []byte, done func(error
 	return nil
 }
 
-// book adds to the bytes of the outbox, unless they would be more than it may have. It is called with the mutex locked.
-func (o *Outbox) book(more int64) bool {
+// book adds to the bytes of the outbox, unless they would be more than it may have, or both stores may. It is called with the mutex
+// locked.
+func (o *Outbox) book(more int64) error {
 	if most := o.total.Load(); more > 0 && most > 0 && o.bytes+more > most {
-		return false
+		return ErrStoreFull
 	}
 	if !o.room.disk.book(more) {
-		return false
+		return ErrDiskFull
 	}
 	o.bytes += more
-	return true
+	return nil
 }
 
 // count adds to the bytes of the outbox, or takes from them, whatever the limits. It is called with the mutex locked.

@@ -80,7 +80,7 @@ func (m *boxModel) putTo(k boxKey, value []byte) {
 	switch full := m.total > 0 && more > 0 && m.sum()+more > m.total; {
 	case errors.Is(err, ErrNoSpace) && m.full.Load():
 		m.refused++
-	case full && !errors.Is(err, ErrStoreFull), !full && err != nil:
+	case full && !errors.Is(err, ErrDiskFull), !full && err != nil:
 		m.t.Fatalf("Put = %v with %d bytes and %d more, of %d", err, m.sum(), more, m.total)
 	case err == nil:
 		m.has[k] = value

@@ -229,19 +229,19 @@ func TestSharedLimits(t *testing.T) {
 	q := queues(t, QueuesOptions{Dir: dir, Disk: 1000})
 	hand(t, q.Outbox(), "node", 1, strings.Repeat("x", 600))
 	keep(t, q.Offline(), "alice", make([]byte, 300))
-	if err := q.Offline().Fits([]byte("alice"), 200, Keep{}); err != ErrStoreFull {
+	if err := q.Offline().Fits([]byte("alice"), 200, Keep{}); err != ErrDiskFull {
 		t.Errorf("Fits = %v", err)
 	}
-	if _, err := q.Offline().Put([]byte("alice"), 1, make([]byte, 101), Keep{}); err != ErrStoreFull {
+	if _, err := q.Offline().Put([]byte("alice"), 1, make([]byte, 101), Keep{}); err != ErrDiskFull {
 		t.Errorf("Put = %v", err)
 	}
-	if err := q.Outbox().Put("node", 2, make([]byte, 101), nil); err != ErrStoreFull {
+	if err := q.Outbox().Put("node", 2, make([]byte, 101), nil); err != ErrDiskFull {
 		t.Errorf("Put = %v", err)
 	}
 	hand(t, q.Outbox(), "node", 1, strings.Repeat("x", 700))
 	shut(t, q)
 	q = queues(t, QueuesOptions{Dir: dir, Disk: 1000})
-	if err := q.Outbox().Put("node", 2, []byte("x"), nil); err != ErrStoreFull {
+	if err := q.Outbox().Put("node", 2, []byte("x"), nil); err != ErrDiskFull {
 		t.Errorf("after another open: %v", err)
 	}
 	q.Outbox().Delete("node", 1)
@@ -250,6 +250,13 @@ func TestSharedLimits(t *testing.T) {
 	q.Outbox().SetTotal(701)
 	if err := q.Outbox().Put("node", 3, []byte("xx"), nil); err != ErrStoreFull {
 		t.Errorf("beyond the outbox's own: %v", err)
+	}
+	q.Offline().SetTotal(301)
+	if err := q.Offline().Fits([]byte("alice"), 2, Keep{}); err != ErrStoreFull {
+		t.Errorf("beyond the offline store's own: Fits = %v", err)
+	}
+	if _, err := q.Offline().Put([]byte("alice"), 1, make([]byte, 2), Keep{}); err != ErrStoreFull {
+		t.Errorf("beyond the offline store's own: Put = %v", err)
 	}
 	shut(t, q)
 }

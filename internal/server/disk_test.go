@@ -39,7 +39,7 @@ func TestDiskLimit(t *testing.T) {
 	if err := put(1); err != nil {
 		t.Fatal(err)
 	}
-	if err := put(2); !errors.Is(err, storage.ErrStoreFull) {
+	if err := put(2); !errors.Is(err, storage.ErrDiskFull) {
 		t.Errorf("1400 KiB are kept under a limit of 1 MiB: %v", err)
 	}
 	reload(2 << 20)
@@ -47,7 +47,7 @@ func TestDiskLimit(t *testing.T) {
 		t.Error(err)
 	}
 	reload(1 << 20)
-	if err := put(3); !errors.Is(err, storage.ErrStoreFull) {
+	if err := put(3); !errors.Is(err, storage.ErrDiskFull) {
 		t.Errorf("what is there beyond the limit stays, and more comes: %v", err)
 	}
 }
