@@ -74,8 +74,9 @@ type barrier struct {
 // start begins the proof of a new link.
 func (b *barrier) start(server, node string, off bool, now int64) {
 	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
-	*b = barrier{known: b.known, explicit: b.known && b.explicit, head: pingMark + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
+	_, _ = rand.Read(random[:])       // never fails (crypto/rand)
+	explicit := b.known && b.explicit // the form that an earlier link has answered
+	*b = barrier{known: b.known, explicit: explicit, head: pingMark + hex.EncodeToString(random[:]) + "-", off: off, grade: GradeProbing, window: windowStart,
 		to: "' from='" + server + "' to='" + node + "'><ping xmlns='urn:xmpp:ping'/></iq>", open: b.open[:0], ticked: now}
 	if off {
 		b.grade = GradeWritten

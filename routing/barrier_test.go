@@ -14,6 +14,7 @@ func TestBarrierGrades(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		known   bool // an earlier link has answered
+		other   bool // in the other form
 		full    int  // pings that are open from the start
 		blocked [2]time.Duration
 		reply   string // the moment, and which ping
@@ -28,11 +29,13 @@ func TestBarrierGrades(t *testing.T) {
 		{name: "shut", blocked: [2]time.Duration{2 * time.Second, 22 * time.Second}, want: "0s plain, 25s client, 30s written, 1m30s client"},
 		{name: "known", known: true, want: "0s plain, 5s client"},
 		{name: "known, and slow", known: true, reply: "100 1", want: "0s plain, 5s client, 1m40s proved, 1m40s plain"},
+		{name: "known in the other form", known: true, other: true, reply: "0.5 1", want: "0s client, 500ms proved"},
+		{name: "known in the other form, and another program now", known: true, other: true, reply: "5.5 2", want: "0s client, 5s plain, 5.5s proved"},
 		{name: "flooded", full: pingsOpen, want: strings.Repeat("0s plain, ", pingsOpen) + "5s client, 10s written, 1m10s client, 2m10s plain"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b barrier
-			b.known = c.known
+			b.known, b.explicit = c.known, c.other
 			b.start("hub", "node", false, 0)
 			log := []string{}
 			say := func(now time.Duration, what string) { log = append(log, now.String()+" "+what) }

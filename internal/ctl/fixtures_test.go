@@ -57,7 +57,7 @@ func someNodes() api.Nodes {
 	two.Queue, two.QueueBytes, two.OldestSecs = 2_811, 1_153_434, 4
 	two.Unproved, two.UnprovedBytes, two.Window, two.Outbox, two.OutboxBytes, two.Spilling = 702, 65_401, 64<<10, 112_800, 46_241_382, true
 	three := node("node3.im.example", api.StateAttached, 88_310, 1870, 1902)
-	three.Since, three.Grade, three.Window = ago(162*time.Minute), gradeWritten, 0
+	three.Since, three.Grade, three.Window, three.Unproved, three.UnprovedBytes = ago(162*time.Minute), gradeWritten, 0, 300, 25_702
 	four := node("node4.im.example", api.StateAway, 85_009, 0, 0)
 	four.Links, four.Outbox, four.OutboxBytes, four.OldestSecs, four.Since, four.GraceEndsAt = 0, 812, 4_613_734, 22, ago(22*time.Second), at(8*time.Second)
 	five := node("node5.im.example", api.StateDraining, 311, 12, 0.4)
