@@ -78,6 +78,7 @@ func (w *witness) hears(t *testing.T, e example, body string) {
 func each(t *testing.T, test func(t *testing.T, e example, s *server, w *witness, dir string)) {
 	for _, e := range examples {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			e.command(t, dir) // skips where a program is missing
 			s := serve(t, t.TempDir())

@@ -12,14 +12,23 @@ import (
 // a request may read on before the handlers of earlier messages have begun. No message whose handler never began is
 // missing after the return. PATCHBAY_KILLS says how many kills, and PATCHBAY_SEED repeats a run.
 func TestKillNode(t *testing.T) {
-	kills, seed := number(t, "PATCHBAY_KILLS", 5), number(t, "PATCHBAY_SEED", rand.Uint64())
+	kills, seed := number(t, "PATCHBAY_KILLS", sparing(1, 5)), number(t, "PATCHBAY_SEED", rand.Uint64())
 	t.Logf("%d kills, PATCHBAY_SEED=%d", kills, seed)
 	for i, r := range receivers {
 		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
 			m := &murder{receiver: r, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 			m.run(t, int(kills))
 		})
 	}
+}
+
+// sparing gives how often something is done: less often in the short tests.
+func sparing(short, otherwise int) uint64 {
+	if testing.Short() {
+		return uint64(short)
+	}
+	return uint64(otherwise)
 }
 
 // number gives a number that the environment may set.

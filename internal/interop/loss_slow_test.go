@@ -8,6 +8,10 @@ import (
 // TestSlowHandler lets a receiver take 50 ms for each message, and with its window full for longer than a dead link has
 // to answer a ping. Slowness is not death: the stream goes on, nothing comes twice.
 func TestSlowHandler(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 11 s")
+	}
+	t.Parallel()
 	const messages = 200
 	s := serve(t, t.TempDir(), "timers.ping=1s")
 	j := openJournal(t)

@@ -41,6 +41,9 @@ func losses() (all []loss) {
 
 // TestReadsOn lets receivers stop reading, and read on: nothing is lost, late or repeated.
 func TestReadsOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 8 s")
+	}
 	for _, l := range losses() {
 		l.goesOn = true
 		t.Run(l.String(), l.none)
@@ -61,6 +64,7 @@ func TestLoss(t *testing.T) {
 
 // none sees that nothing is lost by a patchbay.
 func (l loss) none(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir())
 	began := time.Now()
 	a := l.run(t, s)
