@@ -8,7 +8,7 @@ check: ## the quick gate, under two minutes: format, vet, floors and style, shor
 	@.ci/run format vet house short
 
 test: ## go test ./... with the interoperability tests
-	@.ci/run tools test
+	@.ci/run tools test interop examples
 
 race: ## short tests under the race detector
 	@.ci/run race
