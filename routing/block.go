@@ -51,7 +51,8 @@ type onDisk struct {
 	index  map[string][]stanzaAt // its stanzas by user, once somebody asked
 	holes  int                   // stanzas that were taken out and still lie in it
 	dead   []int                 // those that the disk has all the same, by their places there
-	has    int                   // stanzas of it that the disk has, or is about to have
+
+	letters bool // there were some in it when it was found on disk
 }
 
 const (

@@ -12,7 +12,7 @@ import (
 
 // A block on disk:
 //
-//	form u8, late u8, since i64 (microseconds since 1970), stanzas u32, users u32
+//	form u8, flags u8, since i64 (microseconds since 1970), stanzas u32, users u32
 //	users: userHash u32 each, rising
 //	stanzas: size u32, class u8, origin u32, at u32, came u32 each
 //	the stanzas, one behind the other
@@ -22,15 +22,21 @@ const (
 	blockRec  = 4 + 1 + 4 + 4 + 4
 )
 
+// flags of a block on disk.
+const (
+	flagLate    = 1 << iota // block.late
+	flagLetters             // there are letters among its stanzas
+)
+
 var errBlock = errors.New("a block of stanzas has a wrong form")
 
-// keeps reports whether stanzas of a class are kept on disk. Requests never are; letters are in the offline store; groups are
-// taken apart first.
-func (c class) keeps() bool { return c == classKeep || c == classShared }
+// keeps reports whether stanzas of a class are kept on disk. Requests never are; groups are taken apart first. Letters are in the
+// offline store, too: in a block they keep their place among what was queued before and behind them.
+func (c class) keeps() bool { return c == classKeep || c == classShared || c == classStored }
 
 // encode gives a block as the disk has it, with a note of whose stanzas are in it; nil if it has none to keep.
 func (b *block) encode() []byte {
-	n, size, others := 0, 0, false
+	n, size, others, flags := 0, 0, false, byte(0)
 	users := []uint32{}
 	b.each(func(raw []byte, r rec) {
 		if !r.class.keeps() {
@@ -38,11 +44,14 @@ func (b *block) encode() []byte {
 			return
 		}
 		n, size = n+1, size+len(raw)
+		if r.class == classStored {
+			flags = flagLetters
+		}
 		if to, ok := addressee(raw); ok && len(to.Local()) > 0 {
 			users = append(users, userHash(to.Bare()))
 		}
 	})
-	b.has, b.users = n, nil
+	b.users = nil
 	if n == 0 {
 		return nil
 	}
@@ -52,11 +61,10 @@ func (b *block) encode() []byte {
 		b.users = users
 	}
 	v := make([]byte, 0, blockHead+4*len(users)+blockRec*n+size)
-	late := byte(0)
 	if b.late {
-		late = 1
+		flags |= flagLate
 	}
-	v = append(v, blockForm, late)
+	v = append(v, blockForm, flags)
 	v = binary.BigEndian.AppendUint64(v, uint64(b.since/1000))
 	v = binary.BigEndian.AppendUint32(v, uint32(n))
 	v = binary.BigEndian.AppendUint32(v, uint32(len(users)))
@@ -86,7 +94,8 @@ func (b *block) decodeHead(head []byte, size int) (recs int, err error) {
 	if len(head) < blockHead || head[0] != blockForm {
 		return 0, errBlock
 	}
-	b.late = b.late || head[1] == 1
+	b.late = b.late || head[1]&flagLate != 0
+	b.letters = head[1]&flagLetters != 0
 	b.since = 1000 * int64(binary.BigEndian.Uint64(head[2:]))
 	b.count = int(binary.BigEndian.Uint32(head[10:]))
 	users := int(binary.BigEndian.Uint32(head[14:]))
@@ -95,7 +104,7 @@ func (b *block) decodeHead(head []byte, size int) (recs int, err error) {
 	if b.count <= 0 || b.size <= 0 || users > b.count {
 		return 0, errBlock
 	}
-	b.users, b.has = nil, b.count
+	b.users = nil
 	if len(head) >= recs {
 		b.users = make([]uint32, users)
 		for i := range b.users {
@@ -127,6 +136,18 @@ func (b *block) decode(value []byte) error {
 	b.b, b.recs, b.index = bytes.Clone(raw), recs, nil // the value may be on its way to the disk
 	b.off, b.done, b.next, b.over, b.passed = 0, 0, 0, 0, 0
 	return nil
+}
+
+// plain makes an ordinary stanza of a letter: it is not stored any more.
+func (r *rec) plain() { r.class, r.came = classKeep, 0 }
+
+// plain makes ordinary stanzas of the letters in a block that the disk gave back: those that have not arrived were in memory.
+func (b *block) plain() {
+	for i := range b.recs {
+		if b.recs[i].class == classStored {
+			b.recs[i].plain()
+		}
+	}
 }
 
 // userHash is what a block on disk knows a bare JID by: the same on every start.

@@ -41,7 +41,7 @@ func TestBlockOnDisk(t *testing.T) {
 		var recs []rec
 		users := map[uint32]bool{}
 		b.each(func(raw []byte, r rec) {
-			if r.class != classKeep && r.class != classShared {
+			if r.class != classKeep && r.class != classShared && r.class != classStored {
 				return
 			}
 			raws, recs = append(raws, raw...), append(recs, r)
@@ -104,7 +104,7 @@ func passes(b *block) (ok bool) {
 // A block that was changed on disk is refused, or is one: it is never more than its bytes.
 func FuzzBlock(f *testing.F) {
 	b := &block{}
-	for _, c := range []class{classKeep, classShared, classRequest} {
+	for _, c := range []class{classKeep, classShared, classRequest, classStored} {
 		raw := "<message to='u1@im' id='1'/>"
 		b.b, b.recs = append(b.b, raw...), append(b.recs, rec{size: uint32(len(raw)), class: c})
 	}

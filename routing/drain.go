@@ -40,10 +40,8 @@ func (r *Router) drainToDisk(ctx context.Context) {
 	for _, n := range r.Nodes() {
 		n.queue.closed()
 		n.queue.cut()
-		for _, token := range n.queue.takeLetters() {
-			r.mail.lose(token) // it is in the offline store
-		}
 	}
+	r.settleLetters()
 	for range 2 { // a block that was on its way to the disk, and has been changed since, goes there once more
 		if err := r.keepAll(); err != nil {
 			r.cfg.Log.WithError(err).Error("keep what waits for nodes")

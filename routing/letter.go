@@ -62,8 +62,7 @@ func (m *mail) countAll() {
 // lose tells that a copy left its queue unwritten.
 func (m *mail) lose(token uint32) { m.count([]uint32{token}, false) }
 
-// count counts copies down, and ends the letters of which none is left: what was written to somebody is taken from the
-// disk first, and only then it is on its way no more, so that no replay finds it in between.
+// count counts copies down, and ends the letters of which none is left.
 func (m *mail) count(tokens []uint32, written bool) {
 	var last []uint32
 	m.mu.Lock()
@@ -83,13 +82,19 @@ func (m *mail) count(tokens []uint32, written bool) {
 		}
 	}
 	m.mu.Unlock()
-	if len(last) == 0 {
+	m.end(last)
+}
+
+// end ends letters: what was written to somebody is taken from the disk first, and only then it is on its way no more, so that no
+// replay finds it in between.
+func (m *mail) end(tokens []uint32) {
+	if len(tokens) == 0 {
 		return
 	}
-	m.unstore(last)
+	m.unstore(tokens)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, t := range last {
+	for _, t := range tokens {
 		m.ended(t)
 	}
 }

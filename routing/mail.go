@@ -17,7 +17,7 @@ import (
 //	        ──► the disk is empty, then the list ──► LIVE         nobody is eligible any more ──► STORED
 //
 // A stored message that was queued is a letter until its copies are written: only then it is taken from the disk. If
-// none is, because the node does not come back or the server stops, it is still stored.
+// none is, because the node does not come back, it is still stored; and if the server stops, it keeps its place in the outbox, too.
 type mail struct {
 	// set once
 	r        *Router
@@ -35,6 +35,7 @@ type mail struct {
 	token   uint32                         // the last that was given
 	arrived []uint32                       // tokens of copies that were written, and not counted yet
 	counter bool                           // somebody counts them
+	adopted int                            // letters that were found in outboxes at the start
 	limbo   int                            // copies that were lost, of letters with others on their way
 	stopped bool
 }
@@ -75,17 +76,21 @@ func (s *Source) behind(it *item, targets []Target) bool {
 func (s *Source) isBehind(it *item, targets []Target) bool {
 	m, bare := &s.r.mail, it.to.Bare()
 	return m.store != nil && !s.redo && it.place == PlaceUsers && slices.ContainsFunc(targets, Target.unsettled) && !ending(targets) &&
-		m.store.Has(bare) && !m.onTheWay(bare)
+		m.more(bare)
 }
 
 // unsettled reports whether the target's node is away, or has yet to say who is there.
 func (t Target) unsettled() bool { return t.Outbox || t.Node.confirms.Load() }
 
-// onTheWay reports whether a user has letters.
-func (m *mail) onTheWay(bare []byte) bool {
+// more reports whether more is stored for a user than is on its way.
+func (m *mail) more(bare []byte) bool {
+	if !m.store.Has(bare) {
+		return false
+	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.flights[string(bare)] != nil
+	flying := len(m.flights[string(bare)])
+	m.mu.Unlock()
+	return m.store.Count(bare) > flying
 }
 
 // Stores reports whether messages for users of a domain without a session are kept (XEP-0160).
@@ -199,12 +204,7 @@ func (m *mail) begin(bare string) bool {
 	if m.stopped {
 		return true
 	}
-	rd := m.rounds[n]
-	if rd == nil {
-		rd = &round{node: n}
-		rd.cond.L = &m.mu
-		m.rounds[n] = rd
-	}
+	rd := m.roundOf(n)
 	rd.users = append(rd.users, bare)
 	if !rd.running {
 		rd.running = true
@@ -213,16 +213,28 @@ func (m *mail) begin(bare string) bool {
 	return true
 }
 
-// account gives the stored messages that are not in a queue, those found at the start, and the copies in between.
+// roundOf gives the round of a node. Called with mu held.
+func (m *mail) roundOf(n *Node) *round {
+	rd := m.rounds[n]
+	if rd == nil {
+		rd = &round{node: n}
+		rd.cond.L = &m.mu
+		m.rounds[n] = rd
+	}
+	return rd
+}
+
+// account gives the stored messages that are not in a queue, those found at the start that were not in an outbox, and the copies in
+// between.
 func (m *mail) account() (stored, found, limbo uint64) {
 	if m.store == nil {
 		return 0, 0, 0
 	}
 	m.mu.Lock()
-	letters, lost := len(m.letters), m.limbo
+	letters, adopted, lost := len(m.letters), m.adopted, m.limbo
 	m.mu.Unlock()
 	st := m.store.Stats()
-	return uint64(max(0, st.Messages-letters)), uint64(st.Loaded), uint64(lost)
+	return uint64(max(0, st.Messages-letters)), uint64(st.Loaded - adopted), uint64(lost)
 }
 
 // stop ends the rounds. What they have not sent is still stored.

@@ -184,6 +184,9 @@ func (o *overflow) hand() (b *block, err error) {
 		bare := string(to.Bare())
 		r.retired.hold(k, 1)
 		r.holds.park(bare, held{raw: append([]byte(nil), s.raw...), origin: r.from(s.rec.origin), came: s.came, until: now, of: k})
+		if m := &r.mail; m.store != nil && m.more(to.Bare()) {
+			m.missed(to.Bare(), r.sessions.Hash(to.Bare())) // what is stored goes first: it was on its way at the stop
+		}
 		r.release([]string{bare})
 	})
 	o.leave(count + int64(q.stats().Broken-was)) // nobody else takes anything out

@@ -18,6 +18,7 @@ type diskbed struct {
 	dir    string
 	queues *storage.Queues
 	proof  bool // links are asked for it
+	store  bool // messages for users without a session are stored
 }
 
 func withDisk(t *testing.T, f func(*diskbed)) {
@@ -48,8 +49,12 @@ func (d *diskbed) open() {
 	if d.queues, err = storage.OpenQueues(storage.QueuesOptions{Dir: d.dir, Log: quiet()}); err != nil {
 		d.t.Fatal(err)
 	}
-	d.r = New(Config{Server: "hub", NoProof: !d.proof, Outbox: d.queues.Outbox(), Settings: Settings{Users: []UserDomain{{Name: "im"}},
-		Limits: stanza.DefaultLimits, Queue: 64 << 10, Outbox: 1 << 30, Grace: testGrace, Settle: testSettle}, Log: quiet()}, d.sessions, nobodyServes{})
+	cfg := Config{Server: "hub", NoProof: !d.proof, Outbox: d.queues.Outbox(), Settings: Settings{Users: []UserDomain{{Name: "im"}},
+		Limits: stanza.DefaultLimits, Queue: 64 << 10, Outbox: 1 << 30, Grace: testGrace, Settle: testSettle}, Log: quiet()}
+	if d.store {
+		cfg.Offline, cfg.Settings.Users = d.queues.Offline(), []UserDomain{{Name: "im", Offline: PolicyStore}}
+	}
+	d.r = New(cfg, d.sessions, nobodyServes{})
 	d.r.Returning()
 }
 

@@ -41,7 +41,7 @@ type rec struct {
 	class  class
 	origin storage.NodeID // the node it came from, 0 for the server: whom to tell if it fails
 	at     uint32         // the work's version at the decision, of classShared and classGroup; the letter's token, of classStored
-	came   uint32         // milliseconds since the block's first
+	came   uint32         // milliseconds since the block's first; the lower half of the letter's number, of classStored
 }
 
 // Queue is the outgoing half of a node: numbered stanzas, in order (protocol 2 and 3). It outlives the link, so that what
@@ -250,8 +250,8 @@ func (q *Queue) fit(size int, r rec) putResult {
 		return q.fitMemory(size, limit, r)
 	case r.class == classGroup:
 		return putLater
-	case r.class == classStored && q.bytes+size > limit:
-		return putFull
+	case r.class == classStored && q.memory-q.unproved+size > limit+q.readAhead():
+		return putFull // it stays in memory
 	}
 	return q.fitDisk(size, limit, r)
 }
@@ -285,7 +285,9 @@ func (q *Queue) append(h *stanza.Header, e *stanza.Edit, r rec) {
 		b.b = h.AppendEdited(b.b, e)
 	}
 	r.size = uint32(len(b.b) - before)
-	r.came = b.age(q.env.clock.Load())
+	if r.class != classStored {
+		r.came = b.age(q.env.clock.Load())
+	}
 	q.number++
 	b.last = q.env.moment.Load()
 	if len(b.recs) == 0 {

@@ -286,14 +286,10 @@ func (q *Queue) release(b *block) {
 	if q.out != nil && q.ahead(b) < q.readAhead() {
 		return
 	}
-	if slices.ContainsFunc(b.recs, func(r rec) bool { return !r.class.keeps() }) {
-		return // the disk has not all of it
+	if slices.ContainsFunc(b.recs, func(r rec) bool { return !r.class.keeps() || r.class == classStored }) {
+		return // the disk has not all of it, or not the tokens of its letters
 	}
-	if b.count, b.size = b.waiting(); b.count != b.has {
-		b.stale = true // a letter that is none any more
-		q.again(b)
-		return
-	}
+	b.count, b.size = b.waiting()
 	q.unload(b)
 }
 

@@ -251,7 +251,7 @@ func TestKeptLetter(t *testing.T) {
 	k.put(chat("m2", "u2@im", 10), rec{})
 	k.detach()
 	k.pass(time.Second)
-	k.onDisk("m0 m2")
+	k.onDisk("m0 l1 m2")
 	if got := k.take("u1@im/x"); got != "l1" {
 		t.Errorf("took %q", got)
 	}
@@ -269,7 +269,7 @@ func TestKeptLetterArrived(t *testing.T) {
 	k.put(chat("m2", "u2@im", 10), rec{})
 	k.detach()
 	k.pass(time.Second)
-	k.onDisk("m0 m2")
+	k.onDisk("m0 l1 m2")
 	k.attach(1 << 30)
 	k.writers.Wait()
 	k.pass(11 * time.Second) // nobody answers: grade written

@@ -294,25 +294,3 @@ func (q *Queue) keepAll() {
 	}
 	q.unlock()
 }
-
-// takeLetters takes the letters out that wait, and gives their tokens.
-func (q *Queue) takeLetters() (tokens []uint32) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.letters == 0 || q.out != nil || q.writing {
-		return nil
-	}
-	for _, b := range q.blocks {
-		for i := b.next; i < len(b.recs); i++ {
-			if r := &b.recs[i]; r.class == classStored {
-				tokens = append(tokens, r.at)
-				q.letters--
-				q.count.moved++
-				q.waited(b, 1, int(r.size))
-				q.letGo(b, r)
-			}
-		}
-	}
-	q.sweep()
-	return tokens
-}

@@ -97,6 +97,7 @@ func (q *Queue) loaded(b *block, value []byte, err error) bool {
 	count, was := b.count, b.size
 	if err == nil {
 		err = b.decode(value)
+		b.plain()
 	}
 	lost := errors.Is(err, errBlock) || errors.Is(err, storage.ErrNoBlock) || errors.Is(err, storage.ErrDamaged)
 	switch {

@@ -271,9 +271,6 @@ func (m *queueModel) stop(*rapid.T) {
 	}
 	m.q.cut()
 	m.settle()
-	for _, token := range m.q.takeLetters() {
-		m.gone(modelKey{n: int(token)})
-	}
 	for range 2 { // as Router.drainToDisk
 		m.q.keepAll()
 		m.box.commit(1<<20, nil)

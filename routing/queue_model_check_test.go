@@ -100,7 +100,7 @@ func (m *queueModel) walkBlock(b *block, all map[modelKey]bool) {
 		if mine[k] = true; b.b == nil && slices.Contains(b.dead, i) {
 			continue // replaced, while it was on disk only
 		}
-		must[k] = r.class.keeps() && m.all[k.n].class != classStored && i >= read.over
+		must[k] = r.class.keeps() && i >= read.over
 		if i < read.over {
 			continue
 		}

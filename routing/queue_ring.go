@@ -21,7 +21,7 @@ func (q *Queue) letter(r *rec) {
 	if r.class == classStored {
 		q.tokens = append(q.tokens, r.at)
 		q.letters--
-		r.class = classKeep // it is stored no more
+		r.plain()
 	}
 }
 

@@ -127,7 +127,7 @@ func (m *mail) sendOne(again *redo, rd *round, l letterOf) bool {
 			}
 			continue
 		}
-		if m.queue(again, it, v.Targets, rec{origin: l.Origin, class: classStored, at: m.post(rd, l, len(v.Targets))}) {
+		if m.queue(again, it, v.Targets, rec{origin: l.Origin, class: classStored, at: m.post(rd, l, len(v.Targets)), came: uint32(l.Number)}) {
 			return true
 		}
 		again.flush()

@@ -12,6 +12,7 @@ func (r *Router) restore() []*Node {
 		return nil
 	}
 	seen := map[*Node]bool{}
+	letters := newAdoption(&r.mail)
 	var nodes []*Node
 	err := r.cfg.Outbox.Walk(func(target string, number uint64, size int, head []byte) error {
 		if target == overflowTarget || target == heldTarget {
@@ -20,10 +21,12 @@ func (r *Router) restore() []*Node {
 		}
 		domain, _, _ := strings.Cut(target, instanceMark)
 		n := r.nodeOf(domain)
-		if n.queue.restore(target, number, size, head) == nil {
+		b := n.queue.restore(target, number, size, head)
+		if b == nil {
 			r.cfg.Outbox.Delete(target, number)
 			return nil
 		}
+		letters.block(n, b)
 		if !seen[n] {
 			seen[n] = true
 			nodes = append(nodes, n)
