@@ -14,8 +14,10 @@ import (
 // spread is the seed of the rendezvous hash.
 var spread = maphash.MakeSeed()
 
-// pick gives the node of the domain that a stanza goes to: of those that are open the one with the highest weight
-// for from and to; else of those that may come back; else home.
+// pick gives the node of the domain that a stanza goes to: of those that are open the one with the highest weight for from
+// and to; else of those that may come back; else home. When a link has come, those that may come back are first, until it has
+// taken over what waits there. What waited for a node of the domain goes to an open one, if there is one: two that are
+// away would hand it to each other for ever.
 func (n *Node) pick(p place) *Node {
 	all := n.instances.Load()
 	if all == nil {
@@ -27,14 +29,18 @@ func (n *Node) pick(p place) *Node {
 	_ = h.WriteByte(0)
 	_, _ = h.Write(p.to.Bytes())
 	pair := h.Sum64()
-	best, state, weight := n, Never, uint64(0)
+	first := Attached
+	if n.coming.Load() > 0 && (p.not == nil || p.not.home != n) {
+		first = Away
+	}
+	best, found, weight := n, Never, uint64(0)
 	for i, m := range *all {
 		s := m.State()
-		if s == Never || s == Past || m == p.not || s < state {
+		if s == Never || s == Past || m == p.not || found == first && s != first {
 			continue
 		}
-		if w := mix(pair + uint64(i)*0x9e3779b97f4a7c15); s > state || w > weight {
-			best, state, weight = m, s, w
+		if w := mix(pair + uint64(i)*0x9e3779b97f4a7c15); found == Never || s == first && found != first || w > weight {
+			best, found, weight = m, s, w
 		}
 	}
 	return best
@@ -159,6 +165,7 @@ func (n *Node) opened() {
 }
 
 func (n *Node) closed() (others bool) {
+	n.home.coming.Add(-1)
 	n.home.mu.Lock()
 	defer n.home.mu.Unlock()
 	n.home.links--
@@ -196,7 +203,8 @@ func (r *Router) handOver(n *Node) {
 	}
 }
 
-// gather brings what waits for nodes of n's domain whose links have gone to n, which has just got one.
+// gather brings what waits for nodes of n's domain whose links have gone to n, which has just got one. Until nothing waits any
+// more, newer stanzas go behind it (pick).
 func (r *Router) gather(n *Node) {
 	for _, m := range n.all() {
 		if m != n && m.State() == Away {
@@ -210,14 +218,19 @@ func (r *Router) relieve(n *Node) {
 	rec, _ := r.sessions.Node(n.ID())
 	r.sessions.SetNodeState(n.ID(), rec.Inc, n.standing(), time.Time{}) // the last link may have left it away
 	n.mu.Lock()
-	free := n.src == nil && n.expiring == nil
-	if free {
-		n.stopTimer()
+	if n.src != nil || n.expiring != nil {
+		n.mu.Unlock()
+		return // its own link takes what waits, or somebody else brings it
 	}
+	n.stopTimer()
+	done := make(chan struct{})
+	n.expiring = done // nobody attaches, or does the same, meanwhile
 	n.mu.Unlock()
-	if free {
-		r.handOver(n)
-	}
+	r.handOver(n)
+	n.mu.Lock()
+	n.expiring = nil
+	n.mu.Unlock()
+	close(done)
 }
 
 // current gives the incarnation that the session table has of a link's node: where several links share a domain,

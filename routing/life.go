@@ -50,7 +50,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 	n.busy.Store(true) // until it returns nothing is read
 	defer n.busy.Store(false)
 	s.out = out
-	n.opened()
+	n.home.coming.Add(1)
 	n.multicast.Store(false) // another program may be behind the link now
 	if s.Grant().Instances > 1 {
 		b := s.r.sessions.Begin(n.ID(), s.inc, s.mark) // it can hold no users; it may have, under an older configuration
@@ -69,6 +69,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 		n.timer = time.AfterFunc(s.r.set().Grace, func() { s.r.unconfirmed(s) })
 	}
 	n.mu.Unlock()
+	n.opened() // from now on others hand over to it
 	err := n.queue.begin(out, hello)
 	if was != nil && !was.within(s.Grant()) {
 		s.revoke()

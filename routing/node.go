@@ -46,6 +46,7 @@ type Node struct {
 	ending    atomic.Bool   // its grace is being ended
 	confirms  atomic.Bool   // it has come back, and has not said yet who is still there
 	grade     atomic.Uint32 // Grade of its link, or of its last one
+	coming    atomic.Int32  // of home: links of the domain that have started, or are about to
 	multicast atomic.Bool   // it takes one stanza for several of its users (XEP-0033), and has said so
 
 	lost [reasons]atomic.Uint64 // of home: stanzas that came from here and were not delivered
@@ -64,7 +65,7 @@ type Node struct {
 	since     time.Time     // the last change of state
 	read      uint64        // stanzas of links that have ended
 	timer     *time.Timer   // ends the grace, or the time to confirm
-	expiring  chan struct{} // not nil while the grace is being ended; closed when it has been
+	expiring  chan struct{} // not nil while the grace is being ended, or another link takes over what waits; closed when that is done
 	returning bool          // it was attached before a restart, and its sessions are not confirmed yet
 }
 
