@@ -180,12 +180,13 @@ func (m *steerModel) kick(jid string) {
 func (m *steerModel) send(t *rapid.T) func() {
 	from := rapid.SampledFrom(steerSources).Draw(t, "from")
 	var all strings.Builder
+	m.sending = nil
 	for range rapid.IntRange(1, 5).Draw(t, "stanzas") {
 		tag := rapid.SampledFrom([]string{"message type='chat'", "message type='chat'", "message", "iq type='get'"}).Draw(t, "kind")
 		s := &steered{n: len(m.sent), iq: strings.HasPrefix(tag, "iq")}
 		s.to = rapid.SampledFrom([]string{"bob@im", "bob@im", "carol@im/x", "carol@im", "dave@vip", "dave@vip/x", "eve@vip", "vip", "push", "x@push", "a"}).Draw(t, "to")
 		id := "m" + strconv.Itoa(s.n)
-		m.sent[id] = s
+		m.sent[id], m.sending = s, append(m.sending, id)
 		m.log = append(m.log, id+" "+from+" "+tag+" "+s.to)
 		name, _, _ := strings.Cut(tag, " ")
 		fmt.Fprintf(&all, "<%s from='%s' to='%s' id='%s'><x xmlns='y'/></%s>", tag, from, s.to, id, name)
