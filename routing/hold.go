@@ -18,6 +18,7 @@ type held struct {
 	until   time.Time
 	request bool    // an iq get or set
 	of      *taking // it was taken out of a queue, and the disk may have its place; nil: it was not
+	behind  uint64  // so many of all that ever were in the overflow go before it, if any of them is for its user
 }
 
 // holdList is what waits for one user.
@@ -273,6 +274,9 @@ func (s *Source) hold(w *work, it *item) Reason {
 	}
 	h := s.r.heldNow(s.copyOf(w, it), s.node, request(&it.h))
 	h.of = s.of
+	if over.mayHave(it.to.Bare()) {
+		h.behind = over.ever()
+	}
 	s.r.retired.hold(s.of, 1)
 	if !s.r.holds.add(it.to.Bare(), h) {
 		s.r.retired.hold(s.of, -1)

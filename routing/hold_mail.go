@@ -206,8 +206,8 @@ func (hs *holds) forgetMail() {
 	}
 }
 
-// park puts a stanza at the tail of its user's list, whatever the limits: it has been taken out of a queue, which had
-// room for it.
+// park puts a stanza of the overflow into its user's list, before what came behind it, and whatever the limits: it was in a
+// queue, which had room for it.
 func (hs *holds) park(bare string, h held) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -216,6 +216,12 @@ func (hs *holds) park(bare string, h held) {
 		list = hs.begin(bare)
 	}
 	hs.push(bare, list, h)
+	at := len(list.items) - 1
+	for at > 0 && list.items[at-1].behind >= h.behind && (at > 1 || !list.busy) { // somebody decides the first one
+		list.items[at] = list.items[at-1]
+		at--
+	}
+	list.items[at] = h
 }
 
 // push appends to a list. Called with mu held.

@@ -165,7 +165,7 @@ func TestH8BackDuringTail(t *testing.T) {
 		}
 		tb.logoff("a", "alice@im/x")
 		h, _ := tb.r.holds.nextMail("alice@im")
-		if again.held(h, true) {
+		if again.held("alice@im", h, true) {
 			t.Error("a message is stored behind which newer ones wait")
 		}
 		tb.logon("a", "alice@im/x", nil)

@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -202,3 +203,41 @@ func TestGraceEndsAfterRestart(t *testing.T) {
 		}
 	})
 }
+
+// What comes for a user after a start, and is held in memory only, stays behind what was held for him at the stop and lies on
+// disk: that says since when it has waited.
+func TestOverflowIsFirst(t *testing.T) {
+	withDisk(t, func(d *diskbed) {
+		d.attach("a")
+		d.attach("b")
+		d.attach("c")
+		d.login("b", "eve@im/x")
+		d.login("c", "eve@im/y")
+		d.restart()
+		d.attach("a") // b and c are awaited
+		came := time.Now().UTC().Format(stampForm)
+		d.send("a", "CHAT from='a' to='bob@im' id='m1'/>")
+		time.Sleep(time.Second)
+		d.restart()
+		d.attach("a")
+		d.send("a", "<iq type='get' from='a' to='bob@im/x' id='q1'><x xmlns='y'/></iq>CHAT from='a' to='bob@im' id='m2'/><presence from='a' to='bob@im/x' id='p1'/>")
+		d.attach("b")
+		d.login("b", "bob@im/x")
+		d.send("a", "<iq type='get' from='a' to='bob@im/x' id='q2'><x xmlns='y'/></iq>CHAT from='a' to='bob@im' id='m3'/>")
+		d.expect("b", "") // the view is not complete yet, and the overflow full
+		d.attach("c").Confirmed()
+		d.srcs["b"].Confirmed()
+		d.srcs["a"].Confirmed()
+		time.Sleep(time.Second)
+		text := string(d.taken("b"))
+		if got := strings.Join(wordsOf.FindAllString(text, -1), " "); got != "m1 q1 m2 p1 q2 m3" {
+			t.Errorf("b got %s", got)
+		}
+		if want := "<delay xmlns='urn:xmpp:delay' from='hub' stamp='" + came + "'/>"; strings.Count(text, want) != 1 || strings.Count(text, "<delay") != 1 {
+			t.Errorf("b got not one %s: %s", want, text)
+		}
+	})
+}
+
+// wordsOf finds the ids of stanzas that are not pings.
+var wordsOf = regexp.MustCompile(`\b[mpq]\d\b`)

@@ -27,7 +27,7 @@ func (d *redo) release(bare string, most int) {
 		return
 	}
 	for ; ; most-- {
-		if h := holds.head(bare); most > 0 && d.held(h, false) {
+		if h := holds.head(bare); most > 0 && d.held(bare, h, false) {
 			d.flush()
 			d.r.retired.hold(h.of, -1)
 			if !holds.drop(bare) {
@@ -143,7 +143,10 @@ func (d *redo) read(raw []byte, origin *Node) (*Source, *item, bool) {
 }
 
 // held decides one held stanza, and reports false when it has to wait on. mail: for the replay that owns the list.
-func (d *redo) held(h held, mail bool) bool {
+func (d *redo) held(bare string, h held, mail bool) bool {
+	if d.r.overflow.bars(bare, h) {
+		return false
+	}
 	src, it, ok := d.read(h.raw, h.origin)
 	if !ok {
 		d.w.end(Unreadable)

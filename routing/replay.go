@@ -41,8 +41,8 @@ func (m *mail) replay(again *redo, rd *round, bare string) {
 		if !ok {
 			return
 		}
-		if !again.held(h, true) {
-			m.leave(bare) // the user has gone, maybe for good
+		if !again.held(bare, h, true) {
+			m.leave(bare) // the user has gone, maybe for good, or the overflow is first
 			return
 		}
 		again.flush()

@@ -3,6 +3,7 @@ package interop
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -239,6 +240,20 @@ func (b *book) sent() map[*lane]int {
 	at := map[*lane]int{}
 	for _, r := range b.order {
 		at[r] = len(r.fates)
+	}
+	return at
+}
+
+// sentBefore copies how far each lane was sent when this life began.
+func (b *book) sentBefore() map[*lane]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := map[*lane]int{}
+	for _, r := range b.order {
+		at[r] = slices.IndexFunc(r.fates, func(f fate) bool { return f.life == b.life })
+		if at[r] < 0 {
+			at[r] = len(r.fates)
+		}
 	}
 	return at
 }

@@ -111,6 +111,7 @@ type reader struct {
 	name    string
 	users   []string // full addresses; nil: the one of its name
 	undated bool     // what is for it is held, and no delay says so
+	held    bool     // the same, but for what is held since before the last start
 
 	visit *visit // guarded by book.mu: the last; nil: it has left
 }
@@ -151,7 +152,10 @@ func (x *reader) attach(t *testing.T, s *server) *visit {
 	x.b.mu.Lock()
 	v := &visit{name: x.name, life: x.b.life, goOn: make(chan struct{}), last: map[*lane]int{}}
 	x.b.mu.Unlock()
-	if !x.undated {
+	switch {
+	case x.held:
+		v.before = x.b.sentBefore()
+	case !x.undated:
 		v.before = x.b.decided()
 	}
 	v.node = attached(t, s, x.name+".im.example", func(e element) { x.take(v, e) })

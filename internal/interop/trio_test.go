@@ -21,7 +21,7 @@ func gather(t *testing.T, data string, sets ...string) *trio {
 	t.Helper()
 	b := newBook(0)
 	c := &trio{book: b, rng: rand.New(rand.NewPCG(1, 1)), calm: &reader{b: b, name: "calm"}, stuck: &reader{b: b, name: "stuck"}, away: &reader{b: b, name: "away"},
-		fresh: &reader{b: b, name: "fresh", undated: true}}
+		fresh: &reader{b: b, name: "fresh", held: true}}
 	c.scribe = newScribe(b, "w", map[string]string{"calm": userOf("calm"), "stuck": "stuck.im.example", "away": userOf("away"), "fresh": userOf("fresh")})
 	c.s = serve(t, data, sets...)
 	c.scribe.attach(t, c.s)
