@@ -15,6 +15,13 @@ const (
 	restFactor      = 4 // of the time that the work took: a fifth of one core
 )
 
+// What has been decided and is still on disk would be decided once more after a kill: the next block waits until it is no more than
+// that. What a node that is stuck holds up is waited for once.
+const (
+	retiredMost = 4 << 20 // bytes
+	retiredWait = 2 * time.Second
+)
+
 // expire ends a grace. inc is the node's incarnation, ends that of its domain (Source.current).
 func (r *Router) expire(n *Node, inc, ends uint64) {
 	n.mu.Lock()
@@ -58,6 +65,7 @@ type expiry struct {
 	n        *Node
 	ends     uint64
 	sessions int      // that have ended
+	held     int64    // bytes of what is held up on disk
 	mailed   []string // users of stored messages that were on their way to the node
 }
 
@@ -95,6 +103,7 @@ func (x *expiry) run() (over bool) {
 			return true
 		}
 		x.rest(max(restFactor*time.Since(begun), time.Duration(errors)*time.Second/errorsPerSecond))
+		x.hear()
 	}
 	return false
 }
@@ -104,6 +113,17 @@ func (x *expiry) rest(d time.Duration) {
 	select {
 	case <-x.r.stop:
 	case <-time.After(d):
+	}
+}
+
+// hear waits until enough of what has been decided is safe where it went.
+func (x *expiry) hear() {
+	bytes := &x.r.retired.bytes
+	for begun := time.Now(); bytes.Load() > x.held+retiredMost && !x.n.wanted.Load() && !x.r.stopping(); x.rest(beatEach) {
+		x.r.forgetRetired()
+		if time.Since(begun) > retiredWait {
+			x.held = bytes.Load()
+		}
 	}
 }
 

@@ -88,3 +88,34 @@ func TestExpiryWithoutPresence(t *testing.T) {
 		d.expect("a", "m1:remote-server-timeout m2:remote-server-timeout p2:remote-server-timeout")
 	})
 }
+
+// What was decided is on disk until it is safe elsewhere, and no more of that than a little: who is killed decides little twice. The
+// pace is that of the errors.
+func TestExpiryBounded(t *testing.T) {
+	withDisk(t, func(d *diskbed) {
+		const n, size = 6000, 2000
+		d.attach("a")
+		d.attach("b")
+		d.detach("b")
+		begun := time.Now()
+		body := strings.Repeat("x", size)
+		for i := range n {
+			d.send("a", fmt.Sprintf("CHAT from='a' to='b' id='m%d'><body>%s</body></message>", i, body))
+			if i%20 == 0 {
+				time.Sleep(beatEach)
+			}
+		}
+		time.Sleep(time.Until(begun.Add(testGrace)))
+		most := int64(0)
+		for range 100 {
+			most = max(most, d.r.retired.bytes.Load())
+			time.Sleep(10 * time.Millisecond)
+		}
+		if most > retiredMost+spillBlock+size || most < spillBlock {
+			t.Errorf("%d bytes were decided and on disk", most)
+		}
+		if got := strings.Fields(d.got("a")); len(got) != n {
+			t.Errorf("within a second %d of %d are answered", len(got), n)
+		}
+	})
+}
