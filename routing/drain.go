@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,37 +31,94 @@ func (r *Router) Drain(ctx context.Context) {
 	r.mail.counting.Wait() // what arrived is taken from the disk
 }
 
-// drainToDisk ends with nothing in memory.
+// drainToDisk ends with nothing in memory. What finds no room on the disk is answered, while its senders have their links.
 func (r *Router) drainToDisk(ctx context.Context) {
 	r.flushed(ctx)
 	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	last, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
 	r.flushed(last)
+	cut := map[*Node]bool{}
 	for _, n := range r.Nodes() {
-		n.queue.closed()
-		n.queue.cut()
+		if n.State() != Attached || n.queue.open() {
+			cut[n] = true
+			r.part(n)
+		}
 	}
 	r.settleLetters()
+	if err := r.keepAll(); err != nil {
+		r.cfg.Log.WithError(err).Error("keep what waits for nodes: it is answered")
+		r.answerUnkept(cut)
+		r.flushed(ctx)
+		final, cancel := context.WithTimeout(context.Background(), lastFlush)
+		defer cancel()
+		r.flushed(final)
+	}
+	for _, n := range r.Nodes() {
+		if !cut[n] {
+			r.part(n)
+		}
+	}
+	if err := r.keepAll(); err != nil {
+		r.cfg.Log.WithError(err).Error("keep what waits for nodes")
+		r.leaveUnkept()
+	}
+}
+
+// part takes a node's link from its queue.
+func (r *Router) part(n *Node) {
+	n.queue.closed()
+	n.queue.cut()
+}
+
+// errUnkept is what keepAll says of a disk that took no more.
+var errUnkept = errors.New("the disk takes no more, or more than limits.disk waits")
+
+// keepAll waits until all that waits is on disk.
+func (r *Router) keepAll() error {
 	for range 2 { // a block that was on its way to the disk, and has been changed since, goes there once more
-		if err := r.keepAll(); err != nil {
-			r.cfg.Log.WithError(err).Error("keep what waits for nodes")
-			return
+		var left []span
+		for _, q := range r.queues() {
+			q.keepAll()
+		}
+		err := r.cfg.Outbox.Flush()
+		for _, q := range r.queues() {
+			left = q.unsafe(left)
+		}
+		if err == nil && len(left) > 0 {
+			err = errUnkept
+		}
+		if err != nil {
+			return err
 		}
 		for _, k := range r.retired.all() { // all is on disk
 			k.q.paid(k.blocks)
 		}
 	}
+	return r.cfg.Outbox.Flush()
 }
 
-// keepAll waits until all that waits is on disk.
-func (r *Router) keepAll() error {
-	for _, n := range r.Nodes() {
-		n.queue.keepAll()
+// answerUnkept answers what the disk did not take. cut are the nodes that have no link, or did not take what waits for them.
+func (r *Router) answerUnkept(cut map[*Node]bool) {
+	var shared []leftover
+	for _, q := range r.queues() {
+		blocks, why := q.takeUnkept()
+		r.answerBlocks(blocks, why, &shared)
 	}
-	r.overflow.held.keepAll()
-	r.overflow.node.queue.keepAll()
-	return r.cfg.Outbox.Flush()
+	r.answerShared(shared, OutboxDisk, cut)
+}
+
+// leaveUnkept ends what nobody can be told of any more.
+func (r *Router) leaveUnkept() {
+	again := newRedo(r)
+	defer again.close()
+	for _, q := range r.queues() {
+		blocks, _ := q.takeUnkept()
+		for _, b := range blocks {
+			b.each(func(_ []byte, rc rec) { again.leave(rc) })
+		}
+	}
+	again.flush()
 }
 
 // drainToSenders answers what cannot be kept.
@@ -69,7 +127,7 @@ func (r *Router) drainToSenders(ctx context.Context) {
 	cut := map[*Node]bool{}
 	for _, n := range r.Nodes() {
 		if n.State() != Attached {
-			r.answerBlocks(n.queue.takeAll(), &shared)
+			r.answerBlocks(n.queue.takeAll(), Stopping, &shared)
 		}
 	}
 	r.flushed(ctx)
@@ -82,8 +140,8 @@ func (r *Router) drainToSenders(ctx context.Context) {
 			late = append(late, n.queue.takeAll()...)
 		}
 	}
-	r.answerBlocks(late, &shared)
-	r.answerShared(shared, cut)
+	r.answerBlocks(late, Stopping, &shared)
+	r.answerShared(shared, Stopping, cut)
 	r.answerFor(r.iqs.takeOld(time.Time{}), Stopping) // no reader is left to hear an answer
 	last, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
@@ -168,7 +226,7 @@ func (r *Router) answerHeld(bare string) {
 	defer again.close()
 	for {
 		if h := r.holds.head(bare); !r.overflow.keep(h) && !again.storeHeld(h) {
-			again.stop(h.raw, h.origin)
+			again.refuse(h.raw, h.origin, Stopping)
 		}
 		if !r.holds.drop(bare) {
 			return
@@ -192,8 +250,8 @@ func (d *redo) storeHeld(h held) bool {
 	return true
 }
 
-// answerBlocks answers what waited for a node; shared gets what has, or had, copies elsewhere.
-func (r *Router) answerBlocks(blocks []*block, shared *[]leftover) {
+// answerBlocks answers what waited for a node, for a reason; shared gets what has, or had, copies elsewhere.
+func (r *Router) answerBlocks(blocks []*block, why Reason, shared *[]leftover) {
 	again := newRedo(r)
 	defer again.close()
 	for _, b := range blocks {
@@ -204,7 +262,7 @@ func (r *Router) answerBlocks(blocks []*block, shared *[]leftover) {
 			case classShared:
 				*shared = append(*shared, leftover{append([]byte(nil), raw...), rc})
 			default:
-				again.stop(raw, r.table.node(rc.origin))
+				again.refuse(raw, r.table.node(rc.origin), why)
 			}
 		})
 	}
@@ -212,7 +270,7 @@ func (r *Router) answerBlocks(blocks []*block, shared *[]leftover) {
 
 // answerShared answers stanzas of which several nodes were to get a copy: once, and only if none got it. cut are the
 // nodes that have a link and did not take what waited for them.
-func (r *Router) answerShared(shared []leftover, cut map[*Node]bool) {
+func (r *Router) answerShared(shared []leftover, why Reason, cut map[*Node]bool) {
 	again := newRedo(r)
 	defer again.close()
 	told := map[string]bool{}
@@ -223,7 +281,7 @@ func (r *Router) answerShared(shared []leftover, cut map[*Node]bool) {
 			continue
 		}
 		told[key] = true
-		again.stop(o.raw, r.table.node(o.rec.origin))
+		again.refuse(o.raw, r.table.node(o.rec.origin), why)
 	}
 }
 
@@ -251,14 +309,14 @@ func (d *redo) leave(rc rec) {
 	d.r.lost(NodeLeft, d.r.from(rc.origin), 1)
 }
 
-// stop answers one stanza that the router cannot keep any longer.
-func (d *redo) stop(raw []byte, origin *Node) {
+// refuse answers one stanza that the router cannot keep any longer.
+func (d *redo) refuse(raw []byte, origin *Node, why Reason) {
 	src, it, ok := d.read(raw, origin)
 	switch {
 	case !ok || origin == nil:
 		d.w.end(NodeLeft)
 	case it.h.Answerable() && it.h.Kind != stanza.Presence:
-		src.bounce(d.w, it, Stopping)
+		src.bounce(d.w, it, why)
 	default:
 		d.w.end(nobody(&it.h, true))
 	}

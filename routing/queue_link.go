@@ -214,6 +214,12 @@ func (q *Queue) wait() {
 func (q *Queue) takeFirst() *block {
 	b := q.blocks[0]
 	q.blocks = shift(q.blocks)
+	q.takeOut(b)
+	return b
+}
+
+// takeOut takes a block that is in memory, and none of the queue's any more, out of the account. Called with mu held.
+func (q *Queue) takeOut(b *block) {
 	if b.spill {
 		q.unspilled()
 	}
@@ -231,7 +237,33 @@ func (q *Queue) takeFirst() *block {
 	if b.retires = b.kept || b.keeping; b.retires {
 		b.owed++
 	}
-	return b
+}
+
+// takeUnkept takes out what the disk has not taken, at a stop, and gives the reason.
+func (q *Queue) takeUnkept() (all []*block, why Reason) {
+	q.mu.Lock()
+	defer q.unlock()
+	if q.out != nil || q.writing {
+		return nil, None
+	}
+	q.blocks = slices.DeleteFunc(q.blocks, func(b *block) bool {
+		if b.kept || b.empty() {
+			return false
+		}
+		all = append(all, b)
+		return true
+	})
+	for _, b := range all {
+		q.compact(b)
+		if q.takeOut(b); b.retires { // it is on its way
+			b.dropped = true
+			q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
+		}
+	}
+	if why = q.disk.full; why == None {
+		why = OutboxDisk
+	}
+	return all, why
 }
 
 // open reports whether anything waits, or is written and may yet be proved.
