@@ -80,14 +80,15 @@ func (c *trio) overflows(t *testing.T) {
 	}
 }
 
-// follows waits until no more than so many bytes wait in memory for each of them. A full disk takes none: then it is enough that
-// they have become no less for a while.
+// follows waits until the one that reads has done so, and no more than so many bytes wait in memory for the others. A full disk takes
+// none: then it is enough that they have become no less for a while.
 func (c *trio) follows(t *testing.T, most int) {
 	t.Helper()
+	eventually(t, "the one that reads", func() bool { return c.s.node(t, c.calm.name).QueueBytes <= 1<<19 })
 	was, since := 0, time.Now()
 	for time.Since(since) < 5*time.Second {
 		now := 0
-		for _, x := range []*reader{c.away, c.stuck, c.calm} {
+		for _, x := range []*reader{c.away, c.stuck} {
 			now = max(now, c.s.node(t, x.name).QueueBytes)
 		}
 		if now <= most {
