@@ -48,8 +48,8 @@ func TestKeptWithout(t *testing.T) {
 		}},
 		{"refused late", func(k *keptbed) {
 			for range 100 {
-				if k.armed > 0 && len(k.disk.calls) == 0 && !k.q.tick() {
-					k.armed--
+				if k.armed.Load() > 0 && len(k.disk.calls) == 0 && !k.q.tick() {
+					k.armed.Add(-1)
 				}
 				k.now.Add(int64(beatEach))
 			}
@@ -98,10 +98,10 @@ func TestKeptMeanwhile(t *testing.T) {
 		t.Errorf("took %s", got)
 	}
 	k.q.flush() // whatever was promised
-	for k.armed > 0 && k.q.tick() {
+	for k.armed.Load() > 0 && k.q.tick() {
 		k.now.Add(int64(beatEach))
 	}
-	k.armed = 0
+	k.armed.Store(0)
 	k.disk.commit(nil)
 	k.pass(3 * time.Second)
 	k.onDisk("m2")

@@ -95,7 +95,7 @@ type keptbed struct {
 	q       *Queue
 	w       *wire
 	now     atomic.Int64 // nanoseconds
-	armed   int
+	armed   atomic.Int64
 	letters []uint32
 	logged  []string
 	writers sync.WaitGroup
@@ -105,7 +105,7 @@ func newKeptbed(t *testing.T, limit int, off bool) *keptbed {
 	k := &keptbed{t: t, disk: &handDisk{values: map[placeOnDisk][]byte{}}}
 	env := &queueEnv{wg: &k.writers, arrived: func(tokens []uint32) { k.letters = append(k.letters, tokens...) },
 		lost: func(Reason, storage.NodeID) {}, clock: new(atomic.Int64), moment: new(atomic.Uint64), most: new(atomic.Int64), tight: new(atomic.Bool),
-		mono: func() int64 { return k.now.Load() + 1 }, arm: func(*Queue) { k.armed++ }, server: "hub", off: off, outbox: k.disk,
+		mono: func() int64 { return k.now.Load() + 1 }, arm: func(*Queue) { k.armed.Add(1) }, server: "hub", off: off, outbox: k.disk,
 		log: func(_ *Queue, what string, err error) { k.logged = append(k.logged, fmt.Sprint(what, ": ", err)) }}
 	k.q = newQueue(limit, env, &Node{Domain: "node"}, "node")
 	t.Cleanup(func() {
@@ -168,11 +168,11 @@ func (k *keptbed) answer() {
 // pass lets time pass: the beat goes if the queue has asked for it, and the disk commits what it gets.
 func (k *keptbed) pass(d time.Duration) {
 	for end := k.now.Load() + int64(d); k.now.Load() < end; k.now.Add(int64(beatEach)) {
-		if k.armed > 0 && !k.q.tick() {
-			k.armed--
+		if k.armed.Load() > 0 && !k.q.tick() {
+			k.armed.Add(-1)
 		}
-		if k.armed > 1 {
-			k.t.Errorf("the queue asked for the beat %d times", k.armed)
+		if k.armed.Load() > 1 {
+			k.t.Errorf("the queue asked for the beat %d times", k.armed.Load())
 		}
 		k.disk.commit(nil)
 	}
