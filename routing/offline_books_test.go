@@ -121,10 +121,6 @@ func (m *mailModel) inOrder(node string, l *letterModel, kept bool) {
 	for _, id := range m.orders[node] {
 		o := m.sent[id]
 		apart := len(l.at) > 0 && o.nodes() > 1 || m.low[l.user] && (kept || o.way != l.way)
-		// What was held, or stored and on its way, at a stop goes another way after it; so does what came before all nodes were back.
-		if m.outbox && m.stopped > 0 {
-			apart = apart || l.unsure && o.unsure
-		}
 		if o.from == l.from && o.user == l.user && o.n > l.n && !apart {
 			m.t.Fatalf("%s got m%d %+v after m%d %+v: %v", node, l.n, *l, o.n, *o, m.orders[node])
 		}

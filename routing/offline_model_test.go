@@ -61,7 +61,6 @@ type mailModel struct {
 	outbox   bool
 	answers  map[string]peerAnswers // by node
 	opened   time.Time
-	stopped  int  // the step of the last stop
 	stops    bool // what is written now is not proved
 	dir      string
 	keep     storage.Keep
@@ -89,7 +88,6 @@ type letterModel struct {
 	user    string
 	way     string          // its kind, and the address
 	silent  bool            // it may end without an answer
-	unsure  bool            // nodes were awaited when it came
 	at      map[string]bool // nodes in whose queue it was seen
 	written map[string]int  // by node
 	again   bool            // it was written, and not proved, when a link dropped: it may come once more
@@ -241,7 +239,7 @@ func (m *mailModel) send(t *rapid.T) {
 		k := rapid.SampledFrom(modelKinds).Draw(t, "kind")
 		id := fmt.Sprintf("m%d", len(m.ids))
 		name, _, _ := strings.Cut(k.tag, " ")
-		m.sent[id] = &letterModel{n: len(m.ids), step: m.step, from: from, user: user, way: name + k.res, unsure: !m.r.Complete(), iq: name == "iq", silent: k.silent,
+		m.sent[id] = &letterModel{n: len(m.ids), step: m.step, from: from, user: user, way: name + k.res, iq: name == "iq", silent: k.silent,
 			at: map[string]bool{}, written: map[string]int{}}
 		m.ids = append(m.ids, id)
 		fmt.Fprintf(&all, "<%s from='%s' to='%s%s' id='%s'><x xmlns='y'/></%s>", k.tag, from, user, k.res, id, name)
@@ -370,7 +368,7 @@ func (m *mailModel) restart(t *rapid.T) {
 	defer cancel()
 	m.r.Drain(ctx)
 	m.close()
-	m.stops, m.stopped = false, m.step
+	m.stops = false
 	for _, l := range m.links {
 		m.old = append(m.old, l)
 	}
