@@ -44,6 +44,9 @@ func (q *Queue) restore(target string, number uint64, size int, head []byte) *bl
 	b := &block{first: number}
 	if _, err := b.decodeHead(head, size); err != nil {
 		q.env.log(q, "read stanzas that wait", err)
+		q.mu.Lock()
+		q.number = max(q.number, number) // so that nothing takes its name
+		q.mu.Unlock()
 		return nil
 	}
 	b.spill, b.closed, b.kept, b.late = true, true, true, true

@@ -262,7 +262,8 @@ func (o *Outbox) moved(b *block, p spot) bool {
 }
 
 // Walk calls each with every block, in the order of target and number: the bytes of its value, and the first ones of it,
-// at most 64 KiB, which are valid during the call. It is for the start, before the first Put. An error of each ends it.
+// at most 64 KiB, which are valid during the call. It is for the start, before the first Put. An error of each ends it. One that is
+// damaged has size 0; the error at the end tells of it, an ErrDamaged.
 func (o *Outbox) Walk(each func(target string, number uint64, size int, head []byte) error) error {
 	o.mu.Lock()
 	targets := make([]string, 0, len(o.targets))
@@ -271,21 +272,25 @@ func (o *Outbox) Walk(each func(target string, number uint64, size int, head []b
 	}
 	o.mu.Unlock()
 	slices.Sort(targets)
+	var damaged error
 	for _, t := range targets {
 		for _, n := range o.numbers(t) {
 			value, err := o.Get(t, n)
 			if errors.Is(err, ErrNoBlock) {
 				continue // deleted meanwhile
 			}
+			if errors.Is(err, ErrDamaged) {
+				damaged, err, value = errors.Join(damaged, err), nil, nil // those behind it are whole
+			}
 			if err == nil {
 				err = each(t, n, len(value), value[:min(len(value), partMost)])
 			}
 			if err != nil {
-				return err
+				return errors.Join(damaged, err)
 			}
 		}
 	}
-	return nil
+	return damaged
 }
 
 // numbers gives the numbers of a target's blocks, rising.

@@ -319,7 +319,7 @@ func TestOutboxDamage(t *testing.T) {
 				t.Fatalf("open: %v", err)
 			}
 			if err == nil {
-				err = q.Outbox().Walk(func(string, uint64, int, []byte) error { return nil })
+				err = walkDamaged(t, q.Outbox())
 				shut(t, q)
 			}
 			if err == nil || !strings.Contains(err.Error(), "the database is damaged (") || !strings.HasSuffix(err.Error(), outboxLoss) || strings.Count(err.Error(), dir) != 1 {
@@ -330,6 +330,19 @@ func TestOutboxDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// walkDamaged holds a walk to tell of the blocks behind one that is damaged.
+func walkDamaged(t *testing.T, o *Outbox) error {
+	sizes := ""
+	err := o.Walk(func(_ string, _ uint64, size int, _ []byte) error {
+		sizes += fmt.Sprint(size, " ")
+		return nil
+	})
+	if sizes != "0 20 20 " {
+		t.Errorf("of a damaged block and two whole ones it tells %s", sizes)
+	}
+	return err
 }
 
 // FuzzSegment: whatever is in a segment, the outbox opens or says that it is damaged; what it has after one open it has after the next.
