@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // withLetters lets bob, on a node c that reads nothing, have so many stored messages in c's queue, and two newer ones behind them.
@@ -122,6 +125,22 @@ func TestLettersKeepTheirPlace(t *testing.T) {
 	}
 }
 
+// logonTogether logs two sessions of a user in, so that a replay finds both.
+func (d *diskbed) logonTogether(one, jid, other, second string) {
+	a, b := addr(d.t, jid), addr(d.t, second)
+	first, then := d.r.Expect(a.Bare(), d.srcs[one].node), d.r.Expect(b.Bare(), d.srcs[other].node)
+	for i, src := range []*Source{d.srcs[one], d.srcs[other]} {
+		who := []stanza.Address{a, b}[i]
+		batch := d.sessions.Begin(src.node.ID(), src.inc, src.mark)
+		if _, _, err := batch.Announce(who.Bare(), who.Resource(), 0, storage.Take); err != nil {
+			d.t.Fatal(err)
+		}
+		batch.Commit(nil)
+	}
+	d.r.Announced(a.Bare(), first)
+	d.r.Announced(b.Bare(), then)
+}
+
 // A stored message of which one node has a copy, while another's waits over a stop, comes no more to the first.
 func TestLettersOfTwo(t *testing.T) {
 	for _, back := range []bool{true, false} {
@@ -131,7 +150,7 @@ func TestLettersOfTwo(t *testing.T) {
 				d.logoff("c", "bob@im/x")
 				d.say("bob@im", 2)
 				d.say("bob@im", 3)
-				d.logon("b", "bob@im/y", func() { d.logon("c", "bob@im/x", nil) })
+				d.logonTogether("b", "bob@im/y", "c", "bob@im/x")
 				if got := d.all("b"); got != "m2 m3" {
 					t.Errorf("b got %s", got)
 				}

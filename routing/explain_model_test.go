@@ -102,8 +102,8 @@ func newExplainModel(t *rapid.T, met map[string]int) *explainModel {
 	cfg.Queue, cfg.Known = pick(t, "queue", 1500, 20_000), []string{"exact"}
 	cfg.Users = []UserDomain{{Name: "vip", Keep: storage.Keep{Messages: 2}}, {Name: "im", Keep: storage.Keep{Messages: 2}}}
 	for i := range cfg.Users {
-		cfg.Users[i].Offline = pick(t, "policy", PolicyBounce, PolicyDiscard, PolicyStore, PolicyStore, PolicyForward)
-		cfg.Users[i].ForwardTo = pick(t, "forward", "n1", "n2", "n4", "n5", "exact", "push")
+		cfg.Users[i].Offline = pick(t, "policy", PolicyBounce, PolicyForward, PolicyDiscard, PolicyStore, PolicyForward, PolicyStore)
+		cfg.Users[i].ForwardTo = pick(t, "forward", "n5", "n1", "exact", "n2", "n4", "exact", "push")
 	}
 	m.open(cfg)
 	m.people()
