@@ -77,6 +77,7 @@ func visit(addr string, i int) {
 func TestGateWaits(t *testing.T) {
 	t.Parallel()
 	onStage(t, func(st *stage) {
+		st.set("timers.handshake=60s") // a hundred take their time on a busy machine
 		for i := range 100 {
 			a := st.actor(fmt.Sprintf("u%d", i))
 			a.connect(false, "")
