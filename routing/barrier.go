@@ -51,6 +51,7 @@ type barrier struct {
 	head string // of the ids: pingMark, 16 random digits, and a dash
 	to   string // the rest of a ping behind its id
 	off  bool   // nothing is asked, and nothing proved
+	acks bool   // the peer counts what it has handled, and says so when it is asked (XEP-0198): no ping is written
 
 	grade    Grade
 	known    bool // an earlier link of the node has answered: if this one does not yet, it is slow
@@ -83,10 +84,13 @@ func (b *barrier) start(server, node string, off bool, now int64) {
 	}
 }
 
+// proves reports whether the peer is known to prove what it gets.
+func (b *barrier) proves() bool { return b.grade >= GradeProved }
+
 // room is how many bytes may be written, when so many are not proved.
 func (b *barrier) room(unproved int) int {
 	switch b.grade {
-	case GradeProved:
+	case GradeProved, GradeAcked:
 		return b.window - unproved
 	case GradeProbing:
 		return windowMost - unproved
@@ -108,7 +112,7 @@ func (b *barrier) due(stanzas, size int) bool {
 // ride asks for a ping that goes along with stanzas that are about to be written. A link on which few are written at a time would
 // else have a write, and wake its peer, for nearly each stanza's ping alone.
 func (b *barrier) ride(now func() int64) {
-	if b.off || b.first == 0 || b.want || b.grade != GradeProved {
+	if b.off || b.first == 0 || b.want || !b.proves() {
 		return
 	}
 	at := now()
@@ -146,6 +150,9 @@ func (b *barrier) ask(dst []byte, boundary uint64, now int64) []byte {
 	b.number++
 	b.open = append(b.open, ping{number: b.number, boundary: boundary, carries: b.answered, at: now, explicit: b.explicit})
 	b.last, b.stanzas, b.bytes, b.first, b.want, b.asked = boundary, 0, 0, 0, false, now
+	if b.acks {
+		return append(dst, ackRequest...)
+	}
 	dst = append(dst, "<iq "...)
 	if b.explicit {
 		dst = append(dst, "xmlns='jabber:client' "...)
@@ -219,7 +226,7 @@ func (b *barrier) tick(now int64, written, proved uint64, blocked bool) {
 	b.ticked = now
 	switch {
 	case b.off:
-	case b.grade == GradeProved:
+	case b.proves():
 		b.want = b.want || b.late(now, written, proved)
 	case b.grade == GradeProbing && !blocked:
 		b.silent += passed

@@ -83,7 +83,7 @@ func (q *Queue) beats() bool {
 	case q.out == nil || q.proof.off:
 		return false
 	}
-	return q.proof.grade == GradeProbing || q.proof.grade == GradeProved && q.sent > q.proved
+	return q.proof.grade == GradeProbing || q.proof.proves() && q.sent > q.proved
 }
 
 // filling gives the block that is being filled for the disk, or nil. Called with mu held.

@@ -43,6 +43,7 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 		r.settled(1) // before its stanzas are decided: they would be held for a node that nobody awaits any more
 	}
 
+	r.takeBack(n)
 	x := &expiry{r: r, n: n, ends: ends}
 	over := x.begin() && x.run()
 	n.mu.Lock()

@@ -182,6 +182,7 @@ func (n *Node) alone() bool {
 // handOver brings what waits for a node without a link to the others of its domain. Until nothing waits, newer
 // stanzas join the tail; only then the node is out of the choice. So order holds.
 func (r *Router) handOver(n *Node) {
+	r.takeBack(n)
 	for {
 		again := newRedo(r)
 		again.not = n

@@ -20,6 +20,7 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 	if n == nil {
 		return nil, ErrAttached
 	}
+	r.takeBack(n)
 	n.queue.setLimit(r.set().Queue) // it may have been made while the settings changed
 	rec, mark, err := r.sessions.AttachNode(domainName)
 	if home.ID() == 0 {
@@ -46,6 +47,11 @@ func (r *Router) Attach(domainName string, g *Grant, sc *stanza.Scanner) (*Sourc
 // who has been told so can be reached. What waited for the node follows hello. After an error the link is to be
 // detached.
 func (s *Source) Start(out Output, hello []byte) error {
+	return s.start(out, hello, func(q *Queue) { q.attach(out, s.Grant().DropUnproved) })
+}
+
+// start is Start; attach gives the queue its link.
+func (s *Source) start(out Output, hello []byte, attach func(*Queue)) error {
 	n := s.node
 	n.busy.Store(true) // until it returns nothing is read
 	defer n.busy.Store(false)
@@ -57,7 +63,7 @@ func (s *Source) Start(out Output, hello []byte) error {
 		b.WithdrawBelow(s.mark, storage.Unconfirmed)
 		b.Commit(nil)
 	}
-	n.queue.attach(out, s.Grant().DropUnproved)
+	attach(n.queue)
 	known := s.r.sessions.HasSessions(n.ID())
 	n.mu.Lock()
 	n.since = s.r.now()
@@ -97,11 +103,15 @@ func (s *Source) Detach() (clean bool) {
 	n.since = now
 	n.mu.Unlock()
 
-	clean = true
+	clean, held := true, false
 	if s.out != nil {
-		clean = n.queue.detach(s.out)
+		clean, held = n.queue.detach(s.out)
+	} else {
+		held = n.queue.unclaim()
 	}
-	r.requestsDropped(n)
+	if !held {
+		r.requestsDropped(n)
+	}
 	if shared {
 		r.handOver(n)
 	} else {
@@ -114,6 +124,12 @@ func (s *Source) Detach() (clean bool) {
 		n.timer = time.AfterFunc(r.set().Grace, func() { r.expire(n, inc, ends) })
 	}
 	n.src, n.granted = nil, s.Grant()
+	if s.out != nil || !held {
+		n.held = nil
+		if held {
+			n.held = s
+		}
+	}
 	n.read += s.accepted.Load()
 	close(n.left)
 	n.mu.Unlock()

@@ -61,6 +61,7 @@ type Node struct {
 	links     int           // of home: links of the domain that have started
 	left      chan struct{} // closed when src has gone
 	granted   *Grant        // what the last link that went might do
+	held      *Source       // the last link, while it may be resumed
 	rec       storage.NodeRecord
 	since     time.Time     // the last change of state
 	read      uint64        // stanzas of links that have ended

@@ -77,7 +77,8 @@ type Queue struct {
 	ending    chan struct{} // closed when the table knows that it is gone; nil then
 
 	proof  barrier
-	ping   []byte // the rest of a ping that is being written
+	acks   resumption
+	ping   []byte // the rest of a ping, or of a count, that is being written
 	before int    // bytes of the first block that go before it
 	count  queueCount
 	tokens []uint32 // letters that arrived, of which nobody has been told
@@ -236,7 +237,7 @@ func (q *Queue) fit(size int, r rec) putResult {
 		limit += reserve
 	}
 	switch {
-	case (r.class == classRequest || r.class == classAnswer || r.class == classGroup) && q.out == nil:
+	case (r.class == classRequest || r.class == classAnswer && !q.acks.held || r.class == classGroup) && q.out == nil:
 		return putLater
 	case q.gone:
 		return putGone
@@ -328,7 +329,7 @@ func (q *Queue) tail(n int) *block {
 	}
 	b := newBlock(n)
 	b.since = q.env.clock.Load()
-	b.spill, b.late = spill, q.out == nil
+	b.spill, b.late = spill, q.out == nil && !q.acks.held
 	if spill {
 		q.disk.blocks++
 	}

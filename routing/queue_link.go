@@ -9,6 +9,7 @@ func (q *Queue) attach(out Output, drops bool) {
 	q.closeTail()
 	q.out, q.torn, q.gone, q.drops = out, false, false, drops
 	q.sent, q.proved, q.ended, q.unproved, q.before = 0, 0, 0, 0, 0
+	q.acks = resumption{}
 	q.proof.start(q.env.server, q.node.Domain, q.env.off, q.env.mono())
 	q.node.grade.Store(uint32(q.proof.grade))
 	q.writing = true
@@ -22,10 +23,11 @@ func (q *Queue) reopen() {
 	q.mu.Unlock()
 }
 
-// begin writes hello, the end of the link's handshake, with the first ping behind it, and then what waited, in this order.
+// begin writes hello, the end of the link's handshake, with the first ping behind it, and then what waited, in this order. A peer
+// that counts gets no ping.
 func (q *Queue) begin(out Output, hello []byte) error {
 	q.mu.Lock()
-	if !q.proof.off {
+	if !q.proof.off && !q.proof.acks {
 		hello = q.proof.ask(hello[:len(hello):len(hello)], 0, q.env.mono())
 	}
 	q.waits = true
@@ -41,9 +43,9 @@ func (q *Queue) begin(out Output, hello []byte) error {
 }
 
 // detach takes the link away and waits for its writer, which the caller makes sure can not wait for ever (a
-// write deadline). What is not proved waits again, and goes to the disk. clean: the last byte written was the end of a
-// stanza, so that more may follow.
-func (q *Queue) detach(out Output) (clean bool) {
+// write deadline). What is not proved waits again, and goes to the disk; held: it waits for the link to be resumed. clean: the
+// last byte written was the end of a stanza, so that more may follow.
+func (q *Queue) detach(out Output) (clean, held bool) {
 	q.mu.Lock()
 	if q.out == out {
 		q.out = nil
@@ -51,17 +53,15 @@ func (q *Queue) detach(out Output) (clean bool) {
 	for q.writing {
 		q.idle.Wait()
 	}
-	q.unwind()
-	q.forgetRequests()
-	q.ungroup()
-	q.replacePresence()
-	clean = !q.torn
-	if q.env.outbox != nil {
-		q.spillAll()
+	if q.acks.id != "" {
+		q.hold()
 		q.keep()
+	} else {
+		q.dropped()
 	}
+	clean, held = !q.torn, q.acks.held
 	q.unlock()
-	return clean
+	return clean, held
 }
 
 // cut takes the link away at once; a writer that waits is interrupted.
@@ -74,7 +74,7 @@ func (q *Queue) cut() {
 	for q.writing {
 		q.idle.Wait()
 	}
-	q.unwind()
+	q.unwind(false)
 	q.forgetRequests()
 	q.unlock()
 }
@@ -140,7 +140,7 @@ func (q *Queue) takeAll() []*block {
 	if q.out != nil {
 		return nil // the node came back at the last moment
 	}
-	q.unwind()
+	q.unwind(false)
 	q.gone = true
 	var all []*block
 	for q.next() {
@@ -277,7 +277,7 @@ func (q *Queue) open() bool {
 func (q *Queue) close() {
 	q.mu.Lock()
 	if q.proof.grade != GradeWritten && q.out != nil {
-		q.proof.want = q.proof.want || q.sent > q.proof.last || q.proof.closing(q.proved)
+		q.proof.want = q.proof.want || q.sent > q.proof.last || q.proof.closing(q.proved) || q.proof.acks && q.sent > q.proved && len(q.proof.open) == 0
 	}
 	q.mu.Unlock()
 	q.flush()
@@ -304,13 +304,14 @@ func (q *Queue) closed() {
 	if q.proof.grade == GradeWritten && q.count.waiting == 0 {
 		q.prove(q.sent)
 	}
+	q.acks.id = "" // what has ended so is not resumed (XEP-0198 section 5)
 	q.unlock()
 }
 
 // probe asks the peer of a link to show that it is there.
 func (q *Queue) probe() {
 	q.mu.Lock()
-	q.proof.want = q.out != nil && !q.proof.off
+	q.proof.want = q.out != nil && (!q.proof.off || q.proof.acks)
 	q.mu.Unlock()
 	q.flush()
 }

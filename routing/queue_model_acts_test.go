@@ -58,7 +58,7 @@ func (m *queueModel) drop(t *rapid.T) {
 		m.settle()
 	}
 	m.lose()
-	clean := m.q.detach(m.link)
+	clean, _ := m.q.detach(m.link)
 	m.settle() // what was taken at the last moment is there too
 	if whole := len(m.link.rest) == 0; clean != whole {
 		m.t.Fatalf("the link took %d bytes of a stanza or a ping, and its end is said to be clean: %v", len(m.link.rest), clean)

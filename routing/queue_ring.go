@@ -158,9 +158,9 @@ func (q *Queue) answered(id []byte) (is, flush bool) {
 	return true, flush
 }
 
-// unwind makes what was written and not proved wait again, in its place: the link has gone. Called with mu held, nobody
-// writing.
-func (q *Queue) unwind() {
+// unwind makes what was written and not proved wait again, in its place: the link has gone, or, resumed, goes on with another
+// connection. Called with mu held, nobody writing.
+func (q *Queue) unwind(resumed bool) {
 	q.rewind()
 	counted := 0
 	if q.ended > q.proved {
@@ -178,19 +178,24 @@ func (q *Queue) unwind() {
 	}
 	q.ring = nil
 	for _, b := range all {
-		counted = q.back(b, counted)
+		counted = q.back(b, counted, resumed)
 	}
 	q.blocks = append(all, q.blocks...)
+	q.unproved = 0
+	if resumed {
+		return
+	}
 	for _, b := range q.blocks {
 		b.late = true
 	}
-	q.sent, q.proved, q.ended, q.unproved = 0, 0, 0, 0
+	q.sent, q.proved, q.ended = 0, 0, 0
+	q.acks = resumption{}
 	q.proof.open = q.proof.open[:0] // a reply that still comes proves nothing of it any more
 }
 
 // back makes a block wait whose stanzas were written; of the first so many the account has it that they have ended. Requests
-// and answers among them were written, and are not again.
-func (q *Queue) back(b *block, counted int) (rest int) {
+// and answers among them were written, and are not again, but when the link is resumed.
+func (q *Queue) back(b *block, counted int, resumed bool) (rest int) {
 	if b.over > 0 {
 		b.cutFront()
 	}
@@ -201,7 +206,7 @@ func (q *Queue) back(b *block, counted int) (rest int) {
 			counted--
 		}
 		switch {
-		case r.class == classRequest || r.class == classAnswer:
+		case !resumed && (r.class == classRequest || r.class == classAnswer):
 			if !ended {
 				q.count.written++
 			}

@@ -97,7 +97,7 @@ func (q *Queue) more() bool {
 	if q.out == nil {
 		return false
 	}
-	if len(q.ping) > 0 || q.before > 0 || q.proof.want && q.proof.due(0, 0) {
+	if len(q.ping) > 0 || q.before > 0 || q.acks.tell || q.proof.want && q.proof.due(0, 0) {
 		return true
 	}
 	return q.next() && q.ready() && (q.roomFor(q.blocks[0]) > 0 || len(q.proof.open) == 0)
@@ -118,9 +118,13 @@ func (q *Queue) plan() (o op, ok bool) {
 		if size > 0 {
 			q.proof.ride(q.env.mono)
 		}
+		if q.acks.tell {
+			q.ping, q.acks.tell = appendAck(q.ping, q.acks.told), false
+		}
 		if q.proof.due(stanzas, size) {
-			q.ping = q.proof.ask(q.ping[:0], q.sent+uint64(stanzas), q.env.mono())
-		} else if size == 0 {
+			q.ping = q.proof.ask(q.ping, q.sent+uint64(stanzas), q.env.mono())
+		}
+		if size == 0 && len(q.ping) == 0 {
 			return op{}, false
 		}
 		q.before = size
@@ -241,6 +245,9 @@ func (q *Queue) advance(b *block, n int) {
 	if q.proof.grade == GradeWritten {
 		q.end(b.recs[first : first+done])
 		q.keepWindow()
+	}
+	if q.acks.counted > q.proved {
+		q.prove(min(q.acks.counted, q.sent)) // the peer was faster
 	}
 }
 

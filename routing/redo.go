@@ -326,7 +326,13 @@ func (r *Router) follow(to stanza.Address, from *Node) {
 // Move takes what waits for a session at a node that is away to the node on which the user is now, before
 // anything newer can go there. to holds the session from now on; nil: nobody does.
 func (r *Router) Move(who stanza.Address, from, to *Node) {
-	if from.State() != Away || from.queue.stats().Waiting == 0 {
+	if from.State() != Away {
+		return
+	}
+	if from.queue.holdsFor(userHash(who.Bare())) {
+		r.takeBack(from) // what the node has not handled goes where the user is
+	}
+	if from.queue.stats().Waiting == 0 {
 		return
 	}
 	hash := r.sessions.Hash(who.Bare())

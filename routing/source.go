@@ -39,6 +39,9 @@ type Source struct {
 	sync  SyncState
 	asked string    // the id under which the node was asked what it can do
 	acts  *Settings // those whose limits sc has
+	acks  bool      // the peer counts stanzas, and asks for our count (XEP-0198)
+	asks  bool      // it has asked
+	base  uint64    // stanzas read from the links that this one goes on with
 	until time.Time // it waits for the disk no longer: it is to end
 
 	// replaced when the configuration changes
@@ -122,6 +125,9 @@ func (s *Source) Feed(b []byte) (n int, err error) {
 			break
 		}
 	}
+	if s.asks {
+		s.answerAsked(w)
+	}
 	w.flush()
 	w.src = nil
 	s.r.work.Put(w)
@@ -167,6 +173,11 @@ func (s *Source) scan(w *work, b []byte) (k, n int, err error) {
 			return k, n, nil
 		case tok == stanza.End:
 			return k, n, ErrClosed
+		case h.Kind == stanza.Other && s.acks && string(s.sc.Space(h)) == nsAcks:
+			if err := s.ack(w, h); err != nil {
+				return k, n, err
+			}
+			continue
 		case h.Kind == stanza.Other:
 			return k, n, s.notStanza(h)
 		}

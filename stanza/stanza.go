@@ -137,8 +137,8 @@ type Limits struct {
 var DefaultLimits = Limits{Stanza: 256 << 10, Depth: 64, Tag: 16 << 10, Attrs: 64}
 
 // StreamError is a stream error (RFC 6120 4.9). Condition is the element name of 4.9.3; Text, for people,
-// says cause and mend and holds no secrets.
-type StreamError struct{ Condition, Text string }
+// says cause and mend and holds no secrets. App is the raw XML of an application-specific condition (4.9.4), or empty.
+type StreamError struct{ Condition, Text, App string }
 
 // Error gives condition and text.
 func (e *StreamError) Error() string { return e.Condition + ": " + e.Text }

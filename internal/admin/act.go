@@ -118,7 +118,7 @@ func (a *Admin) drained(node string) (any, error) {
 // what was written to it is not waited for.
 func owed(f *routing.NodeFacts) (stanzas, bytes uint64) {
 	stanzas, bytes = f.Queue+f.OutboxStanzas, f.QueueBytes+f.OutboxBytes
-	if f.Grade == routing.GradeProved {
+	if f.Grade >= routing.GradeProved {
 		stanzas, bytes = stanzas+f.Unproved, bytes+f.UnprovedBytes
 	}
 	return stanzas, bytes

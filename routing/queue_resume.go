@@ -1,0 +1,218 @@
+package routing
+
+import "fmt"
+
+// resumption is what a queue knows of a stream with XEP-0198. Guarded by the queue's mu.
+//
+//	link     ──drop──►  held      the ring and what waits stay as they are, numbers too; what is new joins the tail
+//	held     ──resume► link      p becomes the peer's count, what is behind it is written again, as it was
+//	held     ──takeBack► (plain) the grace is over, another link came, a user is elsewhere: as if it had never been
+type resumption struct {
+	id      string // under which the link may be resumed; "": it may not
+	held    bool   // the link has gone, and may be resumed
+	claimed bool   // a link is about to
+
+	counted uint64 // the peer's count, which may be ahead of ours while we write
+	tell    bool   // told is to be written
+	told    uint32 // our count of what the peer sent
+}
+
+// TooHigh is a count of more stanzas than were sent (XEP-0198 section 4). Both are modulo 2^32.
+type TooHigh struct{ H, Sent uint32 }
+
+// Error gives both counts.
+func (e *TooHigh) Error() string {
+	return fmt.Sprintf("the peer says it has handled %d stanzas, and %d were sent", e.H, e.Sent)
+}
+
+// attachAcks is attach for a link whose peer counts. id is the one under which it may be resumed, or empty.
+func (q *Queue) attachAcks(out Output, id string) {
+	q.attach(out, false)
+	q.mu.Lock()
+	q.proof.startAcks(0, q.env.mono())
+	q.acks = resumption{id: id}
+	q.node.grade.Store(uint32(GradeAcked))
+	q.mu.Unlock()
+}
+
+// hold keeps all as it is for the link to be resumed: what waits goes to the disk, what is written and not proved stays in the
+// ring. Called with mu held, nobody writing.
+func (q *Queue) hold() {
+	q.rewind()
+	q.acks.held, q.acks.tell = true, false
+	q.proof.open = q.proof.open[:0]
+	if q.env.outbox == nil {
+		return
+	}
+	q.disk.spilling = true
+	for _, b := range q.blocks {
+		if b.closed = true; b.next == 0 {
+			q.spillOne(b)
+		}
+	}
+	q.disk.due = q.disk.due || len(q.disk.todo) > 0
+}
+
+// heldAs reports whether the queue's link has dropped and may be resumed under an id.
+func (q *Queue) heldAs(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.acks.held && !q.acks.claimed && q.acks.id == id
+}
+
+// linkedAs reports whether the queue has a link that may be resumed under an id.
+func (q *Queue) linkedAs(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.acks.held && q.acks.id == id && id != ""
+}
+
+// claim takes the right to resume: nobody takes back what is held. h is the peer's count.
+func (q *Queue) claim(id string, h uint32) (ok bool, err error) {
+	q.mu.Lock()
+	defer q.unlock()
+	if !q.acks.held || q.acks.claimed || q.acks.id != id {
+		return false, nil
+	}
+	to, err := q.countOf(h)
+	if err != nil {
+		return false, err
+	}
+	q.prove(to)
+	q.acks.claimed = true
+	return true, nil
+}
+
+// unclaim gives the right back: nothing was resumed. It reports whether that is still possible.
+func (q *Queue) unclaim() (held bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.acks.claimed = false
+	return q.acks.held
+}
+
+// resume gives the queue the link that goes on with the one that dropped, and takes the writing flag: what the peer has not
+// counted is written again behind begin's hello, requests too, and nothing of it says that it is late. id: under which it was
+// held.
+func (q *Queue) resume(out Output) (id string, ok bool) {
+	q.mu.Lock()
+	defer q.unlock()
+	if !q.acks.claimed {
+		return "", false
+	}
+	q.unwind(true)
+	q.closeTail()
+	q.out, q.torn, q.gone = out, false, false
+	q.sent, q.before = q.proved, 0
+	q.proof.startAcks(q.proved, q.env.mono())
+	q.acks = resumption{id: q.acks.id}
+	q.writing = true
+	return q.acks.id, true
+}
+
+// takeBack ends the time in which a link that dropped may be resumed, and reports whether there was one: what was not proved
+// waits, as after the drop of any other link.
+func (q *Queue) takeBack() bool {
+	q.mu.Lock()
+	defer q.unlock()
+	for q.writing {
+		q.idle.Wait()
+	}
+	if !q.acks.held || q.acks.claimed {
+		return false
+	}
+	q.dropped()
+	return true
+}
+
+// dropped makes all that was not proved wait, and hands it to the disk. Called with mu held, nobody writing, without a link.
+func (q *Queue) dropped() {
+	q.unwind(false)
+	q.forgetRequests()
+	q.ungroup()
+	q.replacePresence()
+	if q.env.outbox != nil {
+		q.spillAll()
+		q.keep()
+	}
+}
+
+// holdsFor reports whether what is held and not proved may be for a user, by a hash of his bare JID.
+func (q *Queue) holdsFor(user uint32) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.acks.held || q.acks.claimed {
+		return false
+	}
+	for _, b := range q.ring {
+		if b.sentTo(user, len(b.recs)) {
+			return true
+		}
+	}
+	return len(q.blocks) > 0 && q.blocks[0].sentTo(user, q.blocks[0].next)
+}
+
+// sentTo reports whether one of the stanzas of a block that are not proved is for a user. Of those that are for several it is
+// assumed.
+func (b *block) sentTo(user uint32, until int) bool {
+	at := b.passed
+	for _, r := range b.recs[b.over:until] {
+		to, ok := addressee(b.b[at : at+int(r.size)])
+		if ok && userHash(to.Bare()) == user || r.class == classGroup {
+			return true
+		}
+		at += int(r.size)
+	}
+	return false
+}
+
+// countOf gives the link's number that a peer's count stands for. It may be ahead of q.sent: who reads what we write may be
+// faster than we in noting it. Called with mu held.
+func (q *Queue) countOf(h uint32) (uint64, error) {
+	most := q.sent
+	if q.writing && q.before > 0 {
+		b := q.blocks[0]
+		end, all := 0, b.off-b.done+q.before
+		for i := b.next; i < len(b.recs) && end+int(b.recs[i].size) <= all; i++ {
+			end += int(b.recs[i].size)
+			most++
+		}
+	}
+	to := q.proved + uint64(h-uint32(q.proved))
+	if to > most {
+		return 0, &TooHigh{H: h, Sent: uint32(q.sent)}
+	}
+	return to, nil
+}
+
+// acked takes the peer's count, and reports whether there may be more to write now.
+func (q *Queue) acked(h uint32) (flush bool, err error) {
+	q.mu.Lock()
+	defer q.unlock()
+	if q.out == nil || !q.proof.acks {
+		return false, nil // the link is going
+	}
+	to, err := q.countOf(h)
+	if err != nil {
+		return false, err
+	}
+	q.acks.counted = to
+	q.proof.counted(to, q.env.mono())
+	q.prove(min(to, q.sent))
+	flush = !q.scheduled && !q.writing && q.more()
+	q.scheduled = q.scheduled || flush
+	return flush, nil
+}
+
+// acknowledge tells the peer how many of its stanzas are in custody, and reports whether the caller has to flush.
+func (q *Queue) acknowledge(h uint32) (flush bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out == nil || !q.proof.acks {
+		return false
+	}
+	q.acks.told, q.acks.tell = h, true
+	flush = !q.scheduled && !q.writing
+	q.scheduled = q.scheduled || flush
+	return flush
+}
