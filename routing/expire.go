@@ -43,7 +43,6 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 		r.settled(1) // before its stanzas are decided: they would be held for a node that nobody awaits any more
 	}
 
-	r.takeBack(n)
 	x := &expiry{r: r, n: n, ends: ends}
 	over := x.begin() && x.run()
 	n.mu.Lock()
@@ -94,6 +93,7 @@ func (x *expiry) run() (over bool) {
 	again := newRedo(x.r)
 	defer again.close()
 	again.not = x.n
+	x.r.takeBack(x.n)
 	for !x.n.wanted.Load() && !x.r.stopping() {
 		begun := time.Now()
 		left, errors, err := x.step(again)

@@ -275,7 +275,7 @@ func (q *Queue) rewind() {
 // rest gives the writing flag back. Called with mu held.
 func (q *Queue) rest() {
 	q.writing = false
-	if q.out == nil {
+	if q.out == nil && q.acks.id == "" {
 		q.forgetRequests()
 	}
 	q.idle.Broadcast()
