@@ -119,6 +119,7 @@ func appendCondition(dst []byte, condition, text, space string) []byte {
 // stream header sent before must have bound the prefix stream.
 func (e *StreamError) AppendTo(dst []byte) []byte {
 	dst = append(dst, "<stream:error>"...)
-	dst = append(appendCondition(dst, e.Condition, e.Text, NSStreams), e.App...)
+	dst = appendCondition(dst, e.Condition, e.Text, NSStreams)
+	dst = append(dst, e.App...)
 	return append(dst, "</stream:error></stream:stream>"...)
 }

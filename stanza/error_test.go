@@ -63,9 +63,10 @@ func TestConditions(t *testing.T) {
 }
 
 func TestStreamErrorXML(t *testing.T) {
-	out := string((&StreamError{"policy-violation", "a<b & c"}).AppendTo([]byte(head)))
+	const app = `<handled-count-too-high xmlns='urn:xmpp:sm:3' h='10' send-count='8'/>`
+	out := string((&StreamError{"policy-violation", "a<b & c", app}).AppendTo([]byte(head)))
 	want := `<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'` +
-		` xml:lang='en'>a&lt;b &amp; c</text></stream:error></stream:stream>`
+		` xml:lang='en'>a&lt;b &amp; c</text>` + app + `</stream:error></stream:stream>`
 	if out != head+want {
 		t.Error(out)
 	}

@@ -79,6 +79,7 @@ func (s *Scanner) open(b []byte) int {
 			return failed
 		}
 	}
+	s.header.Modern = s.header.Version == "1.0" && s.header.Extra[NSModern+" modern"] == "1"
 	s.space, s.root = []byte(s.header.NS), bytes.Clone(b[c.lo:c.hi])
 	s.binds, s.def = s.binds[:0], 0
 	s.phase = inStream

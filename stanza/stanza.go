@@ -13,6 +13,10 @@ const (
 	NSAddress   = "http://jabber.org/protocol/address"   // XEP-0033
 	NSSessions  = "urn:patchbay:sessions:1"              // announce, withdraw, sync
 	NSOffline   = "urn:patchbay:offline:1"               // marks an error as "treat it as an offline message"
+	NSModern    = "urn:patchbay:component:1"             // its attribute modern on a stream root asks for a modern stream
+	NSTLS       = "urn:ietf:params:xml:ns:xmpp-tls"      // STARTTLS, RFC 6120 5
+	NSSASL      = "urn:ietf:params:xml:ns:xmpp-sasl"     // RFC 6120 6
+	NSSM        = "urn:xmpp:sm:3"                        // stream management, XEP-0198
 )
 
 // Kind is the kind of a top-level element.
@@ -121,6 +125,7 @@ type StreamHeader struct {
 	ID       string
 	Version  string
 	Lang     string
+	Modern   bool              // version 1.0, and modern='1' in NSModern: a component stream with features
 	Prefixes []Prefix          // in document order, without xml; at most 32
 	Extra    map[string]string // other attributes, by "URI local"
 }
@@ -136,9 +141,12 @@ type Limits struct {
 // DefaultLimits are what a server uses when the configuration is silent.
 var DefaultLimits = Limits{Stanza: 256 << 10, Depth: 64, Tag: 16 << 10, Attrs: 64}
 
-// StreamError is a stream error (RFC 6120 4.9). Condition is the element name of 4.9.3; Text, for people,
-// says cause and mend and holds no secrets. App is the raw XML of an application-specific condition (4.9.4), or empty.
-type StreamError struct{ Condition, Text, App string }
+// StreamError is a stream error (RFC 6120 4.9) and a Go error.
+type StreamError struct {
+	Condition string // element name of RFC 6120 4.9.3
+	Text      string // for people: cause and mend, and no secrets; may be empty
+	App       string // application-specific condition (4.9.4), as an XML element with its own xmlns; may be empty
+}
 
 // Error gives condition and text.
 func (e *StreamError) Error() string { return e.Condition + ": " + e.Text }
