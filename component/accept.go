@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"net/netip"
 	"time"
@@ -26,14 +28,28 @@ const maxLang = 35
 // maxShown bounds the names that a text shows, in bytes: texts stay under 200.
 const maxShown = 64
 
-// Acceptor is what the accepting side needs to know to grant a domain to a peer (XEP-0114 3). Set once.
+// Acceptor is what the accepting side needs to know to grant a domain to a peer. Its fields are set once; it must not be copied
+// after its first use. A domain with neither secrets nor roots may not attach.
 type Acceptor struct {
-	// Secrets gives the secrets that are valid for a canonical domain, none if it may not attach here.
+	// Secrets gives the secrets that are valid for a canonical domain, for the handshake of XEP-0114 3 and for SCRAM-SHA-256.
 	Secrets func(domain string) [][]byte
+	// Roots gives the authorities whose client certificates prove a canonical domain (SASL EXTERNAL), nil if none do. The
+	// func may be nil.
+	Roots func(domain string) *x509.CertPool
 	// Ours reports whether a domain is the server's own or a user domain, which no peer may take.
 	Ours func(domain string) bool
 	// Gate slows down addresses that fail too often.
 	Gate *Gate
+
+	vault vault
+}
+
+// roots gives the authorities of a domain.
+func (a *Acceptor) roots(domain string) *x509.CertPool {
+	if a.Roots == nil {
+		return nil
+	}
+	return a.Roots(domain)
 }
 
 // Initiator is the initiating entity of a stream (RFC 6120 1.3): who connects. Set once.
@@ -43,15 +59,23 @@ type Initiator struct {
 	Trusted bool
 	// Deny is why it may not attach, whatever its name and secret; nil if it may. It is told once it has said its name.
 	Deny *stanza.StreamError
+	// TLS is what the connection was secured with, nil if it was not.
+	TLS *tls.ConnectionState
+	// StartTLS: a modern stream may be secured on this connection (RFC 6120 5). Deny then means that it must be.
+	StartTLS bool
+	// Failed is told of each failed proof of a modern stream before the peer is, and may wait. It may be nil.
+	Failed func(*Failure)
 }
 
-// Handshake is the opening of one accepted component stream: header, handshake, verdict. The reader of the
+// Handshake is the opening of one accepted component stream: header, proof, verdict. The reader of the
 // connection feeds it.
 //
 //	peer  ──► <stream:stream to='node1.im.example'>      header   is the name served?
 //	peer  ◄── <stream:stream from='node1…' id='…'>
 //	peer  ──► <handshake>hex(sha1(id + secret))</handshake>
 //	                                                     done     the caller answers <handshake/>
+//
+// A modern stream has features behind each header of ours; see modern.
 type Handshake struct {
 	// set once
 	acceptor *Acceptor
@@ -60,12 +84,13 @@ type Handshake struct {
 
 	// owned by the reader
 	sc      *stanza.Scanner
-	seen    int
+	seen    int // bytes, over all restarts of the stream
 	id      string
 	domain  string
 	secrets [][]byte
 	opened  bool // our own header is sent
 	wrong   bool // the digest was
+	modern
 }
 
 // NewHandshake begins to accept a stream from a peer. write sends bytes to it and may block; it is called by Feed only.
@@ -84,8 +109,12 @@ func (h *Handshake) WrongDigest() bool { return h.wrong }
 func (h *Handshake) Scanner() *stanza.Scanner { return h.sc }
 
 // Feed takes bytes and returns how many it has used; done: the peer has proved that it may have Domain, and
-// what follows in b are its stanzas. An error is a *stanza.StreamError to be given to Refuse, or io trouble.
+// what follows in b are its stanzas, unless Opening says otherwise. An error is ErrStartTLS, ErrLeft, a
+// *stanza.StreamError to be given to Refuse, or io trouble.
 func (h *Handshake) Feed(b []byte) (n int, done bool, err error) {
+	if h.phase == tlsDue {
+		return 0, false, ErrStartTLS
+	}
 	var el stanza.Header
 	for {
 		tok, used, err := h.sc.Next(b[n:], &el)
@@ -96,30 +125,58 @@ func (h *Handshake) Feed(b []byte) (n int, done bool, err error) {
 			return n, false, err
 		case tok == stanza.None:
 			if h.seen+len(b)-n > maxUnauthenticated {
-				return n, false, fault("policy-violation", "more than 10000 bytes came before the handshake; send header and handshake first (XEP-0114)")
+				return n, false, h.tooMuch()
 			}
 			return n, false, nil
+		case h.ask && h.seen > maxUnauthenticated:
+			return n, false, h.tooMuch()
 		case tok == stanza.End:
-			return n, false, fault("not-authorized", "the stream ended before the handshake; send the handshake behind the header (XEP-0114)")
+			return n, false, h.left()
 		case tok == stanza.Open:
 			err = h.open()
 		default:
-			err = h.verify(&el)
-			return n, err == nil, err
+			done, err = h.element(&el, b[n:])
 		}
-		if err != nil {
-			return n, false, err
+		if done || err != nil {
+			return n, done, err
 		}
 	}
+}
+
+func (h *Handshake) tooMuch() error {
+	if h.ask {
+		return fault("policy-violation", "more than 10000 bytes came before the stream was enabled; authenticate and enable it first")
+	}
+	return fault("policy-violation", "more than 10000 bytes came before the handshake; send header and handshake first (XEP-0114)")
+}
+
+// left is the error for a peer that has ended its stream.
+func (h *Handshake) left() error {
+	if h.ask {
+		return ErrLeft
+	}
+	return fault("not-authorized", "the stream ended before the handshake; send the handshake behind the header (XEP-0114)")
+}
+
+// element judges a top-level element; rest is what came with it.
+func (h *Handshake) element(el *stanza.Header, rest []byte) (done bool, err error) {
+	if h.ask {
+		return h.modernElement(el, rest)
+	}
+	err = h.verify(el)
+	return err == nil, err
 }
 
 func fault(condition, text string) error {
 	return &stanza.StreamError{Condition: condition, Text: text}
 }
 
-// open judges the initial stream header and answers it.
+// open judges a stream header and answers it.
 func (h *Handshake) open() error {
 	sh := h.sc.StreamHeader()
+	if h.domain == "" {
+		h.ask = sh.Modern
+	}
 	if sh.NS != stanza.NSComponent {
 		return fault("invalid-namespace", "the stream is not in "+stanza.NSComponent+"; attach as an external component (XEP-0114), not as a client or a server")
 	}
@@ -130,14 +187,18 @@ func (h *Handshake) open() error {
 	if err != nil || !to.IsDomain() {
 		return fault("host-unknown", "the to of the stream header is not a domain; put the domain that the component serves there (XEP-0114)")
 	}
+	if h.domain != "" {
+		return h.reopen(to.String(), sh)
+	}
 	h.domain = to.String()
-	if h.peer.Deny != nil {
+	if h.peer.Deny != nil && !h.mustSecure() {
 		return h.peer.Deny
 	}
 	if h.acceptor.Ours(h.domain) {
 		return fault("conflict", "the domain is the server's own or a user domain; give the node a domain of its own")
 	}
-	if h.secrets = h.acceptor.Secrets(h.domain); len(h.secrets) == 0 {
+	h.secrets, h.roots = h.acceptor.Secrets(h.domain), h.acceptor.roots(h.domain)
+	if len(h.secrets) == 0 && h.roots == nil {
 		text := "the domain may not attach here; check how it is written"
 		if h.peer.Trusted {
 			text += ", or add it under nodes: in the configuration"
@@ -145,21 +206,36 @@ func (h *Handshake) open() error {
 		h.acceptor.Gate.Failed(h.peer.Addr)
 		return fault("host-unknown", text)
 	}
-	if len(sh.Lang) > maxLang {
+	return h.answer()
+}
+
+// answer sends our stream header once, with the features of a modern stream.
+func (h *Handshake) answer() error {
+	if sh := h.sc.StreamHeader(); len(sh.Lang) > maxLang {
 		// It goes into each stanza that has none (RFC 6120 4.7.4), and so would multiply what others receive. It is
 		// ignored and not refused, because it may be valid: stanzas without a language still arrive.
 		sh.Lang = ""
 	}
-	return h.answer()
-}
-
-// answer sends our stream header once.
-func (h *Handshake) answer() error {
 	if h.opened {
 		return nil
 	}
+	b := h.header(nil)
+	if h.ask {
+		var err error
+		if b, err = h.appendFeatures(b); err != nil {
+			return err
+		}
+	}
 	h.opened = true
-	return h.write(stream.AppendHeader(nil, stanza.NSComponent, h.domain, h.id))
+	return h.write(b)
+}
+
+// header appends our stream header.
+func (h *Handshake) header(b []byte) []byte {
+	if h.ask {
+		return stream.AppendModernHeader(b, h.domain, h.id)
+	}
+	return stream.AppendHeader(b, stanza.NSComponent, h.domain, h.id)
 }
 
 // verify judges the handshake element.
@@ -174,14 +250,21 @@ func (h *Handshake) verify(el *stanza.Header) error {
 	if !plain || !h.matches(digest) {
 		h.acceptor.Gate.Failed(h.peer.Addr)
 		h.wrong = true
-		name := h.domain
-		if len(name) > maxShown {
-			name = "this domain"
+		if len(h.secrets) == 0 {
+			return fault("not-authorized", "this domain has no secret, it attaches with a client certificate only; use a modern stream over TLS (EXTERNAL)")
 		}
-		return fault("not-authorized", "handshake does not match the secret for "+name+
+		return fault("not-authorized", "handshake does not match the secret for "+h.shown()+
 			"; check the secret (a library sends the lower-case hex of sha1(stream id + secret))")
 	}
 	return nil
+}
+
+// shown is the domain as a text may name it.
+func (h *Handshake) shown() string {
+	if len(h.domain) > maxShown {
+		return "this domain"
+	}
+	return h.domain
 }
 
 // bareTag reports a start tag with nothing in it but its name, and perhaps a declaration of the content namespace.
@@ -214,7 +297,7 @@ func (h *Handshake) Refuse(e *stanza.StreamError) []byte {
 	var b []byte
 	if !h.opened {
 		h.opened = true
-		b = stream.AppendHeader(b, stanza.NSComponent, h.domain, h.id)
+		b = h.header(b)
 	}
 	return e.AppendTo(b)
 }

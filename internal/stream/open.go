@@ -34,6 +34,13 @@ func AppendHeader(dst []byte, ns, from, id string) []byte {
 	return append(dst, "'>"...)
 }
 
+// AppendModernHeader appends the response stream header of a modern component stream: one whose initiator has asked for
+// features (stanza.StreamHeader.Modern), which follow.
+func AppendModernHeader(dst []byte, from, id string) []byte {
+	dst = AppendHeader(dst, stanza.NSComponent, from, id)
+	return append(dst[:len(dst)-1], " version='1.0' xmlns:pb='"+stanza.NSModern+"' pb:modern='1'>"...)
+}
+
 // Finish writes the last bytes of a stream, ends our half of the connection and waits for the peer to end its own
 // (RFC 6120 4.4 and 4.9.1.1): for quiet without a byte from it, and for at most most altogether. What the peer still
 // sends is read and thrown away. Closing with unread bytes would reset the connection, and with it what the peer has
