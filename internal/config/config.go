@@ -64,13 +64,14 @@ type Listen struct {
 	Metrics       string         // host:port of /metrics, /healthz and /readyz alone
 }
 
-// TLS names the server's certificate, PEM files. Both are empty or both are set.
-type TLS struct{ Cert, Key string }
+// TLS names PEM files: the server's certificate, Cert and Key, which are both empty or both set; and the authorities whose
+// client certificates prove the name of a node, CA, set only beside them.
+type TLS struct{ Cert, Key, CA string }
 
 // Node is one entry of nodes: a domain, or all domains one label below a wildcard.
 type Node struct {
 	Domain     string   // "node1.im.example" or "*.im.example"
-	Secret     []Secret // one, or two while rotating; use Secrets to compare
+	Secret     []Secret // one, or two while rotating; none if only a client certificate proves the name. Use Secrets to compare
 	SecretFile string   // the file Secret came from, "" if it stood in the configuration
 	Users      []string // user domains whose sessions the node may announce
 	Speak      string   // SpeakAnnounced or SpeakDomain

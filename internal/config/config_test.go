@@ -103,7 +103,7 @@ func TestSingle(t *testing.T) {
 		{"tls: {cert: a.pem}", "clash", "tls.cert is set, tls.key is not", ""},
 		{"tls: {key: a.pem}", "clash", "tls.key is set, tls.cert is not", ""},
 		{"cluster: {siblings: []}", "later", "cluster is not in this version", ""},
-		{"tls: {ca: ca.pem}", "later", "tls.ca is not in this version", ""},
+		{"tls: {ca: ca.pem}", "clash", "tls.ca needs tls.cert and tls.key", "server.pem"},
 		{"limits: {stanza: 9999}", "range", "limits.stanza 9999 is too small", "10000 bytes to 16MiB"},
 		{"limits: {stanza: 17MiB}", "range", "limits.stanza 17MiB is too large", ""},
 		{"limits: {stanza: 256 kb}", "size", `"256 kb" is not a size`, "256KiB"},
@@ -250,7 +250,7 @@ data: ./d$$1
 users: [im.example, vip.example]
 contacts: ["mailto:ops@im.example"]
 listen: {component: "0.0.0.0:1", component_tls: "[::1]:2", plaintext_from: [10.0.0.0/8], http: "", metrics: "0.0.0.0:3"}
-tls: {cert: c.pem, key: /k.pem}
+tls: {cert: c.pem, key: /k.pem, ca: ca.pem}
 nodes:
   - {domain: "*.im.example", secret: ["${NODE1_SECRET}", "pa$word-of-16-bytes"], users: [vip.example], speak: domain, takeover: never, unproved: drop, conflict: reject}
   - {domain: b.example, secret_file: b.secret, instances: 3}
@@ -266,7 +266,7 @@ log: {level: debug, format: json}
 	got := fmt.Sprintf("%+v", conf)
 	want := "&{Server:hub1.im.example Data:etc/d$1 Users:[im.example vip.example] Contacts:[mailto:ops@im.example]" +
 		" Listen:{Component:0.0.0.0:1 ComponentTLS:[::1]:2 PlaintextFrom:[10.0.0.0/8] HTTP: Metrics:0.0.0.0:3}" +
-		" TLS:{Cert:etc/c.pem Key:/k.pem}" +
+		" TLS:{Cert:etc/c.pem Key:/k.pem CA:etc/ca.pem}" +
 		" Nodes:[{Domain:*.im.example Secret:[•••••••• ••••••••] SecretFile: Users:[vip.example] Speak:domain Takeover:never Unproved:drop Conflict:reject Instances:1}" +
 		" {Domain:b.example Secret:[] SecretFile:etc/b.secret Users:[] Speak:announced Takeover:allow Unproved:replay Conflict:replace Instances:3}]" +
 		" Offline:{Policy:store ForwardTo:b.example Keep:{Messages:7 Bytes:16384 Age:1h30m0s} Total:4294967296 Domains:map["

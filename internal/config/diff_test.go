@@ -18,7 +18,7 @@ data: /var/lib/patchbay
 users: [im.example, vip.example]
 contacts: ["mailto:ops@im.example"]
 listen: {component: "127.0.0.1:1", component_tls: "[::1]:2", plaintext_from: [10.0.0.0/8], http: "127.0.0.1:4", metrics: "127.0.0.1:3"}
-tls: {cert: /c.pem, key: /k.pem}
+tls: {cert: /c.pem, key: /k.pem, ca: /a.pem}
 nodes:
   - {domain: a.example, secret: first-secret-of-24-bytes, speak: domain, takeover: never, unproved: drop, conflict: reject, instances: 2}
   - {domain: b.example, secret_file: /b.secret, users: [vip.example]}
@@ -47,6 +47,7 @@ var turns = map[string][2]string{
 	"listen.metrics":                   {"127.0.0.1:3", "127.0.0.1:9"},
 	"tls.cert":                         {"/c.pem", "/c2.pem"},
 	"tls.key":                          {"/k.pem", "/k2.pem"},
+	"tls.ca":                           {"/a.pem", "/a2.pem"},
 	"nodes[].secret":                   {"first-secret-of-24-bytes", "[first-secret-of-24-bytes, other-secret-of-24-bytes]"},
 	"nodes[].secret_file":              {"/b.secret", "/b2.secret"},
 	"nodes[].users":                    {"users: [vip.example]}", "users: []}"},

@@ -125,14 +125,14 @@ func cell(text string) string {
 }
 
 const pageRules = `## What keys must agree on
-Refused: a node listed twice, or with the name of the server or of a user domain; a node without a secret, or with both secret and secret_file;
+Refused: a node listed twice, or with the name of the server or of a user domain; a node without a secret where there is no ` + "`tls.ca`" + `, or with both secret and secret_file;
 users of a node that are no user domain; more than one instance of a node with users; two listeners on one port;
-` + "`listen.component`" + ` beyond loopback while ` + "`plaintext_from`" + ` names loopback only; ` + "`component_tls`" + ` without a certificate, and a certificate whose key
-does not fit; a token file that is also a secret or a key, or holds no token; ` + "`forward_to`" + ` that is no node; a queue smaller than one stanza.
+` + "`listen.component`" + ` beyond loopback while ` + "`plaintext_from`" + ` names loopback only and there is no certificate for STARTTLS; ` + "`component_tls`" + ` or
+` + "`tls.ca`" + ` without a certificate, and a certificate whose key does not fit; a token file that is also a secret or a key, or holds no token; ` + "`forward_to`" + ` that is no node; a queue smaller than one stanza.
 
 Warned of: no server, users or nodes given; no address for nodes; ` + "`plaintext_from`" + ` that lets everybody in; ` + "`listen.http`" + ` beyond loopback, for it has
 no TLS of its own: put a proxy with TLS before it, name that under ` + "`admin.hosts`" + `, and let probes and Prometheus use ` + "`listen.metrics`" + `; a
-certificate that ends within 14 days, or that no port uses; secrets, the token and the key in files that every user of the machine can read; an
+certificate that ends within 14 days; secrets, the token and the key in files that every user of the machine can read; an
 offline store in which one message, or one user, has no room.
 
 ## What check says

@@ -26,6 +26,7 @@ const (
 	keyMetrics      = "listen.metrics"
 	keyCert         = "tls.cert"
 	keyKey          = "tls.key"
+	keyCA           = "tls.ca"
 	keyData         = "data"
 	keyQueue        = "limits.queue"
 	keyOutbox       = "limits.outbox"
@@ -59,7 +60,7 @@ var keys = []key{
 	{"contacts", "[]", true, "whom to write to about this server (XEP-0157), told to those who ask, e.g. [\"mailto:ops@im.example\"]",
 		many(contactKind, of(func(c *Config) *[]string { return &c.Contacts }))},
 
-	{keyComponent, "127.0.0.1:5347", false, `nodes attach here (XEP-0114); "" is off`,
+	{keyComponent, "127.0.0.1:5347", false, `nodes attach here (XEP-0114, STARTTLS for those who ask); "" is off`,
 		one(addressKind, of(func(c *Config) *string { return &c.Listen.Component }))},
 	{keyComponentTLS, `""`, false, "direct TLS for nodes, e.g. 0.0.0.0:5348",
 		one(addressKind, of(func(c *Config) *string { return &c.Listen.ComponentTLS }))},
@@ -74,10 +75,12 @@ var keys = []key{
 		one(pathKind, of(func(c *Config) *string { return &c.TLS.Cert }))},
 	{keyKey, `""`, true, "PEM file, read again when it changes",
 		one(pathKind, of(func(c *Config) *string { return &c.TLS.Key }))},
+	{keyCA, `""`, true, "PEM file of authorities, read again when it changes; a client certificate of theirs stands for a secret (SASL EXTERNAL)",
+		one(pathKind, of(func(c *Config) *string { return &c.TLS.CA }))},
 
 	{"nodes[].domain", "", true, `exact (wins), or "*.im.example": one label, never the server or a user domain`,
 		one(nodeKind, ofNode(func(n *Node) *string { return &n.Domain }))},
-	{"nodes[].secret", "", true, "16 bytes or more; a list of two while rotating; or secret_file", secrets()},
+	{"nodes[].secret", "", true, "16 bytes or more; a list of two while rotating; or secret_file; with tls.ca it may be left out", secrets()},
 	{"nodes[].secret_file", "", true, "the secret is this file's line; two lines while rotating",
 		one(pathKind, ofNode(func(n *Node) *string { return &n.SecretFile }))},
 	{"nodes[].users", "", true, "user domains whose sessions it may announce; none unless listed",
@@ -159,7 +162,7 @@ var keys = []key{
 // sections says what the keys below a path are for.
 var sections = map[string]string{
 	"listen":                "where the server listens",
-	"tls":                   "the certificate of listen.component_tls",
+	"tls":                   "the certificate of listen.component_tls, and of STARTTLS on listen.component",
 	keyNodes:                "who may attach",
 	"offline":               "a message for a user without a session",
 	"offline.keep":          "how much is kept",
@@ -173,7 +176,7 @@ var sections = map[string]string{
 
 // later are keys, each with all below it, that people may meet in documents of a coming version.
 var later = []string{
-	"listen.s2s", "tls.ca",
+	"listen.s2s",
 	"nodes[].limits", "nodes[].timers",
 	"cluster", "federation",
 }

@@ -42,6 +42,7 @@ func Load(path string, sets ...string) (*Config, Faults) {
 	a.readSecrets()
 	a.readToken()
 	a.readCertificate(time.Now())
+	a.readAuthorities(time.Now())
 	a.ownFile(path, data)
 	return c.judge(append(faults, a.faults...))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -83,6 +84,8 @@ func TestLoad(t *testing.T) {
 	certificate(t, dir, "soon", 9*24*time.Hour+time.Hour)
 	certificate(t, dir, "past", -50*time.Hour)
 	certificate(t, dir, "good", 90*24*time.Hour)
+	write("bad.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})), 0o600)
+	leaf(t, dir)
 	for _, c := range []struct{ nodes, tls, want string }{
 		{"secret_file: good.secret", "{cert: good.pem, key: good.key}", ""},
 		{"secret_file: open.secret", "{}", "is open to every user of this machine      mend: chmod o="},
@@ -94,6 +97,14 @@ func TestLoad(t *testing.T) {
 		{"secret_file: good.secret", "{cert: good.pem, key: soon.key}", "tls.cert and tls.key are no pair: private key does not match"},
 		{"secret_file: good.secret", "{cert: none.pem, key: none.key}", "tls.cert cannot be read"},
 		{"secret_file: good.secret", "{cert: good.secret, key: none.key}", "tls.key cannot be read"},
+		{"secret_file: good.secret", "{cert: good.pem, key: good.key, ca: good.pem}", ""},
+		{"users: []", "{cert: good.pem, key: good.key, ca: none.pem}", "tls.ca cannot be read: no such file"},
+		{"users: []", "{cert: good.pem, key: good.key, ca: good.key}", "tls.ca cannot be read: it holds a private key, and only certificates belong there"},
+		{"users: []", "{cert: good.pem, key: good.key, ca: good.secret}", "tls.ca cannot be read: no certificate is in it"},
+		{"users: []", "{cert: good.pem, key: good.key, ca: leaf.pem}", "tls.ca cannot be read: CN=a leaf is no authority"},
+		{"users: []", "{cert: good.pem, key: good.key, ca: bad.pem}", "tls.ca cannot be read: malformed"},
+		{"users: []", "{cert: good.pem, key: good.key, ca: past.pem}", "has expired"},
+		{"users: []", "{cert: good.pem, key: good.key, ca: soon.pem}", "expires soon"},
 	} {
 		port := "127.0.0.1:0"
 		if c.tls == "{}" {
@@ -140,6 +151,23 @@ func certificate(t *testing.T, dir, name string, left time.Duration) {
 		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// leaf writes leaf.pem, a certificate that says it is of no authority.
+func leaf(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a leaf"}, NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "leaf.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

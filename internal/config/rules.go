@@ -16,7 +16,7 @@ type audit struct {
 // rules are what no single key can say. Each looks at plain data, so it holds for a file, for --set and for a Config
 // made by hand.
 var rules = []func(*audit){
-	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, certificateUse, plaintext,
+	given, serverName, userDomains, nodeNames, nodeSecrets, nodeUsers, listeners, certificatePair, plaintext,
 	adminPort, adminToken, nodeInstances, offlineDomains, offlineForward, offlineSizes, queueSize, sharedSizes,
 }
 
@@ -135,7 +135,7 @@ func nodeSecrets(a *audit) {
 		case !a.sound(secret, file):
 		case n.SecretFile != "" && both:
 			a.fault(problem{codeClash, name + " has both secret and secret_file", "keep one"}, file)
-		case n.SecretFile == "" && len(n.Secret) == 0:
+		case n.SecretFile == "" && len(n.Secret) == 0 && a.TLS.CA == "":
 			a.fault(problem{codeMissing, name + " has no secret", "secret: made by " + mendSecret}, secret, nodePath(i, ".domain"), nodePath(i, ""))
 		}
 	}
@@ -178,6 +178,8 @@ func certificatePair(a *audit) {
 		a.fault(problem{codeClash, "tls.key is set, tls.cert is not", "cert: the certificate's PEM file"}, keyKey)
 	case a.Listen.ComponentTLS != "":
 		a.fault(problem{codeClash, "listen.component_tls needs tls.cert and tls.key", "tls: {cert: server.pem, key: server.key}"}, keyComponentTLS)
+	case a.TLS.CA != "" && a.sound(keyCA):
+		a.fault(problem{codeClash, "tls.ca needs tls.cert and tls.key: client certificates come over TLS", "cert: server.pem, key: server.key"}, keyCA)
 	}
 }
 

@@ -60,14 +60,8 @@ func sameHost(a, b string) bool {
 	return usual(a) == usual(b)
 }
 
-// certificateUse warns who made a certificate and thinks that nodes use it.
-func certificateUse(a *audit) {
-	if a.TLS.Cert != "" && a.TLS.Key != "" && a.Listen.ComponentTLS == "" && a.sound(keyComponentTLS, keyCert, keyKey) {
-		a.warn(problem{codeClash, "tls.cert is not used: " + keyComponentTLS + " is off", "component_tls: 0.0.0.0:5348"}, keyCert)
-	}
-}
-
-// plaintext refuses a plain port that cannot be used: whoever opens it beyond loopback meant to be reached from there.
+// plaintext refuses a plain port that cannot be used: whoever opens it beyond loopback meant to be reached from there. With a
+// certificate it can be used, by who begins TLS there.
 func plaintext(a *audit) {
 	if !a.sound(keyPlaintext) {
 		return
@@ -78,7 +72,7 @@ func plaintext(a *audit) {
 	}
 	host, _, err := net.SplitHostPort(a.Listen.Component)
 	beyond := slices.ContainsFunc(from, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
-	if err != nil || beyond || loopbackHost(host) || !a.sound(keyComponent) {
+	if err != nil || beyond || loopbackHost(host) || a.TLS.Cert != "" || !a.sound(keyComponent) {
 		return
 	}
 	a.fault(problem{codePlaintext, "plain component port on " + hostWords(host) + ", but plaintext_from names loopback only",
@@ -121,7 +115,7 @@ func adminToken(a *audit) {
 	if file == "" || !a.sound(keyTokenFile) {
 		return
 	}
-	others := []struct{ path, file string }{{keyKey, a.TLS.Key}, {keyCert, a.TLS.Cert}}
+	others := []struct{ path, file string }{{keyKey, a.TLS.Key}, {keyCert, a.TLS.Cert}, {keyCA, a.TLS.CA}}
 	for i, n := range a.Nodes {
 		others = append(others, struct{ path, file string }{nodePath(i, ".secret_file"), n.SecretFile})
 	}

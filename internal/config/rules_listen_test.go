@@ -32,7 +32,9 @@ func TestListen(t *testing.T) {
 		{"admin: {hosts: ['*.internal']}", "domain", "is not a host name", ""},
 		{"admin: {hosts: ['']}", "domain", "is not a host name", ""},
 		{"admin: {token_file: a.key}\ntls: {cert: a.pem, key: a.key}\nlisten: {component_tls: '127.0.0.1:5348'}", "clash", "admin.token_file is also tls.key", "a file of its own"},
-		{"tls: {cert: a.pem, key: a.key}", "clash", "tls.cert is not used: listen.component_tls is off", "0.0.0.0:5348"},
+		{"tls: {cert: a.pem, key: a.key}", "", "", ""},
+		{"tls: {cert: a.pem, key: a.key}\nlisten: {component: ':5347'}", "", "", ""}, // STARTTLS
+		{"tls: {cert: a.pem, key: a.key, ca: a.ca}\nadmin: {token_file: a.ca}", "clash", "admin.token_file is also tls.ca", ""},
 	} {
 		t.Run(c.in, func(t *testing.T) {
 			conf, faults := Parse("patchbay.yaml", []byte(good+c.in+"\n"), lookup)

@@ -62,11 +62,10 @@ func (b *branch) schema(path string) thing {
 	return described(path, thing{"type": []string{"object", "null"}, "properties": kids, "additionalProperties": false})
 }
 
-// entry is schema for one of nodes, which has a name and a secret.
+// entry is schema for one of nodes, which has a name. Whether it needs a secret depends on tls.ca.
 func (b *branch) entry(path string) thing {
 	t := b.schema(path)
 	t["type"], t["required"] = "object", []string{"domain"}
-	t["anyOf"] = []thing{{"required": []string{"secret"}}, {"required": []string{"secret_file"}}}
 	return t
 }
 
