@@ -145,7 +145,7 @@ func (h *Handshake) Feed(b []byte) (n int, done bool, err error) {
 
 func (h *Handshake) tooMuch() error {
 	if h.ask {
-		return fault("policy-violation", "more than 10000 bytes came before the stream was enabled; authenticate and enable it first")
+		return fault("policy-violation", "more than 10000 bytes came before the stream was enabled; send less")
 	}
 	return fault("policy-violation", "more than 10000 bytes came before the handshake; send header and handshake first (XEP-0114)")
 }
@@ -191,7 +191,7 @@ func (h *Handshake) open() error {
 		return h.reopen(to.String(), sh)
 	}
 	h.domain = to.String()
-	if h.peer.Deny != nil && !h.mustSecure() {
+	if h.peer.Deny != nil && !h.MustSecure() {
 		return h.peer.Deny
 	}
 	if h.acceptor.Ours(h.domain) {

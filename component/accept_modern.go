@@ -93,17 +93,17 @@ func (h *Handshake) restart() {
 func (h *Handshake) reopen(to string, sh *stanza.StreamHeader) error {
 	switch {
 	case to != h.domain:
-		return fault("not-authorized", "the header names another domain than the one before; a stream keeps its domain")
+		return fault("not-authorized", "the header names another domain than the one before; send the same each time")
 	case h.origin != "" && sh.From != "" && sh.From != h.origin:
-		return fault("not-authorized", "the header has another from than the one before; a stream keeps it")
+		return fault("not-authorized", "the header has another from than the one before; send the same each time")
 	case !sh.Modern:
 		return fault("policy-violation", "the header asks for no modern stream, and the one before did; write version='1.0' and modern='1' in "+stanza.NSModern+" each time")
 	}
 	return h.answer()
 }
 
-// mustSecure reports whether nothing but STARTTLS may come.
-func (h *Handshake) mustSecure() bool {
+// MustSecure reports whether nothing but STARTTLS may come from the peer of a modern stream.
+func (h *Handshake) MustSecure() bool {
 	return h.ask && h.peer.TLS == nil && h.peer.StartTLS && h.peer.Deny != nil
 }
 
@@ -117,7 +117,7 @@ func (h *Handshake) appendFeatures(b []byte) ([]byte, error) {
 	}
 	h.phase = proofDue
 	begun := len(b)
-	if h.mustSecure() {
+	if h.MustSecure() {
 		return append(b, "<starttls xmlns='"+stanza.NSTLS+"'><required/></starttls></stream:features>"...), nil
 	}
 	if h.peer.TLS == nil && h.peer.StartTLS {
@@ -131,7 +131,7 @@ func (h *Handshake) appendFeatures(b []byte) ([]byte, error) {
 		b = append(b, "</mechanisms>"...)
 	}
 	if len(b) == begun {
-		return nil, fault("not-authorized", "this domain has no secret, it attaches with a client certificate over TLS only; show one")
+		return nil, fault("not-authorized", "this domain has no secret, it attaches with a client certificate over TLS only; give it one")
 	}
 	return append(b, "</stream:features>"...), nil
 }
@@ -146,7 +146,7 @@ func (h *Handshake) modernElement(el *stanza.Header, rest []byte) (done bool, er
 		return false, h.startTLS(rest)
 	case space == stanza.NSSASL:
 		return false, h.authenticate(el, name)
-	case h.mustSecure():
+	case h.MustSecure():
 		return false, fault("policy-violation", "this address may attach over TLS only (listen.plaintext_from); send <starttls/> first")
 	}
 	return false, fault("not-authorized", "something else came before the stream was authenticated; send <auth/> first (RFC 6120 6)")
@@ -163,7 +163,7 @@ func (h *Handshake) startTLS(rest []byte) error {
 	}
 	if len(rest) > 0 {
 		h.acceptor.Gate.Failed(h.peer.Addr)
-		return fault("policy-violation", "something came behind <starttls/> and without TLS; wait for <proceed/> (RFC 6120 5.3.3)")
+		return fault("policy-violation", "something came behind <starttls/> and without TLS; send nothing before <proceed/> (RFC 6120 5.3.3)")
 	}
 	if err := h.write([]byte("<proceed xmlns='" + stanza.NSTLS + "'/>")); err != nil {
 		return err

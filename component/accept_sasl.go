@@ -84,7 +84,7 @@ func (h *Handshake) authenticate(el *stanza.Header, name string) error {
 func (h *Handshake) begin(name string) *Failure {
 	offered := slices.Contains(h.mechanisms(), name)
 	switch {
-	case h.mustSecure():
+	case h.MustSecure():
 		return &Failure{"encryption-required", "this address may attach over TLS only (listen.plaintext_from); send <starttls/> first"}
 	case offered && name == MethodExternal:
 		h.exchange = h.external

@@ -19,7 +19,7 @@ func (a *Admin) links(q *query) (any, error) {
 }
 
 func linkOf(l *server.LinkInfo) api.Link {
-	out := api.Link{ID: l.ID, Node: l.Node, Peer: l.Peer, TLS: l.TLS, State: l.State, Grade: l.Grade, Since: l.Since.UTC(), In: l.In,
+	out := api.Link{ID: l.ID, Node: l.Node, Peer: l.Peer, TLS: l.TLS, Secure: l.Secure, Auth: l.Auth, State: l.State, Grade: l.Grade, Since: l.Since.UTC(), In: l.In,
 		Reason: l.Reason, Text: l.Text, Mend: l.Mend, Count: max(1, l.Count)}
 	if !l.Ended.IsZero() {
 		ended := l.Ended.UTC()

@@ -6,7 +6,7 @@ import (
 )
 
 // Reloaded gives the configuration that acts once next has been loaded in the place of c: next, but for the keys that need
-// a restart, which stay as they are; and the certificate of a listener stays if next, which has no such listener, names
+// a restart, which stay as they are; and the certificate of a listener for TLS stays if next, which has no such listener, names
 // none. Neither is changed.
 func (c *Config) Reloaded(next *Config) *Config {
 	acting := *next

@@ -233,6 +233,7 @@ var linkColumns = []column{
 	{head: "TLS", drop: 1},
 	{head: "STATE"},
 	{head: "GRADE", drop: 2},
+	{head: "AUTH", wide: true},
 	{head: "IN", right: true, drop: 3},
 	{head: "SINCE"},
 }
@@ -261,8 +262,8 @@ func (s Screen) Links(v api.Links) string {
 	}
 	t := table{columns: linkColumns}
 	for _, l := range v.Links {
-		t.add(tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(yesNo(l.TLS)), tell(l.State), tell(orDash(l.Grade)),
-			tell(say.Number(l.In)), tell(p.since(l.Since)))
+		t.add(tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(secured(l)), tell(l.State), tell(orDash(l.Grade)),
+			tell(orDash(l.Auth)), tell(say.Number(l.In)), tell(p.since(l.Since)))
 	}
 	p.table(t, 0)
 	p.say("")
@@ -287,7 +288,7 @@ func (s Screen) closed(v api.Links) string {
 		if l.State == "refused" {
 			state.t = bad
 		}
-		t.add(tell(ended), tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(yesNo(l.TLS)), state, tell(orDash(l.Reason)),
+		t.add(tell(ended), tell(linkID(l)), tell(orDash(l.Node)), tell(l.Peer), tell(secured(l)), state, tell(orDash(l.Reason)),
 			tell(say.Number(l.In)), tell(lasted))
 	}
 	drawn := s.page(v.Time)
@@ -315,6 +316,14 @@ func linkID(l api.Link) string {
 		return "-"
 	}
 	return fmt.Sprint(l.ID)
+}
+
+// secured is the version of TLS, or whether there is any.
+func secured(l api.Link) string {
+	if v, ok := strings.CutPrefix(l.Secure, "TLS "); ok {
+		return v
+	}
+	return yesNo(l.TLS)
 }
 
 func yesNo(b bool) string {

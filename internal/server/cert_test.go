@@ -58,9 +58,8 @@ func TestKeyPair(t *testing.T) {
 	k := &keyPair{log: logrus.NewEntry(log), now: func() time.Time { return now }}
 	want := func(serial int64, lines int) {
 		t.Helper()
-		cert, err := k.get(nil)
-		if err != nil || cert.Leaf.SerialNumber.Int64() != serial {
-			t.Errorf("certificate %v, %v; want number %d", cert.Leaf.SerialNumber, err, serial)
+		if cert := k.get().pair; cert.Leaf.SerialNumber.Int64() != serial {
+			t.Errorf("certificate %v; want number %d", cert.Leaf.SerialNumber, serial)
 		}
 		if got := strings.Count(told.String(), "\n"); got != lines {
 			t.Errorf("%d lines in the log, want %d:\n%s", got, lines, told)
@@ -166,7 +165,7 @@ func TestCertificateOfFailedReload(t *testing.T) {
 	serves := func(serial int64) {
 		t.Helper()
 		later = later.Add(time.Minute)
-		if cert, err := s.keys.get(nil); err != nil || cert.Leaf.SerialNumber.Int64() != serial {
+		if cert := s.keys.get().pair; cert.Leaf.SerialNumber.Int64() != serial {
 			t.Errorf("serves %v, want %d", cert.Leaf.SerialNumber, serial)
 		}
 	}

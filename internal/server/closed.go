@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"maps"
 	"net/netip"
 	"slices"
@@ -34,12 +35,15 @@ type LinkInfo struct {
 	Node   string // the domain that the peer asked for, "" if it asked for none
 	Peer   string // host:port
 	TLS    bool
+	Secure string    // the version of TLS, as "TLS 1.3"; "" while there is none
+	Modern bool      // the stream is a modern one: SASL, and counts of stanzas (XEP-0198)
+	Auth   string    // how the domain was proved: "handshake" (XEP-0114 3), "SCRAM-SHA-256" or "EXTERNAL"; "" if it was not
 	State  string    // LinkHandshake, LinkAttached, LinkEnded or LinkRefused
 	Grade  string    // what is known of delivery, or was at its end (routing.Grade); "" if it was never attached
 	Since  time.Time // accepted; with a Count over 1: the first of them
 	Ended  time.Time // zero: it is open; with a Count over 1: the last of them
 	In     uint64    // stanzas read
-	Reason string    // a condition of RFC 6120 4.9.3, or EndClosed, EndDropped, EndStopped, EndTLS
+	Reason string    // a condition of RFC 6120 4.9.3, or EndClosed, EndDropped, EndStopped, EndTLS; of a failed proof, one of 6.5
 	Text   string    // cause and mend, as the peer was told
 	Mend   string    // what who runs the server can do; the peer is not told
 	Count  uint64    // connections that ended like this: more than one only if they were never attached
@@ -203,24 +207,34 @@ func (s *Server) Handshakes() Handshakes {
 func (l *link) info() (info LinkInfo, over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	info = LinkInfo{Node: l.asked, Peer: l.addr.String(), TLS: !l.plain, State: LinkHandshake, Since: l.since, Count: 1}
+	info = LinkInfo{Node: l.asked, Peer: l.addr.String(), TLS: !l.plain, Modern: l.modern, Auth: l.method, State: LinkHandshake, Since: l.since, Count: 1}
+	if l.tls != 0 {
+		info.Secure = tls.VersionName(l.tls)
+	}
 	if l.src != nil {
 		info.ID, info.Node, info.In = l.src.ID, l.src.Node().Domain, l.src.Stanzas()
 		info.State, info.Grade = LinkAttached, l.src.Grade().String()
-		if l.ending {
+		if l.closing {
 			info.Grade = l.grade.String()
 		}
 	}
 	return info, l.over
 }
 
-// note writes down how the link ended, before its peer can know: text for both ends, mend for this one.
-func (l *link) note(state, reason, text, mend string) {
+// ending is the entry of an end.
+func (l *link) ending(state, reason, text, mend string) closedLink {
 	e := closedLink{host: stream.HostOf(l.addr.Addr())}
 	e.LinkInfo, _ = l.info()
 	e.State, e.Reason, e.Text, e.Mend, e.Ended = state, reason, text, mend, time.Now()
+	return e
+}
+
+// note writes down how the link ended, before its peer can know: text for both ends, mend for this one.
+func (l *link) note(state, reason, text, mend string) {
+	e := l.ending(state, reason, text, mend)
 	l.mu.Lock()
 	l.over = true
+	failed := l.failed
 	l.mu.Unlock()
 	l.s.closed.add(e)
 	switch {
@@ -229,6 +243,8 @@ func (l *link) note(state, reason, text, mend string) {
 		if l.s.ctx.Err() == nil { // a stop says so once, not for each stream that it cuts short
 			l.s.refusals.tell(e)
 		}
+	case e.ID == 0 && failed:
+		l.s.closed.refused.Add(1) // it left when it was told so
 	case e.ID == 0:
 		l.s.closed.left.Add(1)
 	}

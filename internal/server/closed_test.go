@@ -342,7 +342,7 @@ func TestLinks(t *testing.T) {
 		for i := range 3 {
 			b.write([]byte(fmt.Sprintf("<presence from='node1.im.example' to='x@nowhere.example' type='error' id='%d'/>", i)), 0)
 		}
-		holds("the link is attached", server.LinkInfo{Peer: peer, Node: "node1.im.example", State: server.LinkAttached, Grade: "probing", In: 3, Count: 1})
+		holds("the link is attached", server.LinkInfo{Peer: peer, Node: "node1.im.example", State: server.LinkAttached, Auth: "handshake", Grade: "probing", In: 3, Count: 1})
 		a.attach("node2.im.example", house)
 		if links := st.server.Links(); len(links) != 2 || links[0].Node != "node2.im.example" || links[1].Node != "node1.im.example" {
 			breakf("the links are %+v", links)

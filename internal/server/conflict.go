@@ -12,6 +12,14 @@ import (
 // proofOfLife is how long a link that a newcomer wants to replace has to show that it lives.
 const proofOfLife = time.Second
 
+// What the loser is told.
+var (
+	errSilent = &stanza.StreamError{Condition: "conflict",
+		Text: "a new link took this domain over, and this one did not answer for " + proofOfLife.String() + "; answer pings, and attach once only"}
+	errResumed = &stanza.StreamError{Condition: "conflict",
+		Text: "the node has resumed this stream over another connection; close the one that is left"}
+)
+
 // take gives a domain to the link. If another link has it, the policy decides: reject tells the newcomer
 // <conflict/>; replace pings the old link and lets it go if nothing is read from it for a second. The loser is
 // told <conflict/> in any case (RFC 6120 4.9.3.3).
@@ -56,20 +64,20 @@ func (l *link) replace(domain string) bool {
 	}
 	for i, old := range olds {
 		if old.Reads() == before[i] && !old.Paused() {
-			return l.s.dismiss(old)
+			return l.s.dismiss(old, errSilent)
 		}
 	}
 	return false
 }
 
-// dismiss ends a link that does not answer, and reports whether it has gone.
-func (s *Server) dismiss(old *routing.Source) bool {
+// dismiss ends a link whose domain a new one takes over, and reports whether it has gone.
+func (s *Server) dismiss(old *routing.Source, why *stanza.StreamError) bool {
 	src, gone := old.Node().Source()
 	if src != old {
 		return true
 	}
 	if o := s.linkOf(old); o != nil {
-		o.stop(&stanza.StreamError{Condition: "conflict", Text: "a new link took this domain over, and this one did not answer for " + proofOfLife.String() + "; answer pings, and attach once only"})
+		o.stop(why)
 	}
 	select {
 	case <-gone:

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -25,29 +26,36 @@ const farewell = 2 * time.Second
 type link struct {
 	// set once
 	s     *Server
-	conn  *stream.Conn
 	addr  netip.AddrPort
-	plain bool
 	since time.Time // accepted
 	once  sync.Once
 
 	// owned by the reader
+	nc      net.Conn // under conn
 	hs      *component.Handshake
 	entered bool // counted by the gate as unauthenticated
-	src     *routing.Source
 
 	// owned by the keeper
 	ping pinger
 
+	// changed by the reader only, which needs no lock to read; guarded by mu for others
+	conn   *stream.Conn // a new one once the stream is secured (STARTTLS)
+	plain  bool         // not over TLS
+	tls    uint16       // the version of TLS; 0: none
+	method string       // how the domain was proved (component.Handshake.Method); "" while it was not
+	modern bool         // the stream is one
+	failed bool         // a proof has failed, and was written down
+	src    *routing.Source
+
 	// guarded by mu
-	mu     sync.Mutex
-	asked  string              // the domain that the peer asked for, once it did
-	why    *stanza.StreamError // set when the server ends the link
-	ending bool                // the reader has ended: the connection is being closed as it should
-	over   bool                // its end is written down
-	hears  bool                // it reads what the peer has got, while the server stops
-	deaf   bool                // the server has stopped, and nothing is heard any more
-	grade  routing.Grade       // what was known of delivery when it ended; the node's next link begins anew
+	mu      sync.Mutex
+	asked   string              // the domain that the peer asked for, once it did
+	why     *stanza.StreamError // set when the server ends the link
+	closing bool                // the reader has ended: the connection is being closed as it should
+	over    bool                // its end is written down
+	hears   bool                // it reads what the peer has got, while the server stops
+	deaf    bool                // the server has stopped, and nothing is heard any more
+	grade   routing.Grade       // what was known of delivery when it ended; the node's next link begins anew
 }
 
 // serve runs one link.
@@ -66,9 +74,8 @@ func (s *Server) serve(nc net.Conn, overTLS bool) {
 		l.leave()
 		return
 	}
-	l.conn = stream.NewConn(nc)
-	trusted := s.Config().Listen.Plaintext(l.addr.Addr())
-	l.hs = component.NewHandshake(s.acceptor, component.Initiator{Addr: l.addr.Addr(), Trusted: trusted, Deny: l.denied(trusted, overTLS)}, l.say)
+	l.nc, l.conn = nc, stream.NewConn(nc)
+	l.hs = component.NewHandshake(s.acceptor, l.initiator(overTLS), l.say)
 	if !s.enter(l) {
 		l.note(LinkEnded, EndStopped, "the server stopped", "")
 		l.leave()
@@ -146,13 +153,34 @@ func (l *link) leave() {
 // ended tells Stop that nothing more can come from this link.
 func (l *link) ended() { l.once.Do(l.s.readers.Done) }
 
-// run reads until the link ends.
+// initiator is what the handshake needs to know of the peer.
+func (l *link) initiator(overTLS bool) component.Initiator {
+	trusted := l.s.Config().Listen.Plaintext(l.addr.Addr())
+	from := component.Initiator{Addr: l.addr.Addr(), Trusted: trusted, Deny: l.denied(trusted, overTLS), Failed: l.refuseProof}
+	if tc, ok := l.nc.(*tls.Conn); ok {
+		cs := tc.ConnectionState()
+		from.TLS, l.tls = &cs, cs.Version
+	}
+	from.StartTLS = !overTLS && l.s.keys.get() != nil
+	return from
+}
+
+// run reads until the link ends. The time to authenticate is one, whether the stream is secured meanwhile or not.
 func (l *link) run() error {
 	if !l.entered {
 		return errTooMany
 	}
-	_ = l.conn.SetReadDeadline(time.Now().Add(l.s.Config().Timers.Handshake))
-	return l.conn.Receive(l.s.Config().Limits.Stanza, l.feed)
+	until := time.Now().Add(l.s.Config().Timers.Handshake)
+	_ = l.conn.SetReadDeadline(until)
+	for {
+		err := l.conn.Receive(l.s.Config().Limits.Stanza, l.feed)
+		if !errors.Is(err, component.ErrStartTLS) {
+			return err
+		}
+		if err := l.startTLS(until); err != nil {
+			return err
+		}
+	}
 }
 
 // fed gives bytes to the router. The limit of the buffer follows the configuration, which the router does by itself.
@@ -180,41 +208,8 @@ func (l *link) feed(b []byte) (n int, err error) {
 	if n == len(b) {
 		return n, nil
 	}
-	m, err := l.fed(b[n:])
+	m, err := l.feed(b[n:])
 	return n + m, err
-}
-
-// attach gives the peer its domain.
-func (l *link) attach() error {
-	domain := l.hs.Domain()
-	entry, ok := l.s.Config().Node(domain)
-	if !ok {
-		return errNoEntry // a reload has just taken it away
-	}
-	if err := l.s.admits(domain); err != nil {
-		return err
-	}
-	l.leave()
-	src, err := l.take(domain, entry)
-	if err != nil {
-		return err
-	}
-	_ = l.conn.SetReadDeadline(time.Time{})
-	if err := l.stopping(); err != nil {
-		src.Detach()
-		return err
-	}
-	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.Config().Timers.Handshake))
-	if err := src.Start(l.conn, []byte(component.Accepted)); err != nil {
-		src.Detach()
-		return err
-	}
-	_ = l.conn.SetWriteDeadline(time.Time{})
-	l.setSource(src)
-	l.s.closed.ok.Add(1)
-	src.Log.WithField("from", l.addr).Info("node attached") // its grade is told when it is known: see keep
-	l.reconcile()                                           // the configuration may have changed while it attached
-	return nil
 }
 
 // ask publishes the domain that the peer asks for.
@@ -255,7 +250,7 @@ func (l *link) stop(why *stanza.StreamError) {
 	if l.why == nil {
 		l.why = why
 	}
-	if !l.ending {
+	if !l.closing {
 		l.conn.Halt()
 		if l.src != nil {
 			l.src.Halt()
@@ -277,7 +272,7 @@ func (l *link) stopping() error {
 // end closes the stream as RFC 6120 4.4 and 4.9.1.1 ask, whatever ended the reader.
 func (l *link) end(err error) {
 	l.mu.Lock()
-	l.ending = true
+	l.closing = true
 	if l.src != nil {
 		l.grade = l.src.Grade()
 	}
@@ -364,32 +359,6 @@ func cause(err error) string {
 		return "the peer ended the connection without closing its stream"
 	}
 	return err.Error()
-}
-
-// refuse ends a stream that was never attached.
-func (l *link) refuse(err error) {
-	var se *stanza.StreamError
-	switch {
-	case errors.As(err, &se):
-	case isTimeout(err):
-		se = &stanza.StreamError{Condition: "connection-timeout",
-			Text: "no complete handshake came within " + l.s.Config().Timers.Handshake.String() + "; send header and handshake at once (XEP-0114)"}
-	default:
-		l.note(LinkEnded, EndDropped, cause(err), "")
-		l.leave()
-		_ = l.conn.Close() // the peer left: nobody to tell
-		return
-	}
-	l.note(LinkRefused, se.Condition, se.Text, l.mend(se))
-	l.s.closed.told(se)
-	if wait := l.hs.Penalty(); wait > 0 {
-		select {
-		case <-time.After(wait):
-		case <-l.s.ctx.Done():
-		}
-	}
-	l.leave() // only now: one that waits for its penalty is still unauthenticated
-	l.conn.Finish(l.hs.Refuse(se), farewell/4, farewell)
 }
 
 func isTimeout(err error) bool {

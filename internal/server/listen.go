@@ -7,29 +7,39 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+
+	"github.com/patchbay-im/patchbay/internal/config"
 )
 
 // listen opens all listeners of the configuration.
 func (s *Server) listen() error {
-	var err error
+	cert, err := readCertificateOf(s.Config())
+	if err != nil {
+		return err
+	}
+	s.keys.use(cert)
+	s.secured = s.keys.config()
 	if addr := s.Config().Listen.Component; addr != "" {
 		if s.plain, err = Listen("listen.component", addr); err != nil {
 			return err
 		}
 	}
 	if addr := s.Config().Listen.ComponentTLS; addr != "" {
-		cert, err := readCertificate(s.Config().TLS)
-		if err != nil {
-			return err
-		}
-		s.keys.use(cert)
 		ln, err := Listen("listen.component_tls", addr)
 		if err != nil {
 			return err
 		}
-		s.tls = tls.NewListener(openings{ln}, &tls.Config{GetCertificate: s.keys.get, MinVersion: tls.VersionTLS12})
+		s.tls = tls.NewListener(openings{ln}, s.secured)
 	}
 	return nil
+}
+
+// readCertificateOf reads the certificate of a configuration, if nodes are to be shown one: by direct TLS, or by STARTTLS.
+func readCertificateOf(cfg *config.Config) (certificate, error) {
+	if cfg.TLS.Cert == "" && cfg.Listen.ComponentTLS == "" {
+		return certificate{}, nil
+	}
+	return readCertificate(cfg.TLS)
 }
 
 // Listen opens one TCP listener at the address that a key of the configuration names. Go's own keep-alive probes are

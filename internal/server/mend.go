@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/patchbay-im/patchbay/component"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/stream"
 	"github.com/patchbay-im/patchbay/stanza"
@@ -19,7 +20,7 @@ func (l *link) mend(e *stanza.StreamError) string {
 	is, _ := l.info()
 	name := is.Node
 	switch {
-	case e == errPlaintext:
+	case e == errPlaintext || e.Condition == "policy-violation" && l.hs.MustSecure():
 		return "let the node use TLS on " + port("listen.component_tls", cfg.Listen.ComponentTLS, l.s.ComponentTLSAddr()) + ", or add " + host + " to listen.plaintext_from"
 	case e == errPlainHere:
 		return "let the node begin with TLS, or use " + port("listen.component", cfg.Listen.Component, l.s.ComponentAddr())
@@ -33,6 +34,8 @@ func (l *link) mend(e *stanza.StreamError) string {
 		return "see who has it: patchbay ctl links; end one: patchbay ctl kick " + name + "/LINK; or raise nodes[].instances"
 	case l.src != nil:
 		return l.mendAttached(e, name)
+	case l.hs.WrongDigest() && !hasSecret(cfg, name):
+		return "let the node open a modern stream over TLS with its client certificate, or give it a secret under nodes:"
 	case l.hs.WrongDigest():
 		return "see " + secretPlace(cfg, name) + "; handshake = hex of sha1(stream id + secret)"
 	case e.Condition == "host-unknown" && name != "":
@@ -45,6 +48,39 @@ func (l *link) mend(e *stanza.StreamError) string {
 		return "see what connects from " + host + "; it does not open a stream of XEP-0114"
 	}
 	return ""
+}
+
+// mendProof is for a failed proof of a modern stream.
+func (l *link) mendProof(f *component.Failure) string {
+	cfg := l.s.Config()
+	is, _ := l.info()
+	switch {
+	case f.Condition == "encryption-required":
+		return "let the node use STARTTLS, or TLS on " + port("listen.component_tls", cfg.Listen.ComponentTLS, l.s.ComponentTLSAddr())
+	case f.Condition == "credentials-expired":
+		return "give the node a new certificate, and see that the clocks of both machines are right"
+	case f.Condition != "not-authorized" && f.Condition != "invalid-mechanism":
+		return ""
+	case strings.Contains(f.Text, "certificate"):
+		return "openssl x509 -in NODE.pem -noout -issuer -ext subjectAltName: the issuer has to be in " + orNone(cfg.TLS.CA) + ", and the name has to be " + is.Node
+	case hasSecret(cfg, is.Node):
+		return "see " + secretPlace(cfg, is.Node) + "; the user name of SCRAM is " + is.Node
+	}
+	return "let the node show its client certificate (EXTERNAL), or give it a secret under nodes:"
+}
+
+// orNone names the file of tls.ca.
+func orNone(file string) string {
+	if file == "" {
+		return "tls.ca (which is not set)"
+	}
+	return file
+}
+
+// hasSecret reports whether a node can attach by a secret.
+func hasSecret(cfg *config.Config, name string) bool {
+	entry, ok := cfg.Node(name)
+	return ok && len(entry.Secret) > 0
 }
 
 // mendAttached is for a node that was attached.

@@ -8,7 +8,10 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/patchbay-im/patchbay/component"
+	"github.com/patchbay-im/patchbay/internal/stream"
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
@@ -123,6 +126,83 @@ const remoteAlert = "remote error"
 // gone reports whether the peer ended the connection.
 func gone(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
 
+// errNotSecured ends a link whose TLS handshake has failed behind <proceed/>: that is written down, and nobody can be told.
+var errNotSecured = errors.New("the stream was not secured")
+
+// startTLS secures the connection behind <proceed/> (RFC 6120 5.4.3). What comes now is the peer's ClientHello, or not TLS.
+func (l *link) startTLS(until time.Time) error {
+	ctx, cancel := context.WithDeadline(l.s.ctx, until)
+	defer cancel()
+	tc := tls.Server(l.nc, l.s.secured)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		l.failTLS(tc, err)
+		return errNotSecured
+	}
+	cs := tc.ConnectionState()
+	conn := stream.NewConn(tc)
+	_ = conn.SetReadDeadline(until)
+	l.mu.Lock()
+	l.nc, l.conn, l.plain, l.tls = tc, conn, false, cs.Version
+	if l.why != nil {
+		conn.Halt() // stop has halted the one before
+	}
+	l.mu.Unlock()
+	l.hs.Secured(cs)
+	return nil
+}
+
+// refuseProof writes a failed proof of a modern stream down, and lets who fails too often wait for its answer. The stream
+// goes on.
+func (l *link) refuseProof(f *component.Failure) {
+	l.mu.Lock()
+	l.failed = true
+	l.mu.Unlock()
+	e := l.ending(LinkRefused, f.Condition, f.Text, l.mendProof(f))
+	l.s.closed.add(e)
+	l.s.refusals.tell(e)
+	l.waitPenalty()
+}
+
+// waitPenalty lets a peer wait that has failed too often.
+func (l *link) waitPenalty() {
+	if wait := l.hs.Penalty(); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-l.s.ctx.Done():
+		}
+	}
+}
+
+// refuse ends a stream that was never attached.
+func (l *link) refuse(err error) {
+	var se *stanza.StreamError
+	switch {
+	case errors.As(err, &se):
+	case errors.Is(err, errNotSecured):
+		l.leave()
+		_ = l.conn.Close()
+		return
+	case errors.Is(err, component.ErrLeft):
+		l.note(LinkEnded, EndClosed, err.Error(), "")
+		l.leave()
+		l.conn.Finish([]byte(stream.CloseTag), farewell/4, farewell)
+		return
+	case isTimeout(err):
+		se = &stanza.StreamError{Condition: "connection-timeout",
+			Text: "no complete handshake came within " + l.s.Config().Timers.Handshake.String() + "; send header and handshake at once (XEP-0114)"}
+	default:
+		l.note(LinkEnded, EndDropped, cause(err), "")
+		l.leave()
+		_ = l.conn.Close() // the peer left: nobody to tell
+		return
+	}
+	l.note(LinkRefused, se.Condition, se.Text, l.mend(se))
+	l.s.closed.told(se)
+	l.waitPenalty()
+	l.leave() // only now: one that waits for its penalty is still unauthenticated
+	l.conn.Finish(l.hs.Refuse(se), farewell/4, farewell)
+}
+
 // failTLS writes down why the TLS handshake failed. Nobody can be told.
 func (l *link) failTLS(tc *tls.Conn, err error) {
 	var bad tls.RecordHeaderError
@@ -138,6 +218,8 @@ func (l *link) failTLS(tc *tls.Conn, err error) {
 		return
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		text = "no TLS handshake came within " + l.s.Config().Timers.Handshake.String()
+	case errors.As(err, &bad) && l.hs != nil:
+		text = "something without TLS came behind <proceed/>; the next thing has to be the ClientHello (RFC 6120 5.4.3.1)"
 	case errors.As(err, &bad):
 		text = "this port takes TLS only, and what came was not TLS"
 	case gone(err):

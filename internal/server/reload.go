@@ -103,7 +103,7 @@ func (s *Server) reload() (Reloaded, error) {
 	if noStore {
 		acting = was.KeepOffline(acting)
 	}
-	cert, err := s.readCertificate(acting)
+	cert, err := readCertificateOf(acting)
 	if err != nil {
 		return Reloaded{}, err
 	}
@@ -112,9 +112,7 @@ func (s *Server) reload() (Reloaded, error) {
 	} else if err != nil {
 		return Reloaded{}, err
 	}
-	if cert.pair != nil {
-		s.keys.use(cert) // the last that could fail has not
-	}
+	s.keys.use(cert) // the last that could fail has not
 	s.cfg.Store(acting)
 	if s.offline != nil {
 		s.offline.SetTotal(acting.Offline.Total)
@@ -126,14 +124,6 @@ func (s *Server) reload() (Reloaded, error) {
 	s.setLevel(acting.Log.Level)
 	ended := s.reconcile()
 	return Reloaded{Changes: changes(was, next, ended, noStore), Warnings: faults}, nil
-}
-
-// readCertificate reads the certificate of a configuration, if a listener shows one.
-func (s *Server) readCertificate(cfg *config.Config) (certificate, error) {
-	if s.tls == nil {
-		return certificate{}, nil
-	}
-	return readCertificate(cfg.TLS)
 }
 
 // setLevel changes what is logged.

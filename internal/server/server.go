@@ -10,6 +10,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -66,6 +67,7 @@ type Server struct {
 
 	// set by Start
 	plain, tls net.Listener
+	secured    *tls.Config // of both, for TLS and STARTTLS
 
 	closed   closedLinks
 	cfg      atomic.Pointer[config.Config] // replaced whole by a reload
@@ -115,7 +117,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, Outbox: outboxOf(queues), NoProof: opt.NoProof,
 		IQWait: opt.IQWait, Log: opt.Log}, sessions, svc)
 	svc.Bind(s.router)
-	s.acceptor = &component.Acceptor{Secrets: s.secrets, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
+	s.acceptor = &component.Acceptor{Secrets: s.secrets, Roots: s.roots, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
 	return s, nil
 }
 

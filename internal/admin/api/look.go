@@ -192,15 +192,17 @@ type Link struct {
 	Node    string     `json:"node"` // "" while it has not said a name
 	Peer    string     `json:"peer"` // host:port
 	TLS     bool       `json:"tls"`
-	State   string     `json:"state"`              // handshake, attached, ended or refused
-	Grade   string     `json:"grade,omitempty"`    // probing, written or proved
-	Since   time.Time  `json:"since"`              // accepted; with a count over 1: the first
-	EndedAt *time.Time `json:"ended_at,omitempty"` // with a count over 1: of the last
-	In      uint64     `json:"in"`                 // stanzas read
-	Reason  string     `json:"reason,omitempty"`   // of the end: a condition of RFC 6120 4.9.3, closed, dropped, stopped or tls
-	Text    string     `json:"text,omitempty"`     // cause and mend, as the peer was told
-	Mend    string     `json:"mend,omitempty"`     // what who runs the server can do; the peer is not told
-	Count   uint64     `json:"count"`              // 1; over 1: so many connections from one address were refused alike
+	Secure  string     `json:"tls_version,omitempty"` // "TLS 1.3"
+	Auth    string     `json:"auth,omitempty"`        // what proved the name: handshake (a plain stream, XEP-0114), or SCRAM-SHA-256 or EXTERNAL (a modern one)
+	State   string     `json:"state"`                 // handshake, attached, ended or refused
+	Grade   string     `json:"grade,omitempty"`       // probing, written or proved
+	Since   time.Time  `json:"since"`                 // accepted; with a count over 1: the first
+	EndedAt *time.Time `json:"ended_at,omitempty"`    // with a count over 1: of the last
+	In      uint64     `json:"in"`                    // stanzas read
+	Reason  string     `json:"reason,omitempty"`      // of the end: a condition of RFC 6120 4.9.3, closed, dropped, stopped or tls; of a failed proof one of RFC 6120 6.5
+	Text    string     `json:"text,omitempty"`        // cause and mend, as the peer was told
+	Mend    string     `json:"mend,omitempty"`        // what who runs the server can do; the peer is not told
+	Count   uint64     `json:"count"`                 // 1; over 1: so many connections from one address were refused alike
 }
 
 // Sessions is a list of sessions, or only their number.
