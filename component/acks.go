@@ -109,8 +109,14 @@ func (a *acks) drop(n int) {
 		a.bytes -= len(a.list[i].raw)
 		a.list[i] = kept{}
 	}
-	a.list = a.list[n:]
 	a.base += uint32(n)
+	if n < len(a.list)-n {
+		a.list = a.list[n:]
+		return
+	}
+	rest := copy(a.list, a.list[n:]) // the room in front is used again
+	clear(a.list[rest:])
+	a.list = a.list[:rest]
 }
 
 // resume goes on with a new connection: the server has h, and was told said. The rest is to be written again.

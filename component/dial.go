@@ -13,9 +13,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"mellium.im/xmpp"
-	mcomponent "mellium.im/xmpp/component"
 	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/stream"
 
 	wire "github.com/patchbay-im/patchbay/stanza"
 )
@@ -26,6 +24,7 @@ const NSAccept = wire.NSComponent
 // Defaults of Config and Backoff.
 const (
 	DefaultMaxStanza = 256 << 10              // bytes, the server's own default
+	DefaultUnacked   = 4 << 20                // bytes
 	DefaultMinWait   = 250 * time.Millisecond // before the first new attempt
 	DefaultMaxWait   = 30 * time.Second
 )
@@ -40,9 +39,21 @@ const (
 type Config struct {
 	Addrs  []string    // host:port of servers of one cluster, tried in turn
 	Domain string      // the node's own domain, e.g. node1.im.example
-	Secret string      // shared with the server (XEP-0114 section 3)
-	TLS    *tls.Config // nil: plain. An empty ServerName is taken from the address
-	Users  []string    // user domains of the node: each is restated after a reconnect, also when nobody is left
+	Secret string      // shared with the server; may be empty if TLS has a client certificate, which then says who the node is
+	TLS    *tls.Config // nil: no TLS. An empty ServerName is taken from the address
+	// StartTLS has TLS begin by STARTTLS, on the listener that takes connections without TLS too. Nothing but the opening
+	// of STARTTLS is sent before; a server that does not offer it is not attached to.
+	StartTLS bool
+
+	// Plain asks for XEP-0114 and nothing else. Without it a node asks for a stream with SASL and acknowledgements
+	// (XEP-0198), and takes XEP-0114 from a server that does not know of them.
+	Plain bool
+
+	// Unacked bounds, in bytes, what was sent and is not acknowledged by the server: it is kept in memory, and Send waits
+	// when it is more. 0: DefaultUnacked. Of no effect on a link by XEP-0114, which has no acknowledgements.
+	Unacked int
+
+	Users []string // user domains of the node: each is restated after a reconnect, also when nobody is left
 
 	// Handler gets every stanza that is not an answer to a request of this node, in stream order, one at a time.
 	// Use Messages, or a mux made by mux.New(component.NSAccept, ...). It may call every method of Node, and what
@@ -51,7 +62,9 @@ type Config struct {
 	Handler xmpp.Handler
 
 	// The callbacks run between two stanzas, on the goroutine of Handler, in stream order. The first of all calls is
-	// OnAttach: a handler can use the Node that it was given, which Dial may not have returned yet.
+	// OnAttach: a handler can use the Node that it was given, which Dial may not have returned yet. A connection that is
+	// cut and whose stream is resumed on another one (XEP-0198) is not told: nothing was lost, watches go on, and requests
+	// get their answers. OnDetach comes when the server has the stream no more, or cannot be reached for so long.
 	OnAttach   func(*Node)                  // attached and, after a reconnect, all sessions restated; watches follow
 	OnDetach   func(error)                  // the link ended; the node attaches again by itself
 	OnReplaced func(j jid.JID, by string)   // another node (its domain) took the session of j; by is empty if an operator ended it
@@ -101,10 +114,12 @@ func (c *Config) Validate() error {
 	switch {
 	case len(c.Addrs) == 0:
 		return errors.New("dial: no address given")
-	case c.Secret == "":
+	case c.Secret == "" && (c.Plain || !hasCertificate(c.TLS)):
 		return errors.New("dial: no secret given")
-	case c.MaxStanza < 0:
-		return errors.New("dial: MaxStanza is negative")
+	case c.StartTLS && (c.TLS == nil || c.Plain):
+		return errors.New("dial: StartTLS needs TLS, and is not a part of XEP-0114 (Plain)")
+	case c.MaxStanza < 0 || c.Unacked < 0:
+		return errors.New("dial: MaxStanza or Unacked is negative")
 	}
 	for _, a := range c.Addrs {
 		if _, _, err := net.SplitHostPort(a); err != nil {
@@ -130,6 +145,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxStanza == 0 {
 		c.MaxStanza = DefaultMaxStanza
 	}
+	if c.Unacked == 0 {
+		c.Unacked = DefaultUnacked
+	}
 	if c.Log == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)
@@ -143,9 +161,9 @@ func (c Config) withDefaults() Config {
 }
 
 // Dial attaches a node and keeps it attached until Close. It returns after the first attach. A server that refuses
-// (its stream error, a *stanza.StreamError, is in the error's chain) ends Dial at once, after each address was
-// asked; a server that is not there, or that shuts down, is tried again with Backoff until ctx ends. The end of ctx
-// after that has no effect on the node.
+// (its stream error, a *stanza.StreamError, or a *Failure of SASL, is in the error's chain) ends Dial at once, after each
+// address was asked; a server that is not there, or that shuts down, is tried again with Backoff until ctx ends. The end
+// of ctx after that has no effect on the node.
 //
 // Dial announces nothing: sessions of an earlier life of the node stay for the server's grace, so that its users
 // can return, unless Announce confirms them.
@@ -154,11 +172,13 @@ func Dial(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := newNode(cfg.withDefaults())
-	l, err := n.attach(ctx, true)
+	o, err := n.attach(ctx, true)
 	if err != nil {
 		n.stop()
 		return nil, err
 	}
+	l := n.newLink(o)
+	n.setLink(l)
 	go n.dispatch() // ends after run, Done waits for it
 	go n.run(l)     // ends after Close, Close waits for it
 	return n, nil
@@ -166,7 +186,7 @@ func Dial(ctx context.Context, cfg Config) (*Node, error) {
 
 // attach tries each address, round after round, until one takes the node. With first set, a refusal ends it;
 // later a refusal may be a matter of time (the old link not yet given up, a secret being rotated).
-func (n *Node) attach(ctx context.Context, first bool) (*link, error) {
+func (n *Node) attach(ctx context.Context, first bool) (*opened, error) {
 	last := errors.New("none")
 	for wait := !first; ; wait = true {
 		if wait {
@@ -175,10 +195,10 @@ func (n *Node) attach(ctx context.Context, first bool) (*link, error) {
 			}
 			n.tries++
 		}
-		l, err := n.attachRound(ctx)
+		o, err := n.attachRound(ctx)
 		switch {
 		case err == nil:
-			return l, nil
+			return o, nil
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w (last attempt: %w)", context.Cause(ctx), err)
 		case first && refused(err):
@@ -189,46 +209,16 @@ func (n *Node) attach(ctx context.Context, first bool) (*link, error) {
 	}
 }
 
-func (n *Node) attachRound(ctx context.Context) (*link, error) {
+func (n *Node) attachRound(ctx context.Context) (*opened, error) {
 	var errs []error
-	for _, addr := range n.cfg.Addrs {
-		l, err := n.attachTo(ctx, addr)
+	for _, addr := range n.addresses() {
+		o, err := n.attachTo(ctx, addr)
 		if err == nil {
-			return l, nil
+			return o, nil
 		}
 		errs = append(errs, fmt.Errorf("attach %s to %s: %w", n.domain, addr, err))
 	}
 	return nil, errors.Join(errs...)
-}
-
-func (n *Node) attachTo(ctx context.Context, addr string) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	conn, err := n.cfg.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	if n.cfg.TLS != nil {
-		conn, err = secure(ctx, conn, addr, n.cfg.TLS)
-		if err != nil {
-			return nil, err
-		}
-	}
-	lc := newLinkConn(conn, 2*n.cfg.MaxStanza)
-	var session *xmpp.Session
-	// NewSession's own watcher of ctx may wake up late and then cuts a link that is already in use (it draws between
-	// "ctx ended" and "negotiation done"): ctx is kept from it.
-	interruptible(ctx, conn.SetDeadline, func() {
-		session, err = mcomponent.NewSession(context.WithoutCancel(ctx), n.domain, []byte(n.cfg.Secret), lc)
-	})
-	switch {
-	case err == nil:
-		return newLink(lc, session), nil
-	case ctx.Err() != nil:
-		err = fmt.Errorf("wait for the handshake: %w", context.Cause(ctx))
-	}
-	conn.Close()
-	return nil, streamError(err)
 }
 
 // interruptible calls do, whose reads and writes fail once ctx ends: by a deadline in the past, undone before it
@@ -259,32 +249,27 @@ func secure(ctx context.Context, conn net.Conn, addr string, cfg *tls.Config) (n
 	return tc, nil
 }
 
-// streamError turns a stream error as mellium gives it, whose text for people Error() hides, into ours.
-func streamError(err error) error {
-	var se stream.Error
-	if !errors.As(err, &se) {
-		return err
-	}
-	out := &wire.StreamError{Condition: se.Err, Text: se.Content}
-	for _, t := range se.Text {
-		out.Text = t.Value
-	}
-	return out
-}
-
 // passing lists the stream errors (RFC 6120 4.9.3) that speak of the server's state and not of the node.
 var passing = []string{
 	"connection-timeout", "internal-server-error", "remote-connection-failed", "reset", "resource-constraint",
 	"see-other-host", "system-shutdown",
 }
 
-// refused reports whether a server answered with a stream error that waiting does not mend.
+// refused reports whether a server answered with what waiting does not mend.
 func refused(err error) bool {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return slices.ContainsFunc(many.Unwrap(), refused)
 	}
 	var se *wire.StreamError
-	return errors.As(err, &se) && !slices.Contains(passing, se.Condition)
+	var failure *Failure
+	var no unfit
+	switch {
+	case errors.As(err, &se):
+		return !slices.Contains(passing, se.Condition)
+	case errors.As(err, &failure):
+		return failure.Condition != "temporary-auth-failure"
+	}
+	return errors.As(err, &no)
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -6,6 +6,9 @@
 //	Dial ──► Node ──► Announce, Withdraw, Send, SendIQ, Where, Watch ──► router
 //	           └────► Config.Handler (Messages, a mellium mux) ◄──────── router
 //
+// A Node asks for a modern stream: STARTTLS or TLS, SASL, and acknowledgements both ways (XEP-0198), so that a cut
+// connection loses and repeats nothing. From a server that does not know of it, it takes XEP-0114. Grade tells which.
+//
 // A node saves a message before it sends it, and what comes before it answers. What is
 // delivered again after a link has dropped is handed over once, as far as the last 32768 messages go and the process
 // lives: beyond that the node's own database knows a message by sender and id.

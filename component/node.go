@@ -19,9 +19,10 @@ const closeWait = 5 * time.Second
 // Node is an attached node: the dialing half of a component link that renews itself. All methods may be called from
 // any goroutine, also from Config.Handler and the callbacks.
 //
-//	run        attach -> read link -> restate sessions -> ... again      owns the read half of the current link
-//	dispatch   inbox -> Config.Handler, callbacks, answers to pings      one stanza at a time, in stream order
-//	watch      one per link: a link that stays silent is given up
+//	run        attach -> read link -> resume, or attach and restate sessions -> ...   owns the read half of the current link
+//	dispatch   inbox -> Config.Handler, callbacks, answers to pings                   one stanza at a time, in stream order
+//	watch      one per link: a connection that stays silent is given up
+//	carry      one per link with acknowledgements: owns its write half
 //
 // Because reading goes on while a handler runs, a handler may wait for answers (Announce, SendIQ); because a ping is
 // answered by dispatch, its answer proves that the handlers of all earlier stanzas have returned.
@@ -37,12 +38,20 @@ type Node struct {
 	held    sessions
 	watches watches
 
-	tries int    // owned by Dial, then run: rounds of attaching since a link was steady
-	seen  recent // owned by dispatch
+	// owned by Dial, then run
+	tries     int // rounds of attaching since a link was steady
+	salted    salted
+	plainOnly map[string]bool // addresses of servers that know XEP-0114 only, and say so by an error
+	cuts      map[string]int  // how often a server has closed the connection instead of answering
+	past      *past           // of the last stream with acknowledgements; nil: there was none
+	next      *opened         // opened in an attempt to resume; nil: none
+
+	seen recent // owned by dispatch
 
 	mu     sync.Mutex
 	cur    *link         // guarded by mu; nil: detached
 	change chan struct{} // guarded by mu; closed when cur changes
+	loose  bool          // guarded by mu; a plain link has ended and nobody knows what became of what was sent on it
 }
 
 func newNode(cfg Config) *Node {
@@ -52,6 +61,10 @@ func newNode(cfg Config) *Node {
 		stopped: make(chan struct{}),
 		done:    make(chan struct{}),
 		change:  make(chan struct{}),
+
+		salted:    salted{secret: []byte(cfg.Secret)},
+		plainOnly: make(map[string]bool),
+		cuts:      make(map[string]int),
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.inbox.init()
@@ -67,11 +80,16 @@ func (n *Node) Domain() jid.JID { return n.domain }
 // Done is closed when the node has ended: after Close, once the last handler has returned.
 func (n *Node) Done() <-chan struct{} { return n.done }
 
-// Send writes one stanza, read from r, e.g. stanza.Message{...}.Wrap(component.Body("hello")). It returns when the
-// bytes are with the operating system; what becomes of a message is told by the error that bounces, if it bounces.
-// A missing from is filled with the node's domain, a missing id with a random one. While the node is detached, or
-// still restating its sessions, Send waits; ctx ends the waiting. If ctx ends while the bytes of a stanza leave, the link
-// is given up, for half a stanza cannot be taken back, and a new one made. Save a message before you send it.
+// Send sends one stanza, read from r, e.g. stanza.Message{...}.Wrap(component.Body("hello")). What becomes of a message
+// is told by the error that bounces, if it bounces. A missing from is filled with the node's domain, a missing id with a
+// random one. While the node is detached, or still restating its sessions, Send waits; ctx ends the waiting.
+//
+// With acknowledgements (XEP-0198) it returns when the stanza is kept, to be sent until the server has it: as it is on
+// the connection that goes on with the stream, and else, if it is no request, with a delay (XEP-0203) on the next stream.
+// It waits while Config.Unacked bytes are kept. On a plain link it returns when the bytes are with the operating system,
+// and what is under way when the link drops may be lost; if ctx ends while the bytes of a stanza leave, the link is given
+// up, for half a stanza cannot be taken back, and a new one made. Flush tells when all is in the server's custody. Save a
+// message before you send it: what is kept here ends with the process.
 func (n *Node) Send(ctx context.Context, r xml.TokenReader) error {
 	raw, err := encodeStanza(r, n.domain.String(), n.cfg.MaxStanza)
 	if err != nil {
@@ -82,7 +100,7 @@ func (n *Node) Send(ctx context.Context, r xml.TokenReader) error {
 		if err != nil {
 			return fmt.Errorf("send: %w", err)
 		}
-		err = l.write(ctx, raw)
+		err = l.writeAfter(ctx, func() error { l.sentLoose(1); return nil }, raw)
 		if err == nil {
 			return nil
 		}
@@ -147,51 +165,6 @@ func (n *Node) setLink(l *link) {
 	n.cur = l
 	close(n.change)
 	n.change = make(chan struct{})
-}
-
-// run keeps the node attached. It is the only reader of each link.
-func (n *Node) run(l *link) {
-	defer n.inbox.close()
-	defer close(n.stopped)
-	for first := true; ; first = false {
-		since := time.Now()
-		reason := n.serve(l, first)
-		if n.ctx.Err() != nil {
-			return
-		}
-		n.cfg.Log.WithField("reason", reason).Warn("node detached")
-		n.inbox.push(inbound{call: func() { n.onDetach(reason) }})
-		if time.Since(since) >= steadyAfter {
-			n.tries = 0
-		}
-		next, err := n.attach(n.ctx, false)
-		if err != nil {
-			return
-		}
-		l = next
-	}
-}
-
-// serve reads one link to its end.
-func (n *Node) serve(l *link, first bool) error {
-	n.setLink(l)
-	// A Close that came between attach and setLink did not see this link.
-	if n.ctx.Err() != nil {
-		l.leave()
-	}
-	var helpers sync.WaitGroup // serve waits for both
-	if first {
-		n.tellAttached() // before the first stanza is read
-		close(l.ready)
-	} else {
-		helpers.Go(func() { n.restate(l) })
-	}
-	helpers.Go(func() { n.watch(l) })
-	err := n.read(l)
-	n.setLink(nil)
-	l.end(err)
-	helpers.Wait()
-	return err
 }
 
 // tellAttached has OnAttach called, in its turn.

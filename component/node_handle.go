@@ -30,11 +30,12 @@ var ErrBehind = errors.New("32 MiB of stanzas wait for the handler, and the answ
 
 // inbound is one unit of work for dispatch: a stanza or a call.
 type inbound struct {
-	link  *link
-	start xml.StartElement
-	rest  []xml.Token // after start, up to and with its end tag
-	size  int         // bytes on the wire
-	call  func()
+	link   *link
+	number uint32 // of the stanza, on a link with acknowledgements
+	start  xml.StartElement
+	rest   []xml.Token // after start, up to and with its end tag
+	size   int         // bytes on the wire; 0: no stanza, but a call
+	call   func()
 }
 
 // inbox is the queue from the reader to dispatch: many writers, one reader.
@@ -72,7 +73,8 @@ func (b *inbox) size() int {
 // waitRoom returns once the inbox is not full, so that the reader stops and TCP slows the server down; or when somebody
 // waits for what is behind, or the link is broken.
 func (n *Node) waitRoom(l *link) {
-	for {
+	c, _ := l.carrying()
+	for waiting := false; ; waiting = true {
 		switch size := n.inbox.size(); {
 		case size < inboxLimit:
 			return
@@ -82,10 +84,13 @@ func (n *Node) waitRoom(l *link) {
 		default:
 			l.refuse()
 		}
+		if !waiting {
+			l.poke() // acknowledgements are not read any more
+		}
 		select {
 		case <-n.inbox.room:
 		case <-l.wanted:
-		case <-l.broken:
+		case <-c.broken:
 			return
 		case <-n.ctx.Done():
 			return
@@ -138,14 +143,19 @@ func (n *Node) take(in inbound) {
 	}
 	// Libraries write jabber:client for the stream's own namespace, and so does a server that probes them.
 	in.start.Name.Space = wire.NSComponent
-	switch {
-	case name == "iq" && (typ == string(stanza.ResultIQ) || typ == string(stanza.ErrorIQ)) && in.link.answer(in):
+	var fresh bool
+	if in.number, fresh = in.link.count(); !fresh {
 		return
-	case name == "presence" && typ == string(stanza.UnavailablePresence) && n.takeReplaced(in):
+	}
+	switch {
+	case name == "iq" && (typ == string(stanza.ResultIQ) || typ == string(stanza.ErrorIQ)) && in.link.answer(in),
+		name == "presence" && typ == string(stanza.UnavailablePresence) && n.takeReplaced(in):
+		in.link.sort(false)
 		return
 	case name == "presence" && (typ == "" || typ == string(stanza.UnavailablePresence)):
 		n.takeSession(&in)
 	}
+	in.link.sort(true)
 	n.inbox.push(in)
 	n.waitRoom(in.link)
 }
@@ -159,6 +169,9 @@ func (n *Node) dispatch() {
 			return
 		}
 		n.handle(in)
+		if in.size > 0 {
+			in.link.handledOne(in.number)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package component
 
 import (
-	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -10,84 +9,130 @@ import (
 	"sync"
 	"time"
 
-	"mellium.im/xmpp"
-	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/stanza"
-	"mellium.im/xmpp/stream"
-)
-
-const (
-	silentPing = 60 * time.Second // a link that gave nothing for so long is asked for a sign of life
-	silentDead = 90 * time.Second // and is given up after so long
+	"github.com/patchbay-im/patchbay/internal/stream"
+	wire "github.com/patchbay-im/patchbay/stanza"
 )
 
 var errLinkEnded = errors.New("the link has ended")
 
-// link is one attached stream, from the node's side.
+// link is one attached stream, from the node's side. With acknowledgements it outlives its connection.
 type link struct {
 	// set once
-	conn    *linkConn
-	session *xmpp.Session
+	limit   int           // bytes not acknowledged beyond which writers wait
+	full    func() bool   // the inbox is: nobody reads acknowledgements
 	writing chan struct{} // holds one value while somebody writes
 	ready   chan struct{} // closed by restate: sessions are restated, others may write
 	ended   chan struct{} // closed by end
 	wanted  chan struct{} // one value: a request has begun to wait for its answer
-	broken  chan struct{} // closed when a write has failed
-	once    sync.Once     // of closing broken
+	work    chan struct{} // one value: carry may have something to write
+	said    chan struct{} // closed by carry: the stream is ended from our side
+	life    time.Duration // how long the server waits for a resumption
 
-	mu     sync.Mutex
-	asks   map[string]*asked // guarded by mu; nil once the link has ended
-	reason error             // guarded by mu; why it ended
+	backlog []kept // owned by restate, then run: what the last link left, to be sent first
+
+	mu      sync.Mutex
+	carrier *carrier          // guarded by mu; nil: dropped, and perhaps to be resumed
+	changed chan struct{}     // guarded by mu; closed when carrier changes
+	acks    *acks             // set once, what it points to is guarded by mu; nil: a plain link
+	moved   chan struct{}     // guarded by mu; closed when acks has moved, or full
+	last    []byte            // guarded by mu; the last bytes of the stream, once they are known
+	loose   int               // guarded by mu; stanzas of the application since the last Flush, on a plain link
+	asks    map[string]*asked // guarded by mu; nil once the link has ended
+	reason  error             // guarded by mu; why it ended
 }
 
-func newLink(c *linkConn, s *xmpp.Session) *link {
-	return &link{
-		conn: c, session: s,
+// newLink makes the link of a stream that is open, and notes how it is to be resumed.
+func (n *Node) newLink(o *opened) *link {
+	l := &link{
+		limit: n.cfg.Unacked, full: n.inbox.full, life: o.life,
 		writing: make(chan struct{}, 1),
 		ready:   make(chan struct{}),
 		ended:   make(chan struct{}),
 		wanted:  make(chan struct{}, 1),
-		broken:  make(chan struct{}),
+		work:    make(chan struct{}, 1),
+		said:    make(chan struct{}),
+		carrier: o.carrier,
+		changed: make(chan struct{}),
+		moved:   make(chan struct{}),
 		asks:    make(map[string]*asked),
 	}
+	n.past = nil
+	if o.acked {
+		l.acks = &acks{}
+		n.past = &past{link: l, addr: o.addr, id: o.id}
+	}
+	return l
 }
 
-// write puts one whole stanza on the stream. Session.Send is not used: it starts a goroutine per stanza, and an
-// encoding that fails inside it leaves half a stanza on the stream. A write that ctx cuts in the middle of a stanza
-// ends the link, one that ctx stops before its first byte does not.
+// carrying gives the connection of now, nil if there is none, and what is closed when that changes.
+func (l *link) carrying() (*carrier, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.carrier, l.changed
+}
+
+// write puts one whole stanza on the stream. On a plain link a write that ctx cuts in the middle of a stanza ends the
+// link, one that ctx stops before its first byte does not. On one with acknowledgements the stanza is kept, and carry
+// writes it.
 func (l *link) write(ctx context.Context, raw []byte) error { return l.writeAfter(ctx, nil, raw) }
 
 // writeAfter is write for what is decided when its turn has come: what first notes is in the order of the stream. first
 // may be nil; if it gives an error nothing is written.
 func (l *link) writeAfter(ctx context.Context, first func() error, raw []byte) error {
-	select {
-	case l.writing <- struct{}{}:
-	case <-l.ended:
-		return l.why()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := l.turn(ctx); err != nil {
+		return err
 	}
 	defer func() { <-l.writing }()
-	if l.session.State()&xmpp.OutputStreamClosed != 0 {
-		return errLinkEnded
-	}
 	if first != nil {
 		if err := first(); err != nil {
 			return err
 		}
 	}
+	if l.acks != nil {
+		return l.keep(kept{raw: raw, at: time.Now()})
+	}
+	c, _ := l.carrying()
 	var n int
 	var err error
-	interruptible(ctx, l.conn.SetWriteDeadline, func() { n, err = l.conn.Write(raw) })
+	interruptible(ctx, c.conn.SetWriteDeadline, func() { n, err = c.conn.Write(raw) })
 	switch {
 	case n == len(raw):
 		return nil
 	case n == 0 && ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	l.conn.Close() // the reader sees it and ends the link
-	l.once.Do(func() { close(l.broken) })
+	c.breakOff()
 	return fmt.Errorf("%w: %w", errLinkEnded, err)
+}
+
+// turn takes the turn to write, when there is room for what is written. Whoever has it gives it back.
+func (l *link) turn(ctx context.Context) error {
+	for {
+		select {
+		case l.writing <- struct{}{}:
+		case <-l.ended:
+			return l.why()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		l.mu.Lock()
+		over, moved := l.last != nil || l.asks == nil, l.moved
+		room := l.acks == nil || l.acks.bytes < l.limit
+		l.mu.Unlock()
+		if !over && (room || l.full()) {
+			return nil
+		}
+		<-l.writing
+		if over {
+			moved = nil // it ends soon
+		}
+		select {
+		case <-moved:
+		case <-l.ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // why gives errLinkEnded with the reason.
@@ -102,297 +147,119 @@ func (l *link) why() error {
 
 // end marks the link as over: waiting requests and writers return. Called once, by the reader.
 func (l *link) end(reason error) {
-	l.conn.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.carrier != nil {
+		l.carrier.conn.Close()
+	}
 	l.asks = nil
 	l.reason = reason
 	close(l.ended)
 }
 
 // leave writes the closing tag (RFC 6120 4.4) and lets the reader wait for the server's, both for closeWait at most.
-func (l *link) leave() {
+func (l *link) leave() { l.finish([]byte(stream.CloseTag)) }
+
+// blame ends the stream with an error (RFC 6120 4.9.1.1).
+func (l *link) blame(condition string) {
+	l.finish((&wire.StreamError{Condition: condition}).AppendTo(nil))
+}
+
+// finish writes the last bytes of the stream, unless somebody else has.
+func (l *link) finish(last []byte) {
+	l.mu.Lock()
+	mine := l.last == nil
+	if mine {
+		l.last = last
+	}
+	c := l.carrier
+	l.mu.Unlock()
+	if c == nil {
+		return // run gives it up
+	}
 	deadline := time.Now().Add(closeWait)
-	l.conn.SetDeadline(deadline)
+	c.conn.SetDeadline(deadline)
+	late := time.NewTimer(closeWait)
+	defer late.Stop()
+	if l.acks != nil {
+		signal(l.work)
+		select {
+		case <-l.said:
+		case <-c.broken:
+		case <-l.ended:
+		case <-late.C:
+			c.conn.Close()
+		}
+		return
+	}
 	select {
 	case l.writing <- struct{}{}:
 		defer func() { <-l.writing }()
-		l.conn.SetWriteDeadline(deadline) // the last writer may have taken it away
-		if err := l.session.Close(); err != nil {
-			l.conn.Close()
+		c.conn.SetWriteDeadline(deadline) // the last writer may have taken it away
+		if !mine {
+			return
+		}
+		if _, err := c.conn.Write(last); err != nil {
+			c.conn.Close()
 		}
 	case <-l.ended:
-	case <-time.After(time.Until(deadline)):
-		l.conn.Close()
+	case <-late.C:
+		c.conn.Close()
 	}
 }
 
-// blame ends the stream with an error (RFC 6120 4.9.1.1).
-func (l *link) blame(e stream.Error) {
-	l.conn.SetDeadline(time.Now().Add(closeWait))
-	var buf bytes.Buffer
-	enc := xml.NewEncoder(&buf)
-	if _, err := e.WriteXML(enc); err == nil && enc.Flush() == nil {
-		l.write(context.Background(), buf.Bytes())
-	}
-	l.leave()
-}
-
-// read takes stanzas off the link until it ends; io.EOF is the server's closing tag.
+// read takes stanzas off a connection until it ends.
 func (n *Node) read(l *link) error {
-	r := l.session.TokenReader()
-	defer r.Close()
+	c, _ := l.carrying()
 	for {
-		l.conn.grant()
-		tok, err := r.Token()
+		c.conn.grant()
+		start, err := topElement(c.dec)
 		if err != nil {
 			return n.readEnd(l, err)
 		}
-		start, ok := tok.(xml.StartElement)
-		if !ok {
-			continue // white space between stanzas (RFC 6120 4.6.1)
-		}
-		in := inbound{link: l, start: start.Copy()}
-		if in.rest, err = readElement(r); err != nil {
+		in := inbound{link: l, start: start}
+		if in.rest, err = readElement(c.dec); err != nil {
 			return n.readEnd(l, err)
 		}
-		in.size = l.conn.limit - l.conn.left
+		if l.acks != nil && start.Name.Space == wire.NSSM {
+			if err := l.acknowledge(start); err != nil {
+				return n.readEnd(l, err)
+			}
+			continue
+		}
+		in.size = c.conn.limit - c.conn.left
 		n.take(in)
 	}
 }
 
 // readEnd answers the end of the stream: the server's closing tag with ours, what breaks the rules with a stream
-// error, all else by dropping the link.
+// error, all else by dropping the connection: then the error is errCut.
 func (n *Node) readEnd(l *link, err error) error {
 	var syntax *xml.SyntaxError
+	var told *wire.StreamError
+	var high *tooHighError
 	switch {
 	case err == io.EOF:
 		l.leave()
 		return errors.New("the server closed the stream")
+	case errors.As(err, &told):
+		n.forget(told)
+		return told
+	case err == errCut:
+		return err
+	case errors.As(err, &high):
+		l.finish(high.streamError().AppendTo(nil))
+		n.past.id = ""
 	case errors.Is(err, errTooLong):
-		l.blame(stream.PolicyViolation)
-	case errors.As(err, &syntax) && syntax.Msg == "unexpected EOF":
-		return errors.New("the connection ended without the end of the stream")
+		l.blame("policy-violation")
+	case errors.Is(err, errText), errors.Is(err, errNoH):
+		l.blame("bad-format")
+	case errors.Is(err, errRestricted):
+		l.blame("restricted-xml")
 	case errors.As(err, &syntax):
-		l.blame(stream.NotWellFormed)
-	}
-	return streamError(err)
-}
-
-// readElement gives the tokens after a start tag up to and with the end tag that matches it.
-func readElement(r xml.TokenReader) ([]xml.Token, error) {
-	var list []xml.Token
-	for depth := 1; depth > 0; {
-		tok, err := r.Token()
-		if err != nil {
-			return nil, err
-		}
-		switch tok.(type) {
-		case xml.StartElement:
-			depth++
-		case xml.EndElement:
-			depth--
-		}
-		list = append(list, xml.CopyToken(tok))
-	}
-	return list, nil
-}
-
-// watch gives up a link on which nothing arrives although a sign of life was asked for: a ping to the node itself,
-// which every XEP-0114 server sends back. While the inbox is full nobody reads, so the clock stands still.
-func (n *Node) watch(l *link) {
-	tick := time.NewTicker(silentPing / 4)
-	defer tick.Stop()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for asked := false; ; {
-		select {
-		case <-l.ended:
-			return
-		case <-tick.C:
-		}
-		quiet := l.conn.silence()
-		switch {
-		case n.inbox.full() || quiet < silentPing:
-			asked = false
-		case quiet >= silentDead && asked:
-			n.cfg.Log.WithField("reason", "silent").Warn("give up a link that gives no sign of life")
-			l.conn.Close()
-			return
-		case !asked:
-			asked = true
-			n.pingSelf(ctx, l)
-		}
-	}
-}
-
-// pingSelf sends a ping to the node's own domain. The write must not hold watch up: a peer that does not read would.
-func (n *Node) pingSelf(ctx context.Context, l *link) {
-	ctx, cancel := context.WithTimeout(ctx, silentPing/4)
-	defer cancel()
-	iq := stanza.IQ{Type: stanza.GetIQ, To: n.domain, From: n.domain, ID: NewID()}
-	raw, err := encodeStanza(iq.Wrap(empty(nsPing, "ping")), "", n.cfg.MaxStanza)
-	if err == nil {
-		err = l.write(ctx, raw)
-	}
-	if err != nil {
-		n.cfg.Log.WithField("reason", err).Debug("ask for a sign of life")
-	}
-}
-
-// asked is a request that waits for its answer.
-type asked struct {
-	id      string
-	to      string        // only the entity that was asked may answer (CVE-2024-46957)
-	apply   func(reply)   // run by the reader, so in stream order, also if nobody waits any more; may be nil
-	done    chan reply    // holds one
-	refused chan struct{} // closed when the answer cannot be read
-	left    bool          // guarded by link.mu; nobody waits any more
-}
-
-type reply struct {
-	payload []xml.Token   // inside of the iq
-	err     *stanza.Error // the answer was an error
-}
-
-type request struct {
-	iq      stanza.IQ
-	payload xml.TokenReader
-	first   func() error // see writeAfter; may be nil
-	apply   func(reply)  // see asked; may be nil
-}
-
-// ask writes a request on a link and waits for the answer.
-func (n *Node) ask(ctx context.Context, l *link, req request) (reply, error) {
-	a, err := n.begin(ctx, l, req)
-	if err != nil {
-		return reply{}, err
-	}
-	return a.wait(ctx, l)
-}
-
-// begin writes a request on a link. Unless there is an error, wait has to be called.
-func (n *Node) begin(ctx context.Context, l *link, req request) (*asked, error) {
-	req.iq.ID = NewID()
-	if req.iq.From.Equal(jid.JID{}) {
-		req.iq.From = n.domain
-	}
-	raw, err := encodeStanza(req.iq.Wrap(req.payload), "", n.cfg.MaxStanza)
-	if err != nil {
-		return nil, err
-	}
-	a := &asked{id: req.iq.ID, to: req.iq.To.String(), apply: req.apply, done: make(chan reply, 1), refused: make(chan struct{})}
-	if !l.expect(a) {
-		return nil, l.why()
-	}
-	if err := l.writeAfter(ctx, req.first, raw); err != nil {
-		l.forget(a)
-		return nil, err
-	}
-	return a, nil
-}
-
-// wait gives the answer to a request.
-func (a *asked) wait(ctx context.Context, l *link) (reply, error) {
-	defer l.abandon(a)
-	select {
-	case rep := <-a.done:
-		return rep, nil
-	case <-a.refused:
-		return reply{}, ErrBehind
-	case <-ctx.Done():
-		return reply{}, context.Cause(ctx)
-	case <-l.ended:
-	}
-	select {
-	case rep := <-a.done: // it came just before the end
-		return rep, nil
+		l.blame("not-well-formed")
 	default:
-		return reply{}, l.why()
+		return fmt.Errorf("%w: %w", errCut, err)
 	}
-}
-
-func (l *link) expect(a *asked) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.asks == nil {
-		return false
-	}
-	l.asks[a.id] = a
-	signal(l.wanted)
-	return true
-}
-
-// asking reports whether a request waits for its answer.
-func (l *link) asking() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.asks {
-		if !a.left {
-			return true
-		}
-	}
-	return false
-}
-
-// refuse ends the requests that wait.
-func (l *link) refuse() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.asks {
-		if !a.left {
-			l.desert(a)
-			close(a.refused)
-		}
-	}
-}
-
-// abandon notes that nobody waits for an answer any more.
-func (l *link) abandon(a *asked) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.desert(a)
-}
-
-// desert is abandon under the lock. What is to be noted of the answer is noted when it comes.
-func (l *link) desert(a *asked) {
-	a.left = true
-	if a.apply == nil {
-		delete(l.asks, a.id)
-	}
-}
-
-func (l *link) forget(a *asked) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.asks, a.id)
-}
-
-// answer hands an iq result or error to the request it answers, if there is one.
-func (l *link) answer(in inbound) bool {
-	id, from := attr(in.start, "id"), attr(in.start, "from")
-	l.mu.Lock()
-	a := l.asks[id]
-	if a != nil && (from == a.to || from == "") {
-		delete(l.asks, id)
-	} else {
-		a = nil
-	}
-	l.mu.Unlock()
-	if a == nil {
-		return false
-	}
-	rep := reply{payload: in.rest[:len(in.rest)-1]}
-	if attr(in.start, "type") == string(stanza.ErrorIQ) {
-		cause, err := stanza.UnmarshalError(&tokens{list: rep.payload})
-		if err != nil {
-			cause = stanza.Error{Type: stanza.Cancel, Condition: stanza.UndefinedCondition}
-		}
-		rep.err = &cause
-	}
-	if a.apply != nil {
-		a.apply(rep)
-	}
-	a.done <- rep
-	return true
+	return err
 }

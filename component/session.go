@@ -179,8 +179,8 @@ func describe(e stanza.Error) string {
 	return string(e.Condition)
 }
 
-// restate tells a new link everything this node holds (a sync), then lets the others write and watches again what was
-// watched.
+// restate tells a new link everything this node holds (a sync) and sends again what the last one left, then lets the
+// others write and watches again what was watched.
 func (n *Node) restate(l *link) {
 	ready := sync.OnceFunc(func() { close(l.ready) })
 	defer ready()
@@ -195,6 +195,9 @@ func (n *Node) restate(l *link) {
 		if err != nil {
 			n.cfg.Log.WithField("reason", err).Warn("restate the sessions of " + domain)
 		}
+	}
+	if err := n.resend(ctx, l); err != nil {
+		return
 	}
 	n.tellAttached()
 	ready()

@@ -96,7 +96,7 @@ func TestWatchNotWritten(t *testing.T) {
 
 // A request without a caller does not count as one that waits, so the reader stops at a full inbox.
 func TestAbandonedDoesNotWait(t *testing.T) {
-	l := newLink(nil, nil)
+	l := newNode(Config{Domain: "node1.im.example"}).newLink(&opened{})
 	kept := &asked{id: "a", apply: func(reply) {}, refused: make(chan struct{})}
 	lost := &asked{id: "b", refused: make(chan struct{})}
 	l.expect(kept)

@@ -232,11 +232,14 @@ func (h *hand) attach(ctx context.Context, cfg component.Config) (*component.Nod
 	defer cancel()
 	n, err := component.Dial(ctx, cfg)
 	var refused *wire.StreamError
+	var unproved *component.Failure
 	switch {
 	case err == nil:
 		return n, nil
 	case errors.As(err, &refused):
 		return nil, &exitError{exitFailed, fmt.Errorf("%s was refused: %s", cfg.Domain, safe(refused.Error()))}
+	case errors.As(err, &unproved):
+		return nil, &exitError{exitFailed, fmt.Errorf("%s was refused: %s", cfg.Domain, safe(unproved.Error()))}
 	case errors.Is(err, context.Canceled):
 		return nil, &exitError{code: exitDone}
 	}
