@@ -176,7 +176,7 @@ func TestExampleRefused(t *testing.T) {
 	each(t, func(t *testing.T, e example, s *server, _ *witness, dir string) {
 		s.secret = "another secret altogether"
 		p := e.run(t, s, dir, "peer@im.example")
-		p.find(t, regexp.MustCompile("not-authorized.*handshake does not match the secret for "+e.domain))
+		p.find(t, regexp.MustCompile("not-authorized.*(handshake|proof) does not match the secret for "+e.domain))
 		if e.name == "go" { // waiting would mend nothing: it ends by itself
 			if code := p.wait(t); code != 1 {
 				t.Errorf("exit code %d", code)
