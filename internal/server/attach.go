@@ -76,6 +76,7 @@ func (l *link) begin(src *routing.Source, what string, start func() error) error
 	}
 	_ = l.conn.SetWriteDeadline(time.Time{})
 	l.setSource(src)
+	l.hs = nil // thousands of idle links need not remember how they began
 	l.s.closed.ok.Add(1)
 	src.Log.WithField("from", l.addr).Info(what) // its grade is told when it is known: see keep
 	l.reconcile()                                // the configuration may have changed while it attached

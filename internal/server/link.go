@@ -31,9 +31,9 @@ type link struct {
 	once  sync.Once
 
 	// owned by the reader
-	nc      net.Conn // under conn
-	hs      *component.Handshake
-	entered bool // counted by the gate as unauthenticated
+	nc      net.Conn             // under conn
+	hs      *component.Handshake // nil once it is attached
+	entered bool                 // counted by the gate as unauthenticated
 
 	// owned by the keeper
 	ping pinger
@@ -276,7 +276,7 @@ func (l *link) end(err error) {
 	if l.src != nil {
 		l.grade = l.src.Grade()
 	}
-	if l.why != nil {
+	if l.why != nil && !errors.Is(err, errNotSecured) { // that is written down already, and nobody can be told
 		err = l.why
 	}
 	l.mu.Unlock()

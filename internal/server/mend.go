@@ -20,7 +20,7 @@ func (l *link) mend(e *stanza.StreamError) string {
 	is, _ := l.info()
 	name := is.Node
 	switch {
-	case e == errPlaintext || e.Condition == "policy-violation" && l.hs.MustSecure():
+	case e == errPlaintext || l.src == nil && e.Condition == "policy-violation" && l.hs.MustSecure():
 		return "let the node use TLS on " + port("listen.component_tls", cfg.Listen.ComponentTLS, l.s.ComponentTLSAddr()) + ", or add " + host + " to listen.plaintext_from"
 	case e == errPlainHere:
 		return "let the node begin with TLS, or use " + port("listen.component", cfg.Listen.Component, l.s.ComponentAddr())

@@ -3,16 +3,31 @@ package stream
 import "sync"
 
 // The sizes of lent buffers. A reader begins with 4 KiB, moves to 64 KiB when a read filled them, and stays
-// there as long as its peer sends in bulk. A TLS reader keeps its buffer while it waits.
+// there as long as its peer sends in bulk. A TLS reader keeps its buffer while it waits, so it waits with 512 bytes
+// unless the last read brought more.
 const (
+	tinyBuffer  = 512
 	smallBuffer = 4 << 10
 	largeBuffer = 64 << 10
 )
 
 var (
+	tinyBuffers  = sync.Pool{New: func() any { b := make([]byte, tinyBuffer); return &b }}
 	smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallBuffer); return &b }}
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
 )
+
+// giveBack returns a lent buffer to its pool.
+func giveBack(lent *[]byte) {
+	switch len(*lent) {
+	case tinyBuffer:
+		tinyBuffers.Put(lent)
+	case smallBuffer:
+		smallBuffers.Put(lent)
+	default:
+		largeBuffers.Put(lent)
+	}
+}
 
 // receiver keeps the bytes between the socket and feed. All of it is owned by the reader.
 type receiver struct {
@@ -20,6 +35,7 @@ type receiver struct {
 	limit   int
 	generic bool
 	bulk    bool // the last time the socket was emptied it held more than a small buffer
+	last    int  // bytes of the last read
 	err     error
 
 	lent  *[]byte // the pooled buffer under buf, nil when buf is our own or there is none
@@ -34,9 +50,11 @@ func (r *receiver) space() []byte {
 	case r.buf == nil && r.bulk:
 		r.borrow(&largeBuffers)
 		r.bulk = false
+	case r.buf == nil && r.generic && r.last < tinyBuffer:
+		r.borrow(&tinyBuffers)
 	case r.buf == nil:
 		r.borrow(&smallBuffers)
-	case r.end == len(r.buf) && len(r.buf) == smallBuffer:
+	case r.end == len(r.buf) && len(r.buf) < largeBuffer:
 		r.grow() // it was filled: the peer sends in bulk
 	case r.end == len(r.buf) && r.start > 0:
 		r.end = copy(r.buf, r.buf[r.start:r.end])
@@ -56,10 +74,13 @@ func (r *receiver) borrow(p *sync.Pool) {
 func (r *receiver) grow() {
 	old := r.buf[r.start:r.end]
 	if len(r.buf) < largeBuffer {
-		small := r.lent
-		r.borrow(&largeBuffers)
+		less, more := r.lent, &largeBuffers
+		if len(r.buf) == tinyBuffer {
+			more = &smallBuffers
+		}
+		r.borrow(more)
 		r.end = copy(r.buf, old)
-		smallBuffers.Put(small)
+		giveBack(less)
 		return
 	}
 	next := make([]byte, 2*len(r.buf)) // got bounds what can be left over
@@ -71,6 +92,7 @@ func (r *receiver) grow() {
 // got hands n more bytes to feed and reports whether to go on.
 func (r *receiver) got(n int) bool {
 	r.end += n
+	r.last = n
 	r.bulk = r.bulk || n >= smallBuffer
 	used, err := r.feed(r.buf[r.start:r.end])
 	r.start += used
@@ -80,7 +102,7 @@ func (r *receiver) got(n int) bool {
 	}
 	if r.start == r.end {
 		r.start, r.end = 0, 0
-		if len(r.buf) == smallBuffer && r.bulk || r.generic && len(r.buf) > smallBuffer {
+		if len(r.buf) == smallBuffer && r.bulk || r.generic {
 			r.release() // go on with the other size
 		}
 	} else if r.end-r.start > r.limit+largeBuffer {
@@ -99,13 +121,8 @@ func (r *receiver) release() {
 }
 
 func (r *receiver) giveBack() {
-	if r.lent == nil {
-		return
+	if r.lent != nil {
+		giveBack(r.lent)
+		r.lent = nil
 	}
-	if len(*r.lent) == smallBuffer {
-		smallBuffers.Put(r.lent)
-	} else {
-		largeBuffers.Put(r.lent)
-	}
-	r.lent = nil
 }
