@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,11 +26,11 @@ type fakeModern struct {
 	rounds  int         // of PBKDF2 in the challenge, 4096 if zero
 	feature string      // instead of mechanisms
 	spoil   func(step string, data []byte) []byte
-	tls     *tls.Config // for STARTTLS, which is then offered
-	inject  string      // plaintext behind <proceed/>
-	away    bool        // nobody listens
-	first   string      // instead of an answer to the first header; "cut" closes the connection
-	gave    string      // what authenticated: the mechanism, and the TLS state
+	tls     *tls.Config  // for STARTTLS, which is then offered
+	inject  string       // plaintext behind <proceed/>
+	away    atomic.Bool  // nobody listens
+	first   atomic.Value // a string: what is said instead of an answer to the first header; "cut" closes the connection
+	gave    string       // what authenticated: the mechanism, and the TLS state
 }
 
 // modernLink is the server's end of one connection.
@@ -47,7 +48,7 @@ func (f *fakeModern) config() Config {
 }
 
 func (f *fakeModern) dial(context.Context, string, string) (net.Conn, error) {
-	if f.away {
+	if f.away.Load() {
 		return nil, io.ErrClosedPipe
 	}
 	mine, theirs := net.Pipe()
@@ -90,9 +91,9 @@ func (l *modernLink) open(f *fakeModern) bool {
 		return false
 	}
 	f.dials <- "modern"
-	if f.first != "" {
-		if f.first != "cut" {
-			l.write(f.first)
+	if first, _ := f.first.Load().(string); first != "" {
+		if first != "cut" {
+			l.write(first)
 		}
 		return false
 	}

@@ -56,7 +56,7 @@ var dialFailures = []struct {
 	{"TLS is wanted", func(f *fakeModern, _ *Config) { f.tls = &tls.Config{} }, errWantsTLS.Error()},
 	{"no STARTTLS", func(_ *fakeModern, cfg *Config) { cfg.TLS, cfg.StartTLS = &tls.Config{}, true }, errNoTLS.Error()},
 	{"no STARTTLS by XEP-0114", func(f *fakeModern, cfg *Config) {
-		f.first = streamFault("bad-format")
+		f.first.Store(streamFault("bad-format"))
 		cfg.TLS, cfg.StartTLS = &tls.Config{}, true
 	}, errNoTLS.Error()},
 	{"few rounds", func(f *fakeModern, _ *Config) { f.rounds = fewestRounds - 1 }, `wants "4095" rounds of PBKDF2`},
@@ -72,7 +72,7 @@ var dialFailures = []struct {
 	{"no salt", func(f *fakeModern, _ *Config) { f.spoil = spoil("challenge", "s=c2FsdA==", "s=") }, "no salt"},
 	{"an empty field", func(f *fakeModern, _ *Config) { f.spoil = whole("challenge", "a") }, "is not as SCRAM has it"},
 	{"an extension", func(f *fakeModern, _ *Config) { f.spoil = spoil("challenge", "r=", "m=x,r=") }, "is not as SCRAM has it"},
-	{"another conflict", func(f *fakeModern, _ *Config) { f.first = streamFault("conflict") }, "conflict"},
+	{"another conflict", func(f *fakeModern, _ *Config) { f.first.Store(streamFault("conflict")) }, "conflict"},
 }
 
 // Dial gives up at once when what answers is not to be trusted, or does not take the node; the secret is not proved to it.
@@ -109,7 +109,7 @@ func TestDialFallsBack(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			play(t, func(t *testing.T, f *fakeModern) {
-				f.first = tt.first
+				f.first.Store(tt.first)
 				n, err := Dial(t.Context(), f.config())
 				if err != nil {
 					t.Fatal(err)
@@ -133,13 +133,13 @@ func TestDialFallsBack(t *testing.T) {
 	}
 	play(t, func(t *testing.T, f *fakeModern) {
 		_, l := f.attached(t, f.config())
-		f.first = "cut"
+		f.first.Store("cut")
 		l.conn.Close()
 		time.Sleep(20 * time.Second)
 		if got := f.dialed(); strings.Contains(got, "plain") {
 			t.Errorf("dialed %q", got)
 		}
-		f.first = ""
+		f.first.Store("")
 	})
 	play(t, func(t *testing.T, f *fakeModern) {
 		cfg := f.config()

@@ -229,7 +229,7 @@ func TestGraceIsOver(t *testing.T) {
 		n, l := f.attached(t, cfg)
 		send(t, n, "a")
 		l.bodies(t)
-		f.away = true
+		f.away.Store(true)
 		begin := time.Now()
 		l.conn.Close()
 		if d := (<-detached).Sub(begin); d != 30*time.Second {
@@ -238,7 +238,7 @@ func TestGraceIsOver(t *testing.T) {
 		if g := n.Grade(); g != GradeNone {
 			t.Errorf("grade %q", g)
 		}
-		f.away = false
+		f.away.Store(false)
 		l = <-f.links
 		l.says(t, "resume")
 		l.write("<failed xmlns='urn:xmpp:sm:3'/>")

@@ -72,6 +72,7 @@ func TestUnackedWhileTheInboxIsFull(t *testing.T) {
 		}()
 		<-flooded
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if handled < 2*inboxLimit/110_000 {
 			t.Errorf("%d messages were handled", handled)
 		}
@@ -130,10 +131,23 @@ func TestCloseModern(t *testing.T) {
 			t.Errorf("ended by %q after %s", l.tail, time.Since(begin))
 		}
 	})
+	play(t, func(t *testing.T, f *fakeModern) { // at once, when run has hardly begun
+		go func() { (<-f.links).enable(t, "id1") }()
+		n, err := Dial(t.Context(), f.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.cancel(ErrClosed) // as Close does before it looks for the link
+		begin := time.Now()
+		n.Close()
+		if d := time.Since(begin); d != 0 {
+			t.Errorf("close took %s", d)
+		}
+	})
 	for _, away := range []bool{true, false} {
 		play(t, func(t *testing.T, f *fakeModern) {
 			n, l := f.attached(t, f.config())
-			f.away = away
+			f.away.Store(away)
 			l.conn.Close()
 			time.Sleep(time.Second) // nobody answers <resume/>
 			begin := time.Now()

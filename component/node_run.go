@@ -39,10 +39,6 @@ func (n *Node) run(l *link) {
 func (n *Node) serve(l *link, first bool) error {
 	n.setLink(l)
 	n.cfg.Log.WithField("grade", l.grade()).Info("node attached")
-	// A Close that came between attach and setLink did not see this link.
-	if n.ctx.Err() != nil {
-		l.leave()
-	}
 	var helpers sync.WaitGroup // serve waits for all
 	if first {
 		n.tellAttached() // before the first stanza is read
@@ -53,6 +49,10 @@ func (n *Node) serve(l *link, first bool) error {
 	helpers.Go(func() { n.watch(l) })
 	if l.acks != nil {
 		helpers.Go(l.carry)
+	}
+	// A Close that came between attach and setLink did not see this link.
+	if n.ctx.Err() != nil {
+		l.leave()
 	}
 	err := n.readCalm(l)
 	for n.resume(l, err) {
