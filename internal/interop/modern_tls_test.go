@@ -76,6 +76,35 @@ func writePEM(t *testing.T, path, kind string, der []byte) {
 	}
 }
 
+// secured is how a node attaches to a server with a certificate and tls.ca.
+type secured struct {
+	name     string
+	addr     string
+	set      func(cfg *component.Config)
+	wantsErr string
+}
+
+// allSecured are the ways, to the listeners without and with TLS.
+func allSecured(t *testing.T, ca *authority, plain, direct string) []secured {
+	return []secured{
+		{"STARTTLS and secret", plain, func(cfg *component.Config) { cfg.StartTLS = true }, ""},
+		{"TLS and secret", direct, func(*component.Config) {}, ""},
+		{"STARTTLS and certificate", plain, func(cfg *component.Config) {
+			cfg.StartTLS, cfg.Secret, cfg.TLS.Certificates = true, "", []tls.Certificate{ca.leaf(t, "tls.im.example")}
+		}, ""},
+		{"TLS and certificate", direct, func(cfg *component.Config) {
+			cfg.Secret, cfg.TLS.Certificates = "", []tls.Certificate{ca.leaf(t, "tls.im.example")}
+		}, ""},
+		{"certificate of another node", direct, func(cfg *component.Config) {
+			cfg.Secret, cfg.TLS.Certificates = "", []tls.Certificate{ca.leaf(t, "other.im.example")}
+		}, "authenticate by EXTERNAL: not-authorized"},
+		{"wrong secret", plain, func(cfg *component.Config) { cfg.StartTLS, cfg.Secret = true, "another secret altogether" },
+			"authenticate by SCRAM-SHA-256: not-authorized"},
+		{"XEP-0114 over TLS", direct, func(cfg *component.Config) { cfg.Plain = true }, ""},
+		{"without TLS", plain, func(cfg *component.Config) { cfg.TLS = nil }, ""}, // loopback may
+	}
+}
+
 // TestModernTLS attaches SDK nodes over STARTTLS and TLS, by their secret and by a certificate. What does not fit is
 // refused at once, with a reason.
 func TestModernTLS(t *testing.T) {
@@ -97,29 +126,7 @@ func TestModernTLS(t *testing.T) {
 	_ = ln.Close()
 	s := serve(t, dir, "tls.cert="+filepath.Join(dir, "hub.pem"), "tls.key="+filepath.Join(dir, "hub.key"), "tls.ca="+filepath.Join(dir, "ca.pem"),
 		"listen.component_tls="+direct)
-	tests := []struct {
-		name     string
-		addr     string
-		set      func(cfg *component.Config)
-		wantsErr string
-	}{
-		{"STARTTLS and secret", s.addr, func(cfg *component.Config) { cfg.StartTLS = true }, ""},
-		{"TLS and secret", direct, func(*component.Config) {}, ""},
-		{"STARTTLS and certificate", s.addr, func(cfg *component.Config) {
-			cfg.StartTLS, cfg.Secret, cfg.TLS.Certificates = true, "", []tls.Certificate{ca.leaf(t, "tls.im.example")}
-		}, ""},
-		{"TLS and certificate", direct, func(cfg *component.Config) {
-			cfg.Secret, cfg.TLS.Certificates = "", []tls.Certificate{ca.leaf(t, "tls.im.example")}
-		}, ""},
-		{"certificate of another node", direct, func(cfg *component.Config) {
-			cfg.Secret, cfg.TLS.Certificates = "", []tls.Certificate{ca.leaf(t, "other.im.example")}
-		}, "authenticate by EXTERNAL: not-authorized"},
-		{"wrong secret", s.addr, func(cfg *component.Config) { cfg.StartTLS, cfg.Secret = true, "another secret altogether" },
-			"authenticate by SCRAM-SHA-256: not-authorized"},
-		{"XEP-0114 over TLS", direct, func(cfg *component.Config) { cfg.Plain = true }, ""},
-		{"without TLS", s.addr, func(cfg *component.Config) { cfg.TLS = nil }, ""}, // loopback may
-	}
-	for _, tt := range tests {
+	for _, tt := range allSecured(t, ca, s.addr, direct) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := component.Config{Addrs: []string{tt.addr}, Domain: "tls.im.example", Secret: s.secret,
 				TLS: &tls.Config{RootCAs: ca.pool, ServerName: "hub1.im.example"}}
