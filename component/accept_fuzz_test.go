@@ -25,9 +25,9 @@ func FuzzHandshake(f *testing.F) {
 	}
 	ca := newAuthority(&testing.T{}, "ca")
 	other := ca.connection(&testing.T{}, leafForm("node2.im.example"))
+	a := acceptor() // one for all, so that keys are made of secrets once
+	a.Roots = ca.roots
 	f.Fuzz(func(t *testing.T, text []byte, proved bool) {
-		a := acceptor()
-		a.Roots = ca.roots
 		m := openModern(a, Initiator{StartTLS: true})
 		if proved {
 			m.must(t, modernHeader)

@@ -86,7 +86,7 @@ func checkUntold(e *evidence) []api.Finding {
 func checkCertificate(e *evidence) []api.Finding {
 	cert := e.a.s.Certificate()
 	if cert == nil {
-		return good("there is none: listen.component_tls is off")
+		return good("there is none: tls.cert is not set")
 	}
 	return expiry(cert.NotAfter, e.now)
 }

@@ -79,8 +79,8 @@ func longNodes() api.Nodes {
 
 func someLinks() api.Links {
 	return api.Links{Server: hub, Time: now, Links: []api.Link{
-		{ID: 7, Node: "node3.im.example", Peer: "10.0.0.4:51322", TLS: true, State: "attached", Grade: "written", Since: ago(162 * time.Minute), In: 18_201_114, Count: 1},
-		{ID: 2, Node: "node1.im.example", Peer: "[2001:db8::17]:40112", State: "attached", Grade: "proved", Since: ago(76 * time.Hour), In: 1_151_856_000, Count: 1},
+		{ID: 7, Node: "node3.im.example", Peer: "10.0.0.4:51322", TLS: true, Secure: "TLS 1.3", Auth: "handshake", State: "attached", Grade: "written", Since: ago(162 * time.Minute), In: 18_201_114, Count: 1},
+		{ID: 2, Node: "node1.im.example", Peer: "[2001:db8::17]:40112", Auth: "SCRAM-SHA-256", State: "attached", Grade: "acked", Since: ago(76 * time.Hour), In: 1_151_856_000, Count: 1},
 		{Peer: "127.0.0.1:51340", State: "handshake", Since: ago(2 * time.Second), Count: 1},
 	}}
 }

@@ -95,6 +95,8 @@ func (p *pinger) tellGrade(log *logrus.Entry, now routing.Grade) {
 	switch {
 	case now == routing.GradeWritten:
 		log.Info("the node answers no pings, so nothing proves that it reads (help ops#grades)")
+	case now == routing.GradeAcked:
+		log.Debug("the node counts the stanzas that it has handled")
 	case was == routing.GradeNone:
 		log.Debug("the node answers pings: what it has read is proved")
 	default:

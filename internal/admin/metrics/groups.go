@@ -86,7 +86,7 @@ func serverMetrics() []metric {
 				to(float64(st.reloads.Failed), "refused")
 			}},
 		{name: "patchbay_certificate_not_after_timestamp_seconds", kind: gauge,
-			help: "When the server's certificate expires. Absent without listen.component_tls.",
+			help: "When the server's certificate expires. Absent without tls.cert.",
 			read: func(st *state, to put) {
 				if cert := st.s.Certificate(); cert != nil {
 					to(seconds(cert.NotAfter))
