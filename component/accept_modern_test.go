@@ -221,6 +221,7 @@ func TestModernFailures(t *testing.T) {
 		{"external without TLS", "<auth" + nsSASL + " mechanism='EXTERNAL'>=</auth>", "encryption-required"},
 		{"no base64", "<auth" + nsSASL + authScram + ">a?</auth>", "incorrect-encoding"},
 		{"base64 without padding", "<auth" + nsSASL + authScram + ">YQ</auth>", "incorrect-encoding"},
+		{"base64 with bits that count for nothing", "<auth" + nsSASL + authScram + ">YR==</auth>", "incorrect-encoding"},
 		{"white space in base64", "<auth" + nsSASL + authScram + ">bi\nws</auth>", "incorrect-encoding"},
 		{"an element inside", "<auth" + nsSASL + authScram + "><x/></auth>", "malformed-request"},
 		{"no message of SCRAM", element("auth", authScram, []byte("hello")), "malformed-request"},

@@ -159,6 +159,37 @@ func TestModernBounded(t *testing.T) {
 	}
 }
 
+// TestModernBoundedAtOnce: they count, too, when they come together.
+func TestModernBoundedAtOnce(t *testing.T) {
+	m := openModern(acceptor(), Initiator{})
+	bad := "<auth" + nsSASL + authScram + ">" + strings.Repeat("?", 6000) + "</auth>"
+	_, done, err := m.tell(modernHeader + bad + bad)
+	var se *stanza.StreamError
+	if done || !errors.As(err, &se) || !strings.Contains(se.Text, "10000 bytes") || len(m.failed) != 1 {
+		t.Errorf("%v %v, failures %v", done, err, m.failed)
+	}
+}
+
+// TestStartTLSForgetsSASL: an exchange that was begun without TLS does not go on over it (A21).
+func TestStartTLSForgetsSASL(t *testing.T) {
+	m := openModern(acceptor(), Initiator{StartTLS: true})
+	c := client("node1.im.example", rightSecret, "")
+	_, first, _ := c.Step(nil)
+	m.must(t, modernHeader)
+	_, final, err := c.Step(inside(t, m.must(t, element("auth", authScram, first)), "challenge"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := m.tell(startTLS); !errors.Is(err, ErrStartTLS) {
+		t.Fatal(err)
+	}
+	m.hs.Secured(tls.ConnectionState{})
+	m.must(t, modernHeader)
+	if answer := m.must(t, element("response", "", final)); !strings.Contains(answer, "<malformed-request/>") {
+		t.Errorf("it went on: %s", answer)
+	}
+}
+
 // TestModernLeaves: who closes the stream is answered with its end, not with an error (C01).
 func TestModernLeaves(t *testing.T) {
 	m := openModern(acceptor(), Initiator{})
