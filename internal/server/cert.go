@@ -157,7 +157,10 @@ func (s *Server) Certificate() *x509.Certificate {
 // roots gives the authorities whose client certificates prove a domain, nil if none do.
 func (s *Server) roots(domain string) *x509.CertPool {
 	c := s.keys.get()
-	if _, ok := s.Config().Node(domain); !ok || c == nil {
+	if c == nil || c.roots == nil {
+		return nil
+	}
+	if _, ok := s.Config().Node(domain); !ok {
 		return nil
 	}
 	return c.roots

@@ -348,3 +348,23 @@ func TestModernTries(t *testing.T) {
 		}
 	})
 }
+
+// TestModernStop: a stop does not wait for a peer that was told to begin TLS and does not, and says nothing to it in the clear.
+func TestModernStop(t *testing.T) {
+	t.Parallel()
+	onStage(t, func(st *stage) {
+		st.set("listen.component_tls=127.0.0.1:0")
+		p := rawTo(st.running().ComponentAddr(), nil)
+		p.opens("node1.im.example")
+		p.asks(sayTLS, "/>")
+		begun := time.Now()
+		st.stop()
+		if got := p.rest(); strings.Contains(got, "<") {
+			breakf("it was told %s", got)
+		}
+		st.wait()
+		if is := st.server.Closed(); len(is) != 1 || is[0].Reason != server.EndStopped || time.Since(begun) > 5*time.Second {
+			breakf("after %v: %+v", time.Since(begun), is)
+		}
+	})
+}
