@@ -101,6 +101,7 @@ func (s *Source) StartResumed(out Output) error {
 	if was != nil && !was.within(s.Grant()) {
 		s.revoke()
 	}
+	n.tellDrain(r)
 	return err
 }
 

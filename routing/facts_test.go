@@ -171,7 +171,7 @@ func TestFacts(t *testing.T) {
 		src.Confirmed()
 		src.node.multicast.Store(true)
 		src.node.SetDraining(tb.r, true)
-		n2.Confirming, n2.Multicast, n2.Draining = false, true, true
+		n2.Confirming, n2.Multicast, n2.Draining, n2.Out = false, true, true, 3
 		tb.factsAre(want)
 		if f := tb.r.Facts()[2]; f.Word() != "draining" {
 			t.Errorf("n2 is %s", f.Word())

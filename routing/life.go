@@ -83,6 +83,7 @@ func (s *Source) start(out Output, hello []byte, attach func(*Queue)) error {
 	if n.home.instances.Load() != nil {
 		s.r.gather(n)
 	}
+	n.tellDrain(s.r)
 	return err
 }
 

@@ -45,6 +45,8 @@ type Node struct {
 	busy      atomic.Bool   // its reader is at work, and reads nothing
 	ending    atomic.Bool   // its grace is being ended
 	confirms  atomic.Bool   // it has come back, and has not said yet who is still there
+	telling   atomic.Uint64 // who found news of a drain: one of them tells them
+	toldDrain atomic.Uint64 // the incarnation whose peer was told of a drain last, 0 if the drain is over: by who tells
 	grade     atomic.Uint32 // Grade of its link, or of its last one
 	coming    atomic.Int32  // of home: links of the domain that have started, or are about to
 	multicast atomic.Bool   // it takes one stanza for several of its users (XEP-0033), and has said so

@@ -68,8 +68,10 @@ type Router struct {
 	expirer chan struct{}
 
 	draining atomic.Bool // the server takes no new sessions
+	untold   atomic.Bool // some node was not told of a drain, or its end: its queue was full
 	complete atomic.Bool // the view is complete: no entry means offline
 	links    atomic.Uint64
+	notices  atomic.Uint64          // of drains, and of their ends
 	turns    atomic.Uint64          // graces whose end has begun
 	away     atomic.Int32           // nodes that are away
 	taps     atomic.Pointer[[]*Tap] // nil: there are none
@@ -229,6 +231,9 @@ func (r *Router) housekeeping() {
 		r.probeWritten()
 		r.relievePressure()
 		r.forgetRetired()
+		if r.untold.Swap(false) {
+			r.tellDrains()
+		}
 		if r.holds.lists.Load() > 0 {
 			due := r.holds.due(now)
 			r.release(due)

@@ -10,12 +10,14 @@ type Stats struct {
 	HeldFor      int // users
 	HeldBytes    int // what they cost, in bytes
 	HeldBytesMax int
+	HeldOnDisk   int   // stanzas that are held and found no room in memory
 	QueueMemory  int64 // bytes of memory that all queues take, and copies of it on the way to the disk
 }
 
 // Stats looks at the tables. It walks none of them.
 func (r *Router) Stats() Stats {
 	st := Stats{IQsMax: maxAsks, IQBytesMax: maxAskBytes, Held: int(r.holds.len.Load()), HeldFor: int(r.holds.lists.Load())}
+	st.HeldOnDisk = int(r.overflow.len.Load())
 	st.IQs, st.IQBytes = r.iqs.size()
 	st.HeldBytes, st.HeldBytesMax = r.holds.size()
 	st.QueueMemory = r.env.used()

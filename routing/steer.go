@@ -7,17 +7,24 @@ import (
 	"github.com/patchbay-im/patchbay/storage"
 )
 
-// SetDraining makes the server take no new sessions, or take them again.
-func (r *Router) SetDraining(on bool) { r.draining.Store(on) }
+// SetDraining makes the server take no new sessions, or take them again. Its nodes are told (urn:patchbay:sessions:1), those
+// that attach later at their attach.
+func (r *Router) SetDraining(on bool) {
+	r.draining.Store(on)
+	r.tellDrains()
+}
 
 // Draining reports whether the server as a whole takes no new sessions.
 func (r *Router) Draining() bool { return r.draining.Load() }
 
 // SetDraining makes a node take no new sessions, or take them again. It counts for all links of the node's domain, and for
-// the next ones too, until the server stops.
+// the next ones too, until the server stops. The peers are told.
 func (n *Node) SetDraining(r *Router, on bool) {
 	n.home.draining.Store(on)
 	r.sessions.Stand(n.ID(), n.standing) // one that attaches at this moment looks by itself, behind its record
+	for _, m := range n.home.all() {
+		m.tellDrain(r)
+	}
 }
 
 // Draining reports whether the node itself takes no new sessions.

@@ -234,7 +234,7 @@ func (m *steerModel) got(node string, h *stanza.Header) {
 	id, from := string(h.In(h.ID.Value)), string(h.In(h.From.Value))
 	s := m.sent[id]
 	switch {
-	case strings.HasPrefix(id, "pb-"):
+	case strings.HasPrefix(id, "pb-"), strings.HasPrefix(id, "drain-"), strings.HasPrefix(id, "undrain-"):
 	case s == nil:
 		m.t.Fatalf("%s got what nobody sent: %s", node, h.Raw)
 	case h.Type == stanza.TypeError:
