@@ -20,9 +20,11 @@ func (a *asking) drain() *cobra.Command {
 	cmd := a.acts(&cobra.Command{
 		Use:   "drain NODE|--server [--timeout 5m]",
 		Short: "no new sessions, queue emptied; 0: safe to stop",
-		Long: "The node, or with --server the whole server, takes no new sessions; those that it has still get their stanzas. It waits, and\n" +
-			"tells how far it is, until nothing waits in the queue any more, and ends with 0 then: safe to stop. At --timeout, or at\n" +
-			"Ctrl-C, it ends with 1, and the drain stays: patchbay ctl undrain ends it. --timeout 0 does not wait.",
+		Long: "The node, or with --server the whole server, takes no new sessions; those that it has still get their stanzas. The node is told,\n" +
+			"so that it can withdraw its sessions and send their users elsewhere. The command waits, and tells how far it is, until there are no\n" +
+			"sessions and nothing waits in the queue any more, and ends with 0 then: safe to stop. At --timeout, or at Ctrl-C, it says what is\n" +
+			"left and ends with 1, and the drain stays: patchbay ctl undrain ends it. --timeout 0 does not wait. Made for preStop hooks: see\n" +
+			"patchbay help ops#drain.",
 		Example:           "  patchbay ctl drain node1.im.example\n  patchbay ctl drain --server --yes --timeout 1m && systemctl stop patchbay",
 		Args:              takes("[NODE]"),
 		ValidArgsFunction: a.domains,
@@ -58,7 +60,8 @@ func (x act) drain(target api.Target, timeout time.Duration) error {
 			return err
 		}
 	}
-	if err := x.show(v, x.screen(x.cmd.OutOrStdout()).Drained(v)); err != nil {
+	screen := x.screen(x.cmd.OutOrStdout())
+	if err := x.show(v, screen.Drained(v)+screen.Left(v)); err != nil {
 		return err
 	}
 	undrain := "patchbay ctl undrain " + target.Node
@@ -68,10 +71,12 @@ func (x act) drain(target api.Target, timeout time.Duration) error {
 	switch {
 	case v.Safe || timeout == 0:
 		return nil
+	case !v.Draining:
+		return &exitError{exitFailed, errors.New("not safe to stop: the drain was taken back, or the server was started again")}
 	case x.ctx.Err() != nil:
 		return &exitError{exitFailed, errors.New("interrupted; the drain goes on, and ends with " + undrain)}
 	}
-	return &exitError{exitFailed, fmt.Errorf("not safe to stop after %s; the drain goes on, and ends with %s", timeout, undrain)}
+	return &exitError{exitFailed, fmt.Errorf("not safe to stop after %s: %s; the drain goes on, and ends with %s", timeout, ctl.Remains(v), undrain)}
 }
 
 func (x act) sureToDrain(target api.Target) error {
@@ -97,7 +102,8 @@ func (x act) sureToDrain(target api.Target) error {
 	return x.sure("drain " + what + ctl.Extent(sessions))
 }
 
-// waitSafe asks each second until nothing waits; the end of ctx is no error, v tells how far it came.
+// waitSafe asks each second until it is safe to stop, or somebody takes the drain back; the end of ctx is no error, v tells how
+// far it came.
 func (x act) waitSafe(ctx context.Context, target api.Target, v api.Drained) (api.Drained, error) {
 	where := query("node", target.Node)
 	if target.Server {
@@ -108,7 +114,7 @@ func (x act) waitSafe(ctx context.Context, target api.Target, v api.Drained) (ap
 	progress := progress{w: x.cmd.ErrOrStderr(), live: isTerminal(x.cmd.ErrOrStderr())}
 	defer progress.end()
 	for {
-		if v.Safe {
+		if v.Safe || !v.Draining {
 			return v, nil
 		}
 		progress.tell(strings.TrimSuffix(ctl.Screen{}.Drained(v), "\n"))

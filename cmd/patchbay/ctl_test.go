@@ -223,7 +223,7 @@ func TestCtlFailures(t *testing.T) {
 		{"kick n --yes", "", "patchbay: the token is another one (see data/admin.token)\n", 1},
 		{"reload --yes", "not applied: 1 fault; the configuration of before acts on\n  p.yaml:3:8 users must be a list\n", "", 1},
 		{"reload --yes -o json", `"line": 3`, "", 1},
-		{"drain n --yes --timeout 10ms", "n is draining   0 sessions   3 stanzas in its queue\n", "not safe to stop after 10ms; the drain goes on, and ends with patchbay ctl undrain n", 1},
+		{"drain n --yes --timeout 10ms", "n is draining   0 sessions   3 stanzas in its queue\n", "not safe to stop after 10ms: 3 stanzas left; the drain goes on, and ends with patchbay ctl undrain n", 1},
 		{"status", "", "patchbay: no answer of a server at " + f.url + ": something else answers there (HTTP 200, text/html", 3},
 		{"status --watch", "", "something else answers there", 3},
 		{"top", "", "something else answers there", 3},

@@ -2,16 +2,13 @@ package admin
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/patchbay-im/patchbay/internal/admin/api"
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/server"
-	"github.com/patchbay-im/patchbay/routing"
 	"github.com/patchbay-im/patchbay/stanza"
 )
 
@@ -52,76 +49,6 @@ func (a *Admin) kick(q *query) (any, error) {
 	}
 	q.log = q.log.WithField("sessions", done.Sessions).WithField("links", done.Links)
 	return api.Kicked{Sessions: done.Sessions, Links: done.Links}, nil
-}
-
-// drain answers POST /api/v1/drain. It does not wait: how far it is tells GET.
-func (a *Admin) drain(q *query) (any, error) { return a.steer(q, a.s.Drain) }
-
-// undrain answers POST /api/v1/undrain.
-func (a *Admin) undrain(q *query) (any, error) { return a.steer(q, a.s.Undrain) }
-
-func (a *Admin) steer(q *query, set func(node string) error) (any, error) {
-	t := q.body.(*api.Target)
-	q.log = q.log.WithField("target", cmp.Or(word(t.Node), "the server"))
-	t.Node = server.Canonical(t.Node)
-	if err := oneTarget(t.Node, t.Server); err != nil {
-		return nil, err
-	}
-	if err := set(t.Node); err != nil {
-		return nil, refused(err)
-	}
-	return a.drained(t.Node)
-}
-
-func oneTarget(node string, whole bool) error {
-	if (node == "") == !whole {
-		return badRequest("either a node or the server is to be named", "node, or server: true")
-	}
-	return nil
-}
-
-// drainState answers GET /api/v1/drain.
-func (a *Admin) drainState(q *query) (any, error) {
-	if err := oneTarget(q.node("node"), q.flag("server")); err != nil {
-		return nil, err
-	}
-	return a.drained(q.node("node"))
-}
-
-// drained tells how far the drain of a node is, or that of the server.
-func (a *Admin) drained(node string) (any, error) {
-	d := api.Drained{Node: node, Draining: a.s.Router().Draining()}
-	found := node == ""
-	var oldest time.Duration
-	for _, f := range a.s.Router().Facts() {
-		if node != "" && f.Domain != node {
-			continue
-		}
-		if node != "" {
-			found, d.Draining = true, f.Draining
-		}
-		waits, bytes := owed(&f)
-		d.Sessions, d.Queue, d.QueueBytes = d.Sessions+f.Sessions, d.Queue+waits, d.QueueBytes+bytes
-		oldest = max(oldest, f.Oldest)
-	}
-	if !found {
-		return nil, noNode(node)
-	}
-	d.OldestSecs, d.Safe = oldest.Seconds(), d.Draining && d.Queue == 0
-	if node == "" {
-		d.Safe = d.Safe && a.s.Router().Stats().Held == 0
-	}
-	return d, nil
-}
-
-// owed is what a node that ends now would get again, or late. Of a node that answers no pings nothing can be proved, so
-// what was written to it is not waited for.
-func owed(f *routing.NodeFacts) (stanzas, bytes uint64) {
-	stanzas, bytes = f.Queue+f.OutboxStanzas, f.QueueBytes+f.OutboxBytes
-	if f.Grade >= routing.GradeProved {
-		stanzas, bytes = stanzas+f.Unproved, bytes+f.UnprovedBytes
-	}
-	return stanzas, bytes
 }
 
 // reload answers POST /api/v1/reload.

@@ -26,7 +26,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("before: %+v", v)
 	}
 	for range 2 {
-		if v := change[api.Drained](st, api.PathDrain, node); !v.Draining || !v.Safe || v.Node != "node1.im.example" || v.Sessions != 1 {
+		if v := change[api.Drained](st, api.PathDrain, node); !v.Draining || v.Safe || v.Node != "node1.im.example" || v.Sessions != 1 {
 			t.Errorf("drained: %+v", v)
 		}
 	}
@@ -44,7 +44,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("undrained: %+v", v)
 		}
 	}
-	if v := change[api.Drained](st, api.PathDrain, `{"server":true}`); !v.Draining || !v.Safe || v.Node != "" {
+	if v := change[api.Drained](st, api.PathDrain, `{"server":true}`); !v.Draining || v.Safe || v.Node != "" || v.LeftNodes != 1 || v.Left[0].Node != "node1.im.example" || v.Left[0].Sessions != 1 {
 		t.Errorf("the server: %+v", v)
 	}
 	if got := st.probe(st.a.HTTPAddr(), "/readyz"); got != "503 not ready" {

@@ -215,11 +215,11 @@ func TestContractCanFail(t *testing.T) {
 		status int
 		good   bool
 	}{
-		{`{"draining":false,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0,"safe":false}`, 200, true},
-		{`{"draining":false,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0}`, 200, false},
-		{`{"draining":false,"sessions":0,"queue_stanzas":-1,"queue_bytes":0,"oldest_stanza_age_seconds":0,"safe":false}`, 200, false},
-		{`{"draining":false,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0,"safe":false,"more":1}`, 200, false},
-		{`{"draining":null,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0,"safe":false}`, 200, false},
+		{`{"draining":false,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0,"held_stanzas":0,"left_nodes":0,"safe":false}`, 200, true},
+		{`{"draining":false,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0,"held_stanzas":0,"left_nodes":0}`, 200, false},
+		{`{"draining":false,"sessions":0,"queue_stanzas":-1,"queue_bytes":0,"oldest_stanza_age_seconds":0,"held_stanzas":0,"left_nodes":0,"safe":false}`, 200, false},
+		{`{"draining":false,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0,"held_stanzas":0,"left_nodes":0,"safe":false,"more":1}`, 200, false},
+		{`{"draining":null,"sessions":0,"queue_stanzas":0,"queue_bytes":0,"oldest_stanza_age_seconds":0,"held_stanzas":0,"left_nodes":0,"safe":false}`, 200, false},
 		{`{"code":"not-found","message":"x"}`, 404, true},
 		{`{"code":"not-found"}`, 404, false},
 		{`{"code":"not-found","message":"x"}`, 418, false},

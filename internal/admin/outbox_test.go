@@ -92,10 +92,10 @@ func TestKeptCheck(t *testing.T) {
 	}
 }
 
-// TestDrainWaits counts what is not proved of a node that proves what it reads, and of no other.
+// TestDrainWaits counts what is not proved, but of a node that proves nothing.
 func TestDrainWaits(t *testing.T) {
 	f := routing.NodeFacts{Queue: 1, QueueBytes: 10, Unproved: 2, UnprovedBytes: 20, OutboxStanzas: 4, OutboxBytes: 40}
-	for g, want := range map[routing.Grade][2]uint64{routing.GradeProved: {7, 70}, routing.GradeWritten: {5, 50}, routing.GradeProbing: {5, 50}} {
+	for g, want := range map[routing.Grade][2]uint64{routing.GradeProved: {7, 70}, routing.GradeWritten: {5, 50}, routing.GradeProbing: {7, 70}, routing.GradeAcked: {7, 70}} {
 		f.Grade = g
 		if stanzas, bytes := owed(&f); stanzas != want[0] || bytes != want[1] {
 			t.Errorf("%v: %d stanzas, %d bytes", g, stanzas, bytes)

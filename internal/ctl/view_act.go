@@ -40,20 +40,68 @@ func (s Screen) Drained(v api.Drained) string {
 	return p.String()
 }
 
+// waits words what is left of the target of a drain.
 func waits(v api.Drained) []string {
 	words := []string{say.Count(v.Sessions, "session")}
-	if v.Queue == 0 {
+	where := "in its queue"
+	if v.Node == "" {
+		where = "in queues"
+	}
+	if v.Held > 0 {
+		words = append(words, say.Number(v.Held)+" held for users not yet known")
+	}
+	switch {
+	case v.Queue > 0:
+		words = append(words, queued(v.Queue, v.QueueBytes, where))
+	case v.Held == 0:
 		return append(words, "nothing waits")
 	}
-	queue := say.Count(v.Queue, "stanza") + " in its queue"
-	if v.QueueBytes > 0 {
-		queue += " (" + say.Size(v.QueueBytes) + ")"
-	}
-	words = append(words, queue)
 	if v.OldestSecs > 0 {
 		words = append(words, "the oldest for "+seconds(v.OldestSecs))
 	}
 	return words
+}
+
+func queued(stanzas, bytes uint64, where string) string {
+	said := say.Count(stanzas, "stanza") + " " + where
+	if bytes > 0 {
+		said += " (" + say.Size(bytes) + ")"
+	}
+	return said
+}
+
+// Left names the nodes that keep a server which is drained, "" if there are none, or of a node: it is said already.
+func (s Screen) Left(v api.Drained) string {
+	p := s.page(time.Time{})
+	for _, n := range v.Left {
+		words := []string{n.State, say.Count(n.Sessions, "session")}
+		if n.Queue > 0 {
+			words = append(words, queued(n.Queue, n.QueueBytes, "in its queue"))
+		}
+		if n.OldestSecs > 0 {
+			words = append(words, "the oldest for "+seconds(n.OldestSecs))
+		}
+		p.groups(text{"  " + n.Node + "   ", plain}, "   ", words, plain)
+	}
+	if more := v.LeftNodes - len(v.Left); more > 0 {
+		p.say("  and " + say.Count(more, "more node"))
+	}
+	return p.String()
+}
+
+// Remains says in a clause what keeps a drain from its end.
+func Remains(v api.Drained) string {
+	var words []string
+	if v.Sessions > 0 {
+		words = append(words, say.Count(v.Sessions, "session"))
+	}
+	if n := v.Queue + v.Held; n > 0 {
+		words = append(words, say.Count(n, "stanza"))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return strings.Join(words, " and ") + " left"
 }
 
 // Kicked says what a kick ended.

@@ -50,6 +50,13 @@ var screens = map[string]func(s Screen) string{
 	"doctor":          func(s Screen) string { return s.Doctor(someDoctor()) },
 	"top":             func(s Screen) string { return s.Top(someStatus(), someNodes(), "queue", 0) },
 	"top-short":       func(s Screen) string { return s.Top(someStatus(), someNodes(), "sessions", 9) },
+	"drained-server": func(s Screen) string {
+		v := api.Drained{Draining: true, Sessions: 182_431, Queue: 14, QueueBytes: 5_096, Held: 3, OldestSecs: 12.4, LeftNodes: 7, Left: []api.Left{
+			{Node: "node1.im.example", State: api.StateAttached, Sessions: 182_401, Queue: 12, QueueBytes: 4_096, OldestSecs: 0.4},
+			{Node: "node2.im.example", State: api.StateAway, Sessions: 30, Queue: 2, QueueBytes: 1_000, OldestSecs: 12.4},
+			{Node: "node3.im.example", State: api.StateDraining, Sessions: 1}}}
+		return s.Drained(v) + s.Left(v)
+	},
 	"drained": func(s Screen) string {
 		return drawAll(s.Drained, []api.Drained{
 			{Node: "node1.im.example", Draining: true, Sessions: 182_401, Queue: 12, QueueBytes: 4_096, OldestSecs: 0.4},

@@ -128,10 +128,23 @@ type Drained struct {
 	Node       string  `json:"node,omitempty"` // "": the server
 	Draining   bool    `json:"draining"`
 	Sessions   int     `json:"sessions"`      // still there
-	Queue      uint64  `json:"queue_stanzas"` // in memory, on disk, and written to a node that proves what it reads, which has not proved these
+	Queue      uint64  `json:"queue_stanzas"` // in memory, on disk, and written to a node that proves what it reads, or may, which has not proved these
 	QueueBytes uint64  `json:"queue_bytes"`
 	OldestSecs float64 `json:"oldest_stanza_age_seconds"`
-	Safe       bool    `json:"safe"` // nothing waits: it may be stopped
+	Held       uint64  `json:"held_stanzas"`   // of the server: for users of whom it is not yet known where they are
+	Safe       bool    `json:"safe"`           // no sessions, and nothing waits: it may be stopped
+	Left       []Left  `json:"left,omitempty"` // of the server: the nodes that keep it, those with the most sessions and stanzas first, up to five
+	LeftNodes  int     `json:"left_nodes"`     // of the server: how many nodes keep it
+}
+
+// Left is what a node still has that the server is to be rid of.
+type Left struct {
+	Node       string  `json:"node"`
+	State      string  `json:"state"` // of the node, as in Node
+	Sessions   int     `json:"sessions"`
+	Queue      uint64  `json:"queue_stanzas"`
+	QueueBytes uint64  `json:"queue_bytes"`
+	OldestSecs float64 `json:"oldest_stanza_age_seconds"`
 }
 
 // Reloaded says what a reload did.

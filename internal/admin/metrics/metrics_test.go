@@ -68,8 +68,8 @@ func (st *stage) counted() scraped {
 	return scraped{
 		// a: 3 presences, 500+7+7+3+3, 2 pings; b: 3 presences, 1 ping; d: none that is whole
 		`patchbay_stanzas_accepted_total`: 3 + 520 + 2 + 3 + 1,
-		// b: 500 messages, 3 iqs, the answer to a ping and the question what it can do; a: 8 errors, 2 answers and the question
-		`patchbay_node_out_stanzas_total{node="b.im.example"}`:                   500 + 3 + 1 + 1,
+		// b: 500 messages, 3 iqs, the answer to a ping, the question what it can do, and that it is drained; a: 8 errors, 2 answers and the question
+		`patchbay_node_out_stanzas_total{node="b.im.example"}`:                   500 + 3 + 1 + 1 + 1,
 		`patchbay_node_out_stanzas_total{node="a.im.example"}`:                   8 + 2 + 1,
 		`patchbay_outcomes_total{outcome="bounced",reason="no-session"}`:         7,
 		`patchbay_outcomes_total{outcome="dropped",reason="headline-to-nobody"}`: 3,
