@@ -71,6 +71,11 @@ type Config struct {
 	OnRefused  func(j jid.JID, cause error) // a session held until now, or the watch of a bare JID, was refused when restated
 	OnSession  func(Located)                // of a watched user, see Watch
 
+	// OnDrain is told that an operator drains the node, or its server, and that this is over: on a new stream that is so
+	// unless the server says otherwise. A node that is drained keeps its sessions and takes no new ones. So that the drain can end,
+	// withdraw the sessions, and send their users to another node.
+	OnDrain func(on bool)
+
 	// Multicast says that the node takes one copy of a message to many for all its users (XEP-0033): it is addressed to
 	// the node, and Message.Recipients are those users. Without it each of them gets a copy of its own.
 	Multicast bool

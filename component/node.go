@@ -48,6 +48,9 @@ type Node struct {
 
 	seen recent // owned by dispatch
 
+	draining bool  // owned by dispatch: what OnDrain was told last
+	drainer  *link // owned by dispatch: whose notice that was; nil: nobody drains the node
+
 	mu     sync.Mutex
 	cur    *link         // guarded by mu; nil: detached
 	change chan struct{} // guarded by mu; closed when cur changes
@@ -170,6 +173,7 @@ func (n *Node) setLink(l *link) {
 // tellAttached has OnAttach called, in its turn.
 func (n *Node) tellAttached() {
 	n.inbox.push(inbound{call: func() {
+		n.drainOver()
 		if n.cfg.OnAttach != nil {
 			n.cfg.OnAttach(n)
 		}

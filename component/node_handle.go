@@ -187,7 +187,7 @@ func (n *Node) handle(in inbound) {
 	case in.start.Name.Local == "message" && n.seen.repeated(in):
 		return
 	}
-	if request && n.serveRequest(in) {
+	if request && (n.takeDrain(in) || n.serveRequest(in)) {
 		return
 	}
 	h := &handling{node: n, tokens: tokens{list: in.rest}, id: attr(in.start, "id")}
