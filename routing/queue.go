@@ -237,7 +237,7 @@ func (q *Queue) fit(size int, r rec) putResult {
 		limit += reserve
 	}
 	switch {
-	case (r.class == classRequest || r.class == classAnswer && !q.acks.held || r.class == classGroup) && q.out == nil:
+	case (r.class == classRequest || r.class == classAnswer && q.acks.id == "" || r.class == classGroup) && q.out == nil:
 		return putLater
 	case q.gone:
 		return putGone
@@ -329,7 +329,7 @@ func (q *Queue) tail(n int) *block {
 	}
 	b := newBlock(n)
 	b.since = q.env.clock.Load()
-	b.spill, b.late = spill, q.out == nil && !q.acks.held
+	b.spill, b.late = spill, q.out == nil && q.acks.id == ""
 	if spill {
 		q.disk.blocks++
 	}
