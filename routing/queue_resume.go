@@ -1,6 +1,9 @@
 package routing
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // resumption is what a queue knows of a stream with XEP-0198. Guarded by the queue's mu.
 //
@@ -115,10 +118,7 @@ func (q *Queue) resume(out Output) (id string, ok bool) {
 func (q *Queue) takeBack() bool {
 	q.mu.Lock()
 	defer q.unlock()
-	for q.writing {
-		q.idle.Wait()
-	}
-	if !q.acks.held || q.acks.claimed {
+	if !q.acks.held || q.acks.claimed { // nobody writes what is held
 		return false
 	}
 	q.dropped()
@@ -137,7 +137,8 @@ func (q *Queue) dropped() {
 	}
 }
 
-// holdsFor reports whether what is held and not proved may be for a user, by a hash of his bare JID.
+// holdsFor reports whether something is held for a user, by a hash of his bare JID, that cannot be taken out while the link may be
+// resumed.
 func (q *Queue) holdsFor(user uint32) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,21 +146,25 @@ func (q *Queue) holdsFor(user uint32) bool {
 		return false
 	}
 	for _, b := range q.ring {
-		if b.sentTo(user, len(b.recs)) {
+		if b.binds(user) {
 			return true
 		}
 	}
-	return len(q.blocks) > 0 && q.blocks[0].sentTo(user, q.blocks[0].next)
+	return slices.ContainsFunc(q.blocks, func(b *block) bool { return b.binds(user) })
 }
 
-// sentTo reports whether one of the stanzas of a block that are not proved is for a user. Of those that are for several it is
-// assumed.
-func (b *block) sentTo(user uint32, until int) bool {
+// binds reports whether one of the stanzas of a block that are not proved, and cannot be taken out one by one, is for a user: it is
+// written, or a request, whose asker is answered when it is dropped. Of those that are for several users it is assumed.
+func (b *block) binds(user uint32) bool {
 	at := b.passed
-	for _, r := range b.recs[b.over:until] {
-		to, ok := addressee(b.b[at : at+int(r.size)])
-		if ok && userHash(to.Bare()) == user || r.class == classGroup {
+	for i, r := range b.recs[b.over:] {
+		if r.class == classGroup {
 			return true
+		}
+		if b.over+i < b.next || r.class == classRequest {
+			if to, ok := addressee(b.b[at : at+int(r.size)]); ok && userHash(to.Bare()) == user {
+				return true
+			}
 		}
 		at += int(r.size)
 	}

@@ -22,7 +22,7 @@ func (q *Queue) takeUser(full stanza.Address, bareToo bool) (taken []waitingStan
 	left = none()
 	q.mu.Lock()
 	for i := 0; i < len(q.blocks); i++ {
-		if q.out != nil || q.writing {
+		if q.out != nil || q.writing || q.acks.claimed {
 			break // the node is back
 		}
 		b := q.blocks[i]
