@@ -223,7 +223,7 @@ func (q *Queue) back(b *block, counted int, resumed bool) (rest int) {
 			q.bytes += int(r.size)
 		}
 	}
-	b.off, b.done, b.next = 0, 0, 0
+	b.off, b.done, b.next, b.index = 0, 0, 0, nil
 	return counted
 }
 
