@@ -21,11 +21,16 @@ func (m *queueModel) attach(t *rapid.T) {
 		m.q.reopen()
 		m.closed = false
 	}
+	m.takeBack()
 	kind := answers(rapid.IntRange(0, int(answerKinds)-1).Draw(t, "kind"))
 	room := 200 + rapid.SampledFrom([]int{0, 3, 5000, 1 << 30}).Draw(t, "room") // the first ping waits for nothing
 	p := m.newPeer(kind, room)
 	p.async = kind <= later && rapid.Bool().Draw(t, "async")
 	p.drops = rapid.IntRange(0, 3).Draw(t, "drops") == 0
+	if kind <= later && rapid.Bool().Draw(t, "counts") {
+		m.joinCounting(t, p)
+		return
+	}
 	m.join(p)
 }
 
@@ -57,24 +62,40 @@ func (m *queueModel) drop(t *rapid.T) {
 		m.link.drops = m.q.stats().Waiting == 0 // it is done with
 		m.settle()
 	}
-	m.lose()
-	clean, _ := m.q.detach(m.link)
+	if m.link.resumable() && rapid.IntRange(0, 3).Draw(t, "ended") == 0 {
+		m.q.closed()
+		m.link.stream.id = ""
+	}
+	held := m.link.resumable()
+	if m.lose(); held {
+		m.held = m.link.stream
+	}
+	clean, was := m.q.detach(m.link)
 	m.settle() // what was taken at the last moment is there too
 	if whole := len(m.link.rest) == 0; clean != whole {
 		m.t.Fatalf("the link took %d bytes of a stanza or a ping, and its end is said to be clean: %v", len(m.link.rest), clean)
 	}
+	if was != held {
+		m.t.Fatalf("the link may be resumed: %v", was)
+	}
 	m.link = nil
 }
 
-// lose breaks the link: what is unproved may come again, and requests are done with.
+// lose breaks the link.
 func (m *queueModel) lose() {
 	m.link.Interrupt()
-	m.settle()
+	if m.settle(); !m.link.resumable() {
+		m.lost()
+	}
+}
+
+// lost notes that a link has gone for good: what is unproved may come again, and requests are done with.
+func (m *queueModel) lost() {
 	for k := range m.walk() {
 		m.parts[k].repeats = true
 	}
 	for n, s := range m.all {
-		if n > 0 && s.class == classRequest {
+		if n > 0 && (s.class == classRequest || s.class == classAnswer) {
 			m.parts[modelKey{n: n}].gone = true
 		}
 	}
@@ -149,8 +170,14 @@ func (m *queueModel) takeUser(t *rapid.T) {
 	m.unslow()
 	full, _, err := stanza.ParseAddress([]byte(to), false, nil)
 	m.must(err)
+	if m.q.holdsFor(userHash(full.Bare())) { // as Router.Move
+		m.takeBack()
+	}
 	taken, left := m.q.takeUser(full, bareToo)
 	for _, w := range taken {
+		if w.rec.class == classRequest || w.rec.class == classGroup {
+			m.t.Fatalf("a request was taken out, and whoever asked is answered, too: %.300s", w.raw)
+		}
 		m.gone(m.keyOf(w.raw))
 	}
 	m.retired = append(m.retired, left.blocks...)
@@ -188,6 +215,7 @@ func (m *queueModel) expire(t *rapid.T) {
 		return
 	}
 	m.unslow()
+	m.takeBack()
 	for range blocks {
 		b, err := m.q.takeOrClose(func() {})
 		m.must(err)
@@ -258,7 +286,7 @@ func (m *queueModel) restart() {
 	m.box = m.box.crashed()
 	for k, p := range m.parts {
 		_, is := durable[k]
-		p.gone, p.repeats = !is, p.repeats || is
+		p.gone, p.repeats, p.counted = !is, p.repeats || is, false
 	}
 	m.open()
 	synctest.Wait()
@@ -267,9 +295,13 @@ func (m *queueModel) restart() {
 // stop ends the server in orderly fashion, and starts it again: all that was accepted is on disk, as far as that has room.
 func (m *queueModel) stop(*rapid.T) {
 	if m.link != nil {
-		m.lose()
+		if m.lose(); m.link.resumable() {
+			m.lost()
+			m.link.stream.id = ""
+		}
 	}
 	m.q.cut()
+	m.forget()
 	m.settle()
 	for range 2 { // as Router.drainToDisk
 		m.q.keepAll()
@@ -304,7 +336,7 @@ func (m *queueModel) durable() map[modelKey]placeOnDisk {
 		m.must(b.decode(value))
 		b.each(func(raw []byte, r rec) {
 			k := m.keyOf(raw)
-			if was, twice := all[k]; twice || m.all[k.n].class == classRequest {
+			if was, twice := all[k]; twice || m.all[k.n].class == classRequest || m.all[k.n].class == classAnswer {
 				panic(fmt.Sprintf("stanza %v is on disk at %v and %v, of class %d", k, was, at, r.class))
 			}
 			all[k] = at

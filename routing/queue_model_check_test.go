@@ -12,8 +12,8 @@ func (m *queueModel) taken(p *modelPeer, k modelKey, raw []byte) {
 	if n := len(p.whole); n > 0 && !m.before(p.whole[n-1], k) {
 		m.t.Fatalf("stanza %v comes after %v", k, p.whole[n-1])
 	}
-	if part.taken > 0 && (!part.repeats || m.all[k.n].class == classRequest) {
-		m.t.Fatalf("stanza %v comes again", k)
+	if class := m.all[k.n].class; part.counted || part.taken > 0 && (!part.repeats || class == classRequest || class == classAnswer) {
+		m.t.Fatalf("stanza %v comes again: %+v", k, *part)
 	}
 	if late, said := k.n < p.since && !bytes.HasPrefix(raw, []byte("<iq")), bytes.Count(raw, []byte("<delay ")); late != (said == 1) {
 		m.t.Fatalf("stanza %v has %d delays, and was taken before the link came: %v, %s", k, said, late, raw[:min(len(raw), 300)])
@@ -159,7 +159,7 @@ func (m *queueModel) check() {
 		case s.pair != "" && m.newer(n):
 			m.parts[main].gone = true
 			vanished++
-		case s.class == classRequest && m.link != nil && m.link.dead():
+		case (s.class == classRequest || s.class == classAnswer) && m.link != nil && m.link.dead() && !m.link.resumable():
 		default:
 			m.t.Fatalf("stanza %d, of class %d, is nowhere, and nobody has handled it: %+v", n, s.class, *m.parts[main])
 		}
@@ -232,7 +232,10 @@ func (m *queueModel) checkProof() {
 	if p.kind == never && b.grade == GradeProved || len(b.open) > pingsOpen {
 		m.t.Fatalf("grade %s, %d open pings", b.grade, len(b.open))
 	}
-	if b.grade != GradeProved {
+	if (p.stream != nil) != (b.grade == GradeAcked) {
+		m.t.Fatalf("grade %s", b.grade)
+	}
+	if !b.proves() {
 		p.most = max(windowMost, m.q.unproved)
 		if b.grade == GradeWritten {
 			p.most = windowMost
@@ -286,7 +289,7 @@ func (m *queueModel) quiet() {
 	if m.link.kind == sometimes {
 		return // it answers as no library does
 	}
-	if q.count.waiting > 0 || q.proof.grade == GradeProved && q.sent > q.proved || q.disk.spilling || len(q.disk.todo) > 0 {
+	if q.count.waiting > 0 || q.proof.proves() && q.sent > q.proved || q.disk.spilling || len(q.disk.todo) > 0 {
 		m.t.Fatalf("the peer has read all, and %d wait, %d of %d are proved, on disk %+v", q.count.waiting, q.proved, q.sent, q.disk)
 	}
 }
@@ -298,7 +301,12 @@ func (m *queueModel) quietAway() {
 	}
 	memory := 0 // it may be brought back for a user, and nothing was there
 	for _, b := range m.q.blocks {
-		holds := slices.ContainsFunc(b.recs, func(r rec) bool { return r.class == classStored })
+		if m.held != nil && b.next > 0 {
+			continue // it is to go on where it was
+		}
+		holds := slices.ContainsFunc(b.recs, func(r rec) bool {
+			return r.class == classStored || m.held != nil && !r.class.keeps() && r.class != classMoved
+		})
 		if keeps := slices.ContainsFunc(b.recs, func(r rec) bool { return r.class.keeps() }); keeps && (!b.kept || b.keeping || b.stale) {
 			m.t.Fatalf("block %d could be on disk, and is not: %+v", b.first, b.onDisk)
 		}
@@ -314,6 +322,7 @@ func (m *queueModel) quietAway() {
 // finish attaches a peer that takes all, and sees that each stanza has come.
 func (m *queueModel) finish() {
 	m.drop(m.t)
+	m.takeBack()
 	if m.closed {
 		m.q.reopen()
 		m.closed = false

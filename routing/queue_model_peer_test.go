@@ -51,6 +51,17 @@ type modelPeer struct {
 	since   int        // the first number that was given after it attached
 	grade   Grade      // when it was looked at last
 	most    int        // bytes that may be unproved, since it is proved
+
+	// of one that counts
+	stream  *modelStream
+	eager   bool            // it counts the moment that a stanza comes
+	base    int             // of the stream's stanzas were counted when the link began
+	own     int             // stanzas of its own that are in custody
+	heard   int             // and that it was told
+	ahead   *stanza.Scanner // guarded by mu, like the rest: of an eager one
+	tail    []byte
+	eagerly int
+	fault   error
 }
 
 // peerEvent is a stanza, or a ping, that the link took whole.
@@ -77,6 +88,9 @@ func (p *modelPeer) TryWrite(b []byte) (int, error) {
 	p.room -= n
 	if p.broken {
 		return n, errBroken // what was taken at the last moment is not known to have been
+	}
+	if p.eager {
+		p.runAhead(b[:n])
 	}
 	return n, nil
 }
@@ -123,16 +137,19 @@ func (p *modelPeer) look() {
 		p.m.must(err)
 		if tok == stanza.None {
 			p.rest = bytes.Clone(p.rest[n:])
+			p.lookAhead()
 			return
 		}
 		raw := p.rest[:n]
 		p.rest = p.rest[n:]
 		e := peerEvent{end: p.length - len(p.rest)}
-		if bytes.Contains(raw, []byte("<ping xmlns='urn:xmpp:ping'/>")) {
+		switch {
+		case p.element(raw, &e):
+		case bytes.Contains(raw, []byte("<ping xmlns='urn:xmpp:ping'/>")):
 			e.ping, e.client = string(h.In(h.ID.Value)), bytes.HasPrefix(raw, []byte("<iq xmlns='jabber:client' "))
-		} else {
+		default:
 			e.key = p.m.keyOf(raw)
-			p.m.taken(p, e.key, raw)
+			p.m.takenNext(p, e.key, raw)
 		}
 		p.wire = append(p.wire, e)
 	}
@@ -141,6 +158,13 @@ func (p *modelPeer) look() {
 // turn is one turn of the process: the handlers that were started run, and then it reads a chunk.
 func (p *modelPeer) turn(n int) {
 	p.m.settle()
+	switch {
+	case p.eager:
+		return
+	case p.stream != nil:
+		p.turnCounting(n)
+		return
+	}
 	for _, k := range p.started {
 		p.m.handled(k)
 	}
@@ -189,6 +213,10 @@ func (p *modelPeer) wants(e peerEvent) bool {
 
 // answer answers the oldest pings, each twice: the first reply counts.
 func (p *modelPeer) answer(n int) {
+	if p.stream != nil {
+		p.answerCounting(n)
+		return
+	}
 	for range min(n, len(p.asked)) {
 		id := []byte(p.asked[0])
 		p.asked = p.asked[1:]

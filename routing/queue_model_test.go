@@ -38,7 +38,7 @@ func checkQueue(t *testing.T, v modelVariant) {
 			ops := map[string]func(*rapid.T){
 				"put": m.put, "put more": m.put, "run": m.run, "attach": m.attach, "drop": m.drop, "room": m.room, "turn": m.turn,
 				"turn again": m.turn, "answer": m.answer, "pass": m.pass, "forge": m.forge, "probe": m.probe, "break": m.breakLink,
-				"take user": m.takeUser, "expire": m.expire, "quiet": func(*rapid.T) { m.quiet() }, "": func(*rapid.T) { m.check() },
+				"take user": m.takeUser, "resume": m.resume, "resume soon": m.resume, "tell": m.tell, "count high": m.countHigh, "expire": m.expire, "quiet": func(*rapid.T) { m.quiet() }, "": func(*rapid.T) { m.check() },
 			}
 			if v.disk {
 				ops["commit"], ops["refuse"], ops["spill"], ops["slow"] = m.commit, m.refuse, m.spill, m.slow
@@ -65,8 +65,9 @@ type queueModel struct {
 	writers sync.WaitGroup
 
 	q       *Queue
-	link    *modelPeer // nil: the node is away
-	closed  bool       // its grace is over
+	link    *modelPeer   // nil: the node is away
+	held    *modelStream // its link dropped, and may be resumed
+	closed  bool         // its grace is over
 	all     []*modelStanza
 	parts   map[modelKey]*modelPart
 	retired []*block // taken from, and the disk still has their places
@@ -93,6 +94,7 @@ type modelPart struct {
 	free    bool // it need not be kept any more
 	repeats bool // it may come again
 	ended   bool // a link of grade written took it
+	counted bool // its peer has counted it, and the queue knows
 }
 
 func (m *queueModel) must(err error) {
@@ -117,7 +119,7 @@ func (m *queueModel) start() {
 // open makes a queue, as a start of the server does.
 func (m *queueModel) open() {
 	armed := new(atomic.Bool)
-	m.armed, m.link, m.closed, m.retired, m.replaced = armed, nil, false, nil, 0
+	m.armed, m.link, m.held, m.closed, m.retired, m.replaced = armed, nil, nil, false, nil, 0
 	env := &queueEnv{wg: &m.writers, clock: &m.clock, moment: &m.moment, most: &m.most, tight: &m.tight, server: "hub", off: m.off,
 		mono: m.mono.Load, arm: func(*Queue) { armed.Store(true) }, arrived: m.arrived,
 		log: func(_ *Queue, what string, err error) { panic(fmt.Sprint(what, ": ", err)) },
@@ -175,7 +177,7 @@ func (m *queueModel) make(t *rapid.T) (raw string, s *modelStanza) {
 	s = &modelStanza{to: rapid.SampledFrom(modelQueueUsers).Draw(t, "to")}
 	body := modelBody[:rapid.SampledFrom(modelSizes).Draw(t, "size")]
 	n := len(m.all)
-	switch kind := rapid.SampledFrom([]string{"message", "message", "presence", "get", "result", "letter", "group", "shared"}).Draw(t, "kind"); kind {
+	switch kind := rapid.SampledFrom([]string{"message", "message", "presence", "get", "result", "answer", "letter", "group", "shared"}).Draw(t, "kind"); kind {
 	case "presence":
 		from := rapid.SampledFrom([]string{"a@x", "b@x"}).Draw(t, "from")
 		s.pair = from + " " + s.to
@@ -185,6 +187,9 @@ func (m *queueModel) make(t *rapid.T) (raw string, s *modelStanza) {
 		raw = fmt.Sprintf("<iq id='%d' type='get' from='a@x' to='%s'><q xmlns='q'>%s</q></iq>", n, s.to, body)
 	case "result":
 		raw = fmt.Sprintf("<iq id='%d' type='result' from='a@x' to='%s'/>", n, s.to)
+	case "answer":
+		s.class, s.to = classAnswer, ""
+		raw = fmt.Sprintf("<iq id='%d' type='result' from='im' to='node'/>", n)
 	case "group":
 		s.class, s.users, s.to = classGroup, modelQueueUsers[:rapid.IntRange(1, 3).Draw(t, "users")], ""
 		list := ""
@@ -205,8 +210,11 @@ func (m *queueModel) put(t *rapid.T) {
 	raw, s := m.make(t)
 	n := len(m.all)
 	r := rec{class: s.class, origin: storage.NodeID(rapid.IntRange(0, 1).Draw(t, "origin"))}
-	if s.class == classStored {
+	switch s.class {
+	case classStored:
 		r.at = uint32(n)
+	case classAnswer:
+		r = rec{} // the queue knows it by what it is
 	}
 	before := m.q.stats()
 	m.all = append(m.all, s)
@@ -227,17 +235,19 @@ func (m *queueModel) put(t *rapid.T) {
 
 // judge looks at what put said.
 func (m *queueModel) judge(res putResult, s *modelStanza, before QueueStats) {
-	away := s.class == classRequest || s.class == classGroup
+	away := s.class == classRequest || s.class == classGroup || s.class == classAnswer && m.held == nil
 	switch {
+	case res == putLater && s.class == classAnswer && (m.held != nil || m.link != nil && m.link.resumable()):
+		m.t.Fatalf("an answer does not wait for the link to be resumed")
 	case m.link == nil && away:
 		if res != putLater {
 			m.t.Fatalf("a request, or a stanza for many, was put for a node that is away: %d", res)
 		}
 	case m.closed != (res == putGone):
 		m.t.Fatalf("put says %d, closed: %v", res, m.closed)
-	case res == putOK && before.Bytes > 0 && before.Bytes+s.size > 2*m.limit+2*reserve && before.Bytes+s.size > spillBlock:
+	case res == putOK && s.class != classAnswer && before.Bytes > 0 && before.Bytes+s.size > 2*m.limit+2*reserve && before.Bytes+s.size > spillBlock:
 		m.t.Fatalf("%d bytes in memory, and %d more were taken", before.Bytes, s.size)
-	case res == putOK && s.class != classRequest && m.most.Load() > 0 && before.Kept > 0 && before.Kept+before.Bytes+s.size > int(m.most.Load())/100*101+spillBlock:
+	case res == putOK && s.class != classRequest && s.class != classAnswer && m.most.Load() > 0 && before.Kept > 0 && before.Kept+before.Bytes+s.size > int(m.most.Load())/100*101+spillBlock:
 		m.t.Fatalf("%d bytes on disk, and %d more were taken", before.Kept, s.size)
 	case res == putKept && m.most.Load() == 0, res == putDisk && (!m.disk || m.box.refuse == nil && m.q.disk.full == None):
 		m.t.Fatalf("put says %d without a reason", res)
