@@ -82,12 +82,14 @@ type Offline struct {
 	commits *offlineCommitter
 
 	// each guards itself
-	gate  gate
-	boxes [shardCount]mailboxes
+	gate    gate
+	handled handled
+	boxes   [shardCount]mailboxes
 
 	tally                  commitTally
-	total                  atomic.Int64 // the most bytes
-	users, messages, bytes atomic.Int64 // of all mailboxes
+	total                  atomic.Int64  // the most bytes
+	users, messages, bytes atomic.Int64  // of all mailboxes
+	queued, kept           atomic.Uint64 // see Puts
 }
 
 // mailboxes is one shard of the users.

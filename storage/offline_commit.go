@@ -110,6 +110,7 @@ func (c *offlineCommitter) drain() error {
 	if err := c.f.gate.failure(); err != nil {
 		return err
 	}
+	until := c.f.queued.Load()
 	c.sweep()
 	for c.stalled || len(c.backlog) > 0 {
 		if !c.stalled {
@@ -129,7 +130,8 @@ func (c *offlineCommitter) drain() error {
 		c.f.room.look()
 	}
 	c.backlog = nil // it was consumed from its head
-	return nil
+	c.f.kept.Store(until)
+	return c.commitHandled()
 }
 
 // stall notes whether the group waits for room, and tells of a change.

@@ -115,6 +115,7 @@ func (f *Offline) put(bare, value []byte, k Keep) (uint64, error) {
 	c := &change{w: w, number: b.last, size: size, value: value}
 	w.puts = append(w.puts, c)
 	s.queue(c)
+	f.queued.Add(1) // behind queue, with the shard locked: who counts it finds it
 	return c.number, nil
 }
 
