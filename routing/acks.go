@@ -18,12 +18,16 @@ type NotResumed struct {
 // Error says so.
 func (e *NotResumed) Error() string { return "there is no link to go on with under this id" }
 
+// resumeWaits is how long a resumption waits until all that the peer sent is in custody: what is not then comes again.
+const resumeWaits = time.Second
+
 var errTakenBack = errors.New("what was to be resumed is held no more")
 
 // StartAcked is Start for a link whose peer counts the stanzas it has handled, and is told how many of its own are in custody
 // (XEP-0198). id is the one under which it may be resumed after a drop, for as long as the grace lasts; empty: it may not.
 func (s *Source) StartAcked(out Output, id string, hello []byte) error {
 	s.acks = true
+	s.Count(id, s.tell)
 	return s.start(out, hello, func(q *Queue) { q.attachAcks(out, id) })
 }
 
@@ -44,18 +48,25 @@ func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id stri
 	if !n.queue.heldAs(id) {
 		return nil, r.notResumed(n, id)
 	}
+	n.mu.Lock()
+	old := n.held
+	n.mu.Unlock()
+	if old != nil {
+		old.custody.settle(resumeWaits)
+	}
 	src := r.newSource(n, g, sc)
 	if !n.claim(src) {
 		return nil, ErrAttached
 	}
 	n.mu.Lock()
-	old := n.held
+	old = n.held
 	n.mu.Unlock()
 	ok := false
 	var err error
 	if old != nil {
 		src.inc, src.mark, src.sync, src.asked = old.inc, old.mark, old.sync, old.asked
-		src.base, src.acks = old.handled(), true
+		src.acks = true
+		src.GoOn(old, src.tell)
 		ok, err = n.queue.claim(id, h)
 	}
 	switch {
@@ -70,7 +81,10 @@ func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id stri
 }
 
 // notResumed says how many stanzas of an earlier link are in custody, if that is known.
-func (r *Router) notResumed(*Node, string) error { return &NotResumed{} }
+func (r *Router) notResumed(n *Node, id string) error {
+	h, known := r.countOf(n, id)
+	return &NotResumed{Handled: h, Known: known}
+}
 
 // StartResumed opens the way out of a link that goes on with another: behind <resumed/> follow the stanzas that the peer has
 // not counted, requests too, and then what has come since. After an error the link is to be detached.
@@ -96,7 +110,7 @@ func (s *Source) StartResumed(out Output) error {
 	}
 	n.mu.Unlock()
 	hello := append([]byte("<resumed xmlns='"+nsAcks+"' previd='"), id...)
-	hello = append(strconv.AppendUint(append(hello, "' h='"...), uint64(uint32(s.base)), 10), "'/>"...)
+	hello = append(strconv.AppendUint(append(hello, "' h='"...), uint64(uint32(s.Custody())), 10), "'/>"...)
 	err := n.queue.begin(out, hello)
 	if was != nil && !was.within(s.Grant()) {
 		s.revoke()
@@ -117,8 +131,12 @@ func (r *Router) takeBack(n *Node) {
 	n.mu.Unlock()
 }
 
-// handled is how many stanzas of the link, and of those that it goes on with, are in custody.
-func (s *Source) handled() uint64 { return s.base + s.accepted.Load() }
+// tell tells the peer of a new count of what it sent.
+func (s *Source) tell(h uint64) {
+	if q := s.node.queue; q.acknowledge(uint32(h)) {
+		q.flush()
+	}
+}
 
 // ack takes an element of XEP-0198 that is no stanza.
 func (s *Source) ack(w *work, h *stanza.Header) error {
@@ -149,7 +167,8 @@ func (s *Source) ack(w *work, h *stanza.Header) error {
 func (s *Source) answerAsked(w *work) {
 	s.asks = false
 	w.account()
-	if q := s.node.queue; q.acknowledge(uint32(s.handled())) {
+	s.custody.ask(s.accepted.Load())
+	if q := s.node.queue; q.acknowledge(uint32(s.Custody())) {
 		w.queues = append(w.queues, q)
 	}
 }

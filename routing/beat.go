@@ -19,7 +19,8 @@ type beat struct {
 	wake chan struct{} // one token: there is a queue
 
 	mu     sync.Mutex
-	queues []*Queue // guarded by mu: each once (Queue.armed)
+	queues []*Queue   // guarded by mu: each once (Queue.armed)
+	links  []*custody // guarded by mu: that are new (custody.armed)
 }
 
 // add makes the beat look after a queue.
@@ -48,6 +49,7 @@ func (r *Router) runBeat() {
 	tick := time.NewTicker(beatEach)
 	defer tick.Stop()
 	var spare []*Queue
+	counts := custodian{r: r}
 	for {
 		select {
 		case <-r.stop:
@@ -61,7 +63,8 @@ func (r *Router) runBeat() {
 			case <-tick.C:
 			}
 			all := r.beat.take(spare)
-			idle = len(all) == 0
+			more := counts.tick()
+			idle = len(all) == 0 && !more
 			for i, q := range all {
 				if q.tick() {
 					r.beat.add(q)

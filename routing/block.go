@@ -36,6 +36,8 @@ type onDisk struct {
 	closed  bool // nothing is appended to it any more
 	keeping bool // the disk is about to have it
 	kept    bool // the disk has it
+	early   bool // it is to be there while it is written, or in the ring: somebody waits for that
+	parted  bool // its stanzas are more than its numbers
 	stale   bool // what the disk has, or will have, is not all that was said since
 	out     bool // it is in its queue no more
 	late    bool // it waited for a link: its stanzas say since when
@@ -181,9 +183,14 @@ func (b *block) when(r rec) time.Time {
 }
 
 // each calls f with each unwritten stanza.
-func (b *block) each(f func(raw []byte, r rec)) {
-	at := b.done
-	for _, r := range b.recs[b.next:] {
+func (b *block) each(f func(raw []byte, r rec)) { b.from(b.next, b.done, f) }
+
+// eachUnproved calls f with each stanza that is not proved, written or not.
+func (b *block) eachUnproved(f func(raw []byte, r rec)) { b.from(b.over, b.passed, f) }
+
+// from calls f with each stanza from one on, whose first byte is given.
+func (b *block) from(i, at int, f func(raw []byte, r rec)) {
+	for _, r := range b.recs[i:] {
 		f(b.b[at:at+int(r.size)], r)
 		at += int(r.size)
 	}

@@ -36,9 +36,13 @@ func (c class) keeps() bool { return c == classKeep || c == classShared || c == 
 
 // encode gives a block as the disk has it, with a note of whose stanzas are in it; nil if it has none to keep.
 func (b *block) encode() []byte {
+	if slices.ContainsFunc(b.recs[b.over:], func(r rec) bool { return r.class == classGroup }) {
+		b.users = nil
+		return b.apart().encode()
+	}
 	n, size, others, flags := 0, 0, false, byte(0)
 	users := []uint32{}
-	b.each(func(raw []byte, r rec) {
+	b.eachUnproved(func(raw []byte, r rec) {
 		if !r.class.keeps() {
 			others = others || r.class != classMoved
 			return
@@ -71,7 +75,7 @@ func (b *block) encode() []byte {
 	for _, u := range users {
 		v = binary.BigEndian.AppendUint32(v, u)
 	}
-	for _, r := range b.recs[b.next:] {
+	for _, r := range b.recs[b.over:] {
 		if r.class.keeps() {
 			v = binary.BigEndian.AppendUint32(v, r.size)
 			v = append(v, byte(r.class))
@@ -80,7 +84,7 @@ func (b *block) encode() []byte {
 			v = binary.BigEndian.AppendUint32(v, r.came)
 		}
 	}
-	b.each(func(raw []byte, r rec) {
+	b.eachUnproved(func(raw []byte, r rec) {
 		if r.class.keeps() {
 			v = append(v, raw...)
 		}

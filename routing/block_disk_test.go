@@ -23,11 +23,15 @@ func drawBlock(t *rapid.T) *block {
 		to := rapid.SampledFrom([]string{"u1@im/r", "u2@im", "im", "node", "x<"}).Draw(t, "to")
 		raw := fmt.Sprintf("<message to='%s' id='%d'>%s</message>", to, i, bytes.Repeat([]byte("x"), rapid.IntRange(0, 300).Draw(t, "size")))
 		b.b = append(b.b, raw...)
-		b.recs = append(b.recs, rec{size: uint32(len(raw)), class: class(rapid.IntRange(0, int(classGroup)).Draw(t, "class")),
+		b.recs = append(b.recs, rec{size: uint32(len(raw)), class: class(rapid.IntRange(0, int(classAnswer)).Draw(t, "class")),
 			origin: storage.NodeID(rapid.Uint32().Draw(t, "origin")), at: rapid.Uint32().Draw(t, "at"), came: rapid.Uint32().Draw(t, "came")})
 	}
 	for range rapid.IntRange(0, len(b.recs)).Draw(t, "written") {
 		b.advance(int(b.recs[b.next].size))
+	}
+	for range rapid.IntRange(0, b.next).Draw(t, "proved") {
+		b.passed += int(b.recs[b.over].size)
+		b.over++
 	}
 	return b
 }
@@ -40,7 +44,7 @@ func TestBlockOnDisk(t *testing.T) {
 		var raws []byte
 		var recs []rec
 		users := map[uint32]bool{}
-		b.each(func(raw []byte, r rec) {
+		b.eachUnproved(func(raw []byte, r rec) {
 			if r.class != classKeep && r.class != classShared && r.class != classStored {
 				return
 			}

@@ -132,7 +132,8 @@ func (r *Router) heldUp() bool { return r.holds.lists.Load() > 0 || r.overflow.l
 
 // share queues one of several copies.
 func (s *Source) share(w *work, it *item, n *Node) putResult {
-	res, flush := n.queue.put(&it.h, s.edit(w, it), rec{origin: s.node.ID(), class: classShared, at: w.version})
+	res, flush, at := n.queue.putAt(&it.h, s.edit(w, it), rec{origin: s.node.ID(), class: classShared, at: w.version})
+	s.went(at)
 	if flush {
 		w.queues = append(w.queues, n.queue)
 	}
@@ -148,7 +149,8 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 			return IQFull
 		}
 	}
-	res, flush := n.queue.put(&it.h, s.edit(w, it), r)
+	res, flush, at := n.queue.putAt(&it.h, s.edit(w, it), r)
+	s.went(at)
 	if flush {
 		w.queues = append(w.queues, n.queue)
 	}

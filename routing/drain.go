@@ -63,6 +63,7 @@ func (r *Router) drainToDisk(ctx context.Context) {
 		r.cfg.Log.WithError(err).Error("keep what waits for nodes")
 		r.leaveUnkept()
 	}
+	r.countAll()
 }
 
 // part takes a node's link from its queue.

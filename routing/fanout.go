@@ -189,7 +189,8 @@ func (f *fanning) send(g *group) {
 	f.w.fan = f.appendFor(f.w.fan[:0], []byte(g.node.Domain),
 		func(i int) bool { return mine[i] || !f.list[i].blind }, isMine)
 	h := stanza.Header{Raw: f.w.fan}
-	res, flush := g.node.queue.put(&h, nil, rec{origin: f.s.node.ID(), class: classGroup, at: f.w.version})
+	res, flush, at := g.node.queue.putAt(&h, nil, rec{origin: f.s.node.ID(), class: classGroup, at: f.w.version})
+	f.s.went(at)
 	if flush {
 		f.w.queues = append(f.w.queues, g.node.queue)
 	}

@@ -16,9 +16,10 @@ type held struct {
 	origin  *Node  // the node it came from
 	came    time.Time
 	until   time.Time
-	request bool    // an iq get or set
-	of      *taking // it was taken out of a queue, and the disk may have its place; nil: it was not
-	behind  uint64  // so many of all that ever were in the overflow go before it, if any of them is for its user
+	request bool      // an iq get or set
+	of      *taking   // it was taken out of a queue, and the disk may have its place; nil: it was not
+	room    *waitroom // that counts it; nil: nobody does
+	behind  uint64    // so many of all that ever were in the overflow go before it, if any of them is for its user
 }
 
 // holdList is what waits for one user.
@@ -214,6 +215,7 @@ func (hs *holds) forget(list *holdList, h held) {
 		lower(hs.byMail, list.mail, cost)
 	}
 	hs.len.Add(-1)
+	h.room.leave()
 }
 
 // lower takes a node's share down.
@@ -273,13 +275,14 @@ func (s *Source) hold(w *work, it *item) Reason {
 		return over.add(s, w, it) // behind what is there
 	}
 	h := s.r.heldNow(s.copyOf(w, it), s.node, request(&it.h))
-	h.of = s.of
+	h.of, h.room = s.of, s.roomFor()
 	if over.mayHave(it.to.Bare()) {
 		h.behind = over.ever()
 	}
 	s.r.retired.hold(s.of, 1)
 	if !s.r.holds.add(it.to.Bare(), h) {
 		s.r.retired.hold(s.of, -1)
+		h.room.leave()
 		if over.takes(it) {
 			return over.add(s, w, it)
 		}

@@ -94,6 +94,9 @@ func (s *Source) Closed() { s.node.queue.closed() }
 // was not written waits for the node's return, for at most the grace. clean: more may be written to the
 // connection, because no stanza was cut in the middle.
 func (s *Source) Detach() (clean bool) {
+	if s.custody != nil {
+		s.custody.gone()
+	}
 	r, n := s.r, s.node
 	now := r.now()
 	shared := s.out != nil && n.closed()

@@ -113,6 +113,7 @@ func (s *Source) store(w *work, it *item) Reason {
 	if why := unstored(err); why != None {
 		return why
 	}
+	s.wentToStore()
 	m.missed(it.to.Bare(), it.toHash)
 	return None
 }

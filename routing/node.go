@@ -51,6 +51,8 @@ type Node struct {
 	coming    atomic.Int32  // of home: links of the domain that have started, or are about to
 	multicast atomic.Bool   // it takes one stanza for several of its users (XEP-0033), and has said so
 
+	custody atomic.Pointer[custody] // of its last link whose peer counts
+
 	lost [reasons]atomic.Uint64 // of home: stanzas that came from here and were not delivered
 
 	// written under mu, read without it

@@ -103,7 +103,8 @@ func (o *overflow) leave(stanzas int64) {
 // add puts a stanza at the tail.
 func (o *overflow) add(s *Source, w *work, it *item) Reason {
 	o.enter(1, userHash(it.to.Bare()))
-	res, flush := o.node.queue.put(&it.h, s.edit(w, it), rec{origin: s.node.ID()})
+	res, flush, at := o.node.queue.putAt(&it.h, s.edit(w, it), rec{origin: s.node.ID()})
+	s.went(at)
 	if res != putOK {
 		o.leave(1)
 	}
@@ -229,7 +230,8 @@ func (o *overflow) hand() (b *block, err error) {
 		}
 		bare := string(to.Bare())
 		r.retired.hold(k, 1)
-		r.holds.park(bare, held{raw: raw, origin: r.from(s.rec.origin), came: s.came, until: now, of: k, behind: at})
+		r.strayed.count.Add(1)
+		r.holds.park(bare, held{raw: raw, origin: r.from(s.rec.origin), came: s.came, until: now, of: k, room: &r.strayed, behind: at})
 		o.handed.Store(at)
 		if m := &r.mail; m.store != nil && m.more(to.Bare()) {
 			m.missed(to.Bare(), r.sessions.Hash(to.Bare())) // what is stored goes first: it was on its way at the stop

@@ -58,9 +58,10 @@ type rec struct {
 // SPILL, AWAY and REPLAY are one thing here: spilled blocks wait. The last one that is written makes it DIRECT.
 type Queue struct {
 	// set once
-	env    *queueEnv
-	node   *Node  // whose it is
-	target string // its name in the outbox
+	env     *queueEnv
+	node    *Node  // whose it is
+	target  string // its name in the outbox
+	ordinal int    // among all queues, from 0
 
 	// guarded by mu
 	mu        sync.Mutex
@@ -102,7 +103,8 @@ type Queue struct {
 	ring   []*block // wholly written, and not proved
 	blocks []*block // the first may be written in part
 
-	disk diskSide // guarded by mu
+	disk    diskSide    // guarded by mu
+	custody custodySide // who owns what is said there
 }
 
 // queueCount is what became of a queue's stanzas. Guarded by its mu.
@@ -141,6 +143,7 @@ type queueEnv struct {
 	memory atomic.Int64 // bytes that all queues may take together; 0: no bound
 	blocks atomic.Int64 // bytes of memory that all blocks take
 	coming atomic.Int64 // and copies of them that are on the way to the disk
+	queues atomic.Int64 // that were made
 }
 
 // outbox is where blocks go that are not for memory (storage.Outbox).
@@ -151,7 +154,7 @@ type outbox interface {
 }
 
 func newQueue(limit int, env *queueEnv, n *Node, target string) *Queue {
-	q := &Queue{limit: limit, env: env, node: n, target: target}
+	q := &Queue{limit: limit, env: env, node: n, target: target, ordinal: int(env.queues.Add(1)) - 1}
 	q.idle.L = &q.mu
 	return q
 }
@@ -174,10 +177,7 @@ const reserve = 64 << 10
 
 // put queues one stanza: raw as it is, or edited. flush tells the caller to schedule one flush.
 func (q *Queue) put(h *stanza.Header, e *stanza.Edit, r rec) (res putResult, flush bool) {
-	q.mu.Lock()
-	res = q.take(h, e, r)
-	flush = q.promise()
-	q.mu.Unlock()
+	res, flush, _ = q.putAt(h, e, r)
 	return res, flush
 }
 
@@ -190,7 +190,9 @@ func (q *Queue) putRun(s *Source, w *work, run []*item) (flush bool) {
 		it.put = q.take(&it.h, s.edit(w, it), r)
 	}
 	flush = q.promise()
+	at := q.spot()
 	q.mu.Unlock()
+	s.went(at)
 	return flush
 }
 

@@ -138,7 +138,7 @@ func (q *Queue) keep() {
 		}
 		b := q.disk.todo[0]
 		q.disk.todo = q.disk.todo[1:]
-		if b.out || b.b == nil || b.next > 0 || b.kept && (!b.stale || b.owed > 0) || b.keeping {
+		if b.out || b.b == nil || b.next > 0 && !b.early || b.kept && (!b.stale || b.owed > 0) || b.keeping {
 			continue
 		}
 		if b.holes > 0 && !q.busy(b) {

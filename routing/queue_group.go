@@ -27,34 +27,46 @@ func (q *Queue) ungroup() {
 func (q *Queue) ungroupOne(b *block, parts *apart) {
 	n := newBlock(len(b.b))
 	more := 0
-	add := func(raw []byte, r rec) {
-		r.size = uint32(len(raw))
-		n.b, n.recs = append(n.b, raw...), append(n.recs, r)
-	}
-	b.each(func(raw []byte, r rec) {
-		if r.class != classGroup {
-			add(raw, r)
-			return
-		}
-		all := parts.of(raw)
-		r.class = classShared
-		if len(all) == 0 {
-			add(raw, rec{origin: r.origin, came: r.came}) // it is for the node itself, then
-			return
-		}
-		for _, one := range all {
-			add(one, r)
-		}
-		more += len(all) - 1
-	})
+	b.each(func(raw []byte, r rec) { more += n.add(parts, raw, r) })
 	q.count.copies += uint64(more)
 	q.waited(b, -more, len(b.b)-b.done-len(n.b))
 	q.grew(cap(n.b) - cap(b.b))
 	b.b, b.recs, n.b, n.recs = n.b, n.recs, b.b, b.recs
 	n.free()
-	b.off, b.done, b.next = 0, 0, 0
+	b.off, b.done, b.next, b.parted = 0, 0, 0, b.parted || more > 0
 	b.users, b.index, b.stale = nil, nil, b.kept || b.keeping
 	b.turns++
+}
+
+// add appends a stanza, or the ones for each of its users, and gives how many more those are.
+func (b *block) add(parts *apart, raw []byte, r rec) (more int) {
+	one := func(raw []byte, r rec) {
+		r.size = uint32(len(raw))
+		b.b, b.recs = append(b.b, raw...), append(b.recs, r)
+	}
+	if r.class != classGroup {
+		one(raw, r)
+		return 0
+	}
+	all := parts.of(raw)
+	r.class = classShared
+	if len(all) == 0 {
+		one(raw, rec{origin: r.origin, came: r.came}) // it is for the node itself, then
+		return 0
+	}
+	for _, part := range all {
+		one(part, r)
+	}
+	return len(all) - 1
+}
+
+// apart gives a copy of what is not proved of a block, with stanzas for several users taken apart: so the disk has them.
+func (b *block) apart() *block {
+	n := &block{since: b.since}
+	n.late = b.late
+	var parts apart
+	b.eachUnproved(func(raw []byte, r rec) { n.add(&parts, raw, r) })
+	return n
 }
 
 // apart takes stanzas for several users apart.

@@ -213,6 +213,7 @@ func (q *Queue) wait() {
 // held, nobody writing.
 func (q *Queue) takeFirst() *block {
 	b := q.blocks[0]
+	q.stray(b)
 	q.blocks = shift(q.blocks)
 	q.takeOut(b)
 	return b

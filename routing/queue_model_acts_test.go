@@ -265,7 +265,7 @@ func (m *queueModel) crash(*rapid.T) {
 	kept := m.walk()
 	blocks := map[placeOnDisk]bool{}
 	for k, at := range m.durable() {
-		if p := m.parts[k]; !kept[k] && !p.gone && p.handled > 0 && !m.isRetired(at) {
+		if p := m.parts[k]; !kept[k] && !kept[modelKey{n: k.n}] && !p.gone && p.handled > 0 && !m.isRetired(at) {
 			blocks[at] = true
 		}
 	}
@@ -283,6 +283,11 @@ func (m *queueModel) restart() {
 	}
 	m.unslow()
 	durable := m.durable()
+	m.keepsPromise(durable)
+	m.safe = 0
+	for _, s := range m.all[1:] {
+		s.number = 0
+	}
 	m.box = m.box.crashed()
 	for k, p := range m.parts {
 		_, is := durable[k]

@@ -101,6 +101,11 @@ func (m *queueModel) walkBlock(b *block, all map[modelKey]bool) {
 			continue // replaced, while it was on disk only
 		}
 		must[k] = r.class.keeps() && i >= read.over
+		if r.class == classGroup {
+			for _, u := range m.all[k.n].users {
+				mine[modelKey{k.n, u}], must[modelKey{k.n, u}] = true, i >= read.over
+			}
+		}
 		if i < read.over {
 			continue
 		}
@@ -165,6 +170,7 @@ func (m *queueModel) check() {
 		}
 	}
 	m.checkGone(all)
+	m.promise()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for n, times := range m.told {

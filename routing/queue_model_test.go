@@ -43,6 +43,7 @@ func checkQueue(t *testing.T, v modelVariant) {
 			if v.disk {
 				ops["commit"], ops["refuse"], ops["spill"], ops["slow"] = m.commit, m.refuse, m.spill, m.slow
 				ops["crash"], ops["stop"], ops["retire"] = m.crash, m.stop, m.retire
+				ops["early"], ops["early too"] = m.early, m.early
 			}
 			rt.Repeat(ops)
 			m.finish()
@@ -71,6 +72,7 @@ type queueModel struct {
 	all     []*modelStanza
 	parts   map[modelKey]*modelPart
 	retired []*block // taken from, and the disk still has their places
+	safe    uint64   // what the queue said is
 
 	mu       sync.Mutex
 	told     map[int]int // guarded by mu: letters that arrived
@@ -79,11 +81,13 @@ type queueModel struct {
 
 // modelStanza is one that the queue took.
 type modelStanza struct {
-	class class
-	to    string   // whom it is for
-	users []string // of classGroup
-	pair  string   // of presence
-	size  int
+	class    class
+	to       string   // whom it is for
+	users    []string // of classGroup
+	number   uint64   // that the queue gave it; 0: in an earlier life
+	promised bool     // it was said to be safe
+	pair     string   // of presence
+	size     int
 }
 
 // modelPart is what became of it.
@@ -223,6 +227,7 @@ func (m *queueModel) put(t *rapid.T) {
 	if res != putOK {
 		m.all = m.all[:n]
 	} else {
+		s.number = m.q.number
 		m.parts[modelKey{n: n}] = &modelPart{}
 		for _, u := range s.users {
 			m.parts[modelKey{n, u}] = &modelPart{}
@@ -247,7 +252,7 @@ func (m *queueModel) judge(res putResult, s *modelStanza, before QueueStats) {
 		m.t.Fatalf("put says %d, closed: %v", res, m.closed)
 	case res == putOK && s.class != classAnswer && before.Bytes > 0 && before.Bytes+s.size > 2*m.limit+2*reserve && before.Bytes+s.size > spillBlock:
 		m.t.Fatalf("%d bytes in memory, and %d more were taken", before.Bytes, s.size)
-	case res == putOK && s.class != classRequest && s.class != classAnswer && m.most.Load() > 0 && before.Kept > 0 && before.Kept+before.Bytes+s.size > int(m.most.Load())/100*101+spillBlock:
+	case res == putOK && s.class != classRequest && s.class != classAnswer && m.most.Load() > 0 && before.Kept > 0 && before.Spilling && before.Kept+before.Bytes+s.size > int(m.most.Load())/100*101+spillBlock:
 		m.t.Fatalf("%d bytes on disk, and %d more were taken", before.Kept, s.size)
 	case res == putKept && m.most.Load() == 0, res == putDisk && (!m.disk || m.box.refuse == nil && m.q.disk.full == None):
 		m.t.Fatalf("put says %d without a reason", res)

@@ -126,7 +126,7 @@ func (q *Queue) free(b *block) {
 		q.disk.deletes = append(q.disk.deletes, placeOnDisk{q.targetOf(b), b.first})
 		return // who keeps it may still look at it
 	}
-	if b.spill || q.disk.presence != nil {
+	if b.spill || b.early || q.disk.presence != nil {
 		return // what goes to the disk, or presence, may name it
 	}
 	b.free()

@@ -92,6 +92,7 @@ func (q *Queue) takeFrom(b *block, full stanza.Address, bareToo bool, taken []wa
 		q.count.moved++
 		q.waited(b, 1, int(r.size))
 		q.letGo(b, r)
+		q.stray(b)
 	}
 	b.index[bare] = kept
 	if !b.closed {

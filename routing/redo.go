@@ -152,7 +152,7 @@ func (d *redo) held(bare string, h held, mail bool) bool {
 		d.w.end(Unreadable)
 		return true
 	}
-	src.since = h.came
+	src.since, src.room = h.came, h.room
 	v := Decide(&it.h, &d.w.view)
 	if mail && v.Action == Store {
 		return false // what is stored would go behind what follows here
@@ -347,6 +347,7 @@ func (r *Router) Move(who stanza.Address, from, to *Node) {
 			others-- // it has not changed hands yet
 		}
 	}
+	defer r.moving()()
 	k := r.retired.begin(from.queue)
 	defer r.retired.end(k)
 	waiting, left := from.queue.takeUser(who, others == 0)

@@ -69,6 +69,7 @@ func (q *Queue) restore(target string, number uint64, size int, head []byte) *bl
 // unpack calls f with each stanza of the block that take takes out of a queue, and gives what take gave. The stanzas' bytes are
 // borrowed. On disk the block stays until they are safe elsewhere.
 func (r *Router) unpack(q *Queue, take func() (*block, error), f func(*taking, waitingStanza)) (b *block, err error) {
+	defer r.moving()()
 	k := r.retired.begin(q)
 	defer r.retired.end(k)
 	left := none()

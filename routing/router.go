@@ -17,6 +17,7 @@ type Config struct {
 	Server  string           // this server's own domain
 	Offline *storage.Offline // for PolicyStore; nil: nothing is stored
 	Outbox  *storage.Outbox  // for what nodes cannot take now; nil: it waits in memory only
+	Counts  *storage.Queues  // for how much of what was sent on links that may be resumed is in custody; nil: a restart forgets it
 	NoProof bool             // no link is asked for proof, and each is of grade written: what proof costs can be measured so
 	IQWait  time.Duration    // how long an iq may go unanswered; 0 is 60 s
 	Log     *logrus.Entry
@@ -81,6 +82,8 @@ type Router struct {
 	beat     beat
 	overflow overflow
 	retired  retired
+	moves    moves
+	strayed  waitroom // stanzas that were taken out of a queue, and are held
 
 	// guarded by mu
 	mu       sync.Mutex
@@ -218,7 +221,7 @@ func (r *Router) housekeeping() {
 	defer close(r.stopped)
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	for aged := r.now(); ; {
+	for aged, counted := r.now(), r.env.mono(); ; {
 		select {
 		case <-r.stop:
 			return
@@ -233,6 +236,10 @@ func (r *Router) housekeeping() {
 		r.forgetRetired()
 		if r.untold.Swap(false) {
 			r.tellDrains()
+		}
+		if r.env.mono()-counted >= int64(countsEach) {
+			counted = r.env.mono()
+			r.keepCounts()
 		}
 		if r.holds.lists.Load() > 0 {
 			due := r.holds.due(now)

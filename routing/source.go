@@ -41,8 +41,10 @@ type Source struct {
 	acts  *Settings // those whose limits sc has
 	acks  bool      // the peer counts stanzas, and asks for our count (XEP-0198)
 	asks  bool      // it has asked
-	base  uint64    // stanzas read from the links that this one goes on with
 	until time.Time // it waits for the disk no longer: it is to end
+
+	custody *custody  // nil: nobody has asked for it
+	room    *waitroom // redo: the stanza was held, and somebody counts that
 
 	// replaced when the configuration changes
 	grant    atomic.Pointer[Grant]
@@ -111,6 +113,9 @@ func (s *Source) Feed(b []byte) (n int, err error) {
 	if s.acts != s.r.set() {
 		s.limit()
 	}
+	if s.custody != nil {
+		s.custody.begin()
+	}
 	w := s.r.work.Get().(*work)
 	w.src = s
 	for err == nil {
@@ -131,6 +136,9 @@ func (s *Source) Feed(b []byte) (n int, err error) {
 	w.flush()
 	w.src = nil
 	s.r.work.Put(w)
+	if s.custody != nil {
+		s.custody.end(s.accepted.Load())
+	}
 	if s.narrowed.Load() {
 		s.narrowed.Store(false)
 		s.revoke()

@@ -114,7 +114,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 		refusals: newRefusals(opt.Log), keys: &keyPair{log: opt.Log, now: time.Now}, reloads: Reloads{Last: now}, links: map[*link]struct{}{}, closing: make(chan struct{}), stopped: make(chan struct{})}
 	s.cfg.Store(cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, Outbox: outboxOf(queues), NoProof: opt.NoProof,
+	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, Outbox: outboxOf(queues), Counts: queues, NoProof: opt.NoProof,
 		IQWait: opt.IQWait, Log: opt.Log}, sessions, svc)
 	svc.Bind(s.router)
 	s.acceptor = &component.Acceptor{Secrets: s.secrets, Roots: s.roots, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
