@@ -4,13 +4,15 @@
 //	iq with urn:patchbay:sessions:1 ──► announce, withdraw, sync   sessions.go
 //	                                    where                      where.go
 //	                                    watch, unwatch             watch.go
+//	                                    flush                      flush.go
 //	  changes of watched users ──► notices to their watchers       tell.go
 //	any other iq ──► mellium mux: disco, ping, version, time, ...  mux.go
 //	iq for an account (a bare user address) ──► ping and disco     mux.go
 //
 // It runs in the reader of the link that asked, so a flood of questions slows down nobody but the asker. Only
-// the results of announces come later, from the session table's committer, once they are on disk; and changes of
-// watched users are told by one goroutine, which the first watch starts and Close ends.
+// the results of announces come later, from the session table's committer, once they are on disk; those of flushes, from the router,
+// when all before them is in custody; and changes of watched users are told by one goroutine, which the first watch starts and
+// Close ends.
 package service
 
 import (
@@ -103,7 +105,7 @@ func (s *Service) Serve(src *routing.Source, h *stanza.Header, from, to stanza.A
 	if len(to.Local()) > 0 && users {
 		return answer(s.account, src, question{h, from}, routing.AccountIQ)
 	}
-	if users && s.sessionsIQ(&request{s: s, src: src, h: h, from: from, to: to}) {
+	if r := (&request{s: s, src: src, h: h, from: from, to: to}); s.flush(r) || users && s.sessionsIQ(r) {
 		return routing.None
 	}
 	return answer(s.server, src, question{h, from}, routing.NotServed)
