@@ -245,3 +245,68 @@ func TestGraceIsOver(t *testing.T) {
 		l.enable(t, "id2").says(t, "message", "<body>a</body>", "delay")
 	})
 }
+
+// A stanza for which the server ends the stream is found, and given up: what was sent with it is not lost, and the node goes
+// on.
+func TestSuspects(t *testing.T) {
+	for _, n := range []int{1, 3, 200} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			play(t, func(t *testing.T, f *fakeModern) {
+				node, l := f.attached(t, f.config())
+				var sent []string
+				for i := range n {
+					sent = append(sent, fmt.Sprint("m", i))
+				}
+				bad := n / 2
+				send(t, node, append(append(sent[:bad:bad], "bad"), sent[bad:]...)...)
+				var heard []string // what the server has taken, all links together
+				links := 1
+				for ; len(heard) < n && links < 10; links++ {
+					heard = append(heard, takeUntilBad(t, l)...)
+					if len(heard) == n {
+						break
+					}
+					l = <-f.links
+					l.says(t, "resume")
+					l.write("<failed xmlns='urn:xmpp:sm:3'/>")
+					l.enable(t, fmt.Sprint("id", links+1))
+				}
+				if got := strings.Join(heard, " "); got != strings.Join(sent, " ") {
+					t.Errorf("got %q after %d links", got, links)
+				}
+				if links > 5 {
+					t.Fatalf("it took %d links", links)
+				}
+				send(t, node, "more")
+				l.says(t, "message", "<body>more</body>")
+			})
+		})
+	}
+}
+
+// takeUntilBad acknowledges what comes on one link, until a message that it does not take or for a while nothing comes.
+// What came behind the last acknowledgement is not taken.
+func takeUntilBad(t *testing.T, l *modernLink) (taken []string) {
+	t.Helper()
+	var open []string
+	for h := 0; ; {
+		var s fakeStanza
+		select {
+		case s = <-l.got:
+		case <-time.After(time.Minute / 2):
+			return taken
+		}
+		if s.start.Name.Local == "r" {
+			l.ack(h)
+			taken, open = append(taken, open...), nil
+			continue
+		}
+		h++
+		body, _, _ := strings.Cut(strings.TrimPrefix(s.inner, "<body>"), "</body>")
+		if body == "bad" {
+			l.write("<stream:error><invalid-from xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+			return taken
+		}
+		open = append(open, body)
+	}
+}

@@ -89,10 +89,12 @@ func (n *Node) Done() <-chan struct{} { return n.done }
 //
 // With acknowledgements (XEP-0198) it returns when the stanza is kept, to be sent until the server has it: as it is on
 // the connection that goes on with the stream, and else, if it is no request, with a delay (XEP-0203) on the next stream.
-// It waits while Config.Unacked bytes are kept. On a plain link it returns when the bytes are with the operating system,
-// and what is under way when the link drops may be lost; if ctx ends while the bytes of a stanza leave, the link is given
-// up, for half a stanza cannot be taken back, and a new one made. Flush tells when all is in the server's custody. Save a
-// message before you send it: what is kept here ends with the process.
+// It waits while Config.Unacked bytes are kept. A stanza for which the server ends the stream is given up, and logged.
+//
+// On a plain link it returns when the bytes are with the operating system, and what is under way when the link drops may
+// be lost; if ctx ends while the bytes of a stanza leave, the link is given up, for half a stanza cannot be taken back,
+// and a new one made. Flush tells when all is in the server's custody. Save a message before you send it: what is kept
+// here ends with the process.
 func (n *Node) Send(ctx context.Context, r xml.TokenReader) error {
 	raw, err := encodeStanza(r, n.domain.String(), n.cfg.MaxStanza)
 	if err != nil {

@@ -28,7 +28,10 @@ type link struct {
 	said    chan struct{} // closed by carry: the stream is ended from our side
 	life    time.Duration // how long the server waits for a resumption
 
-	backlog []kept // owned by restate, then run: what the last link left, to be sent first
+	// owned by restate, then run
+	backlog  []kept // what the last link left, to be sent first
+	suspects int    // how many at its head may have ended that link, with the part that is under way
+	part     int    // how many of them are under way
 
 	mu      sync.Mutex
 	carrier *carrier          // guarded by mu; nil: dropped, and perhaps to be resumed

@@ -29,9 +29,9 @@ func (n *Node) run(l *link) {
 				return
 			}
 		}
-		backlog := n.leftOver(l)
+		backlog, suspects := n.leftOver(l, reason)
 		l = n.newLink(o)
-		l.backlog = backlog
+		l.backlog, l.suspects = backlog, suspects
 	}
 }
 
@@ -110,48 +110,59 @@ func (n *Node) resume(l *link, cut error) bool {
 	return true
 }
 
-// leftOver gives what a link that has ended has taken and not brought into the server's custody, oldest first.
-func (n *Node) leftOver(l *link) []kept {
-	var list []kept
+// leftOver gives what a link that has ended has taken and not brought into the server's custody, oldest first, and how much
+// of it is suspected of having ended it.
+func (n *Node) leftOver(l *link, reason error) (list []kept, suspects int) {
 	if l.acks != nil {
 		l.mu.Lock()
 		list = l.acks.rest(n.past.handled, n.past.known)
 		l.mu.Unlock()
+		suspects, list = n.suspects(l, reason, list)
 	}
 	if l.loosened() {
 		n.mu.Lock()
 		n.loose = true
 		n.mu.Unlock()
 	}
-	return append(list, l.backlog...)
+	return append(list, l.backlog...), suspects
 }
 
 // resend sends what the last link has left. What it holds up is told (XEP-0203), so that a receiver that has seen it
 // already knows it again.
 func (n *Node) resend(ctx context.Context, l *link) error {
+	if err := n.resendSuspects(ctx, l); err != nil {
+		return err
+	}
 	for len(l.backlog) > 0 {
-		k := l.backlog[0]
-		if raw, ok := again(k, n.domain.String()); !ok {
-			n.cfg.Log.WithField("reason", "link ended").Debug("do not send a stanza again")
-		} else if err := n.sendAgain(ctx, l, kept{raw: raw, at: k.at}); err != nil {
+		if err := n.resendOne(ctx, l); err != nil {
 			return err
 		}
-		l.backlog[0] = kept{}
-		l.backlog = l.backlog[1:]
 	}
 	return nil
 }
 
-func (n *Node) sendAgain(ctx context.Context, l *link, k kept) error {
-	if l.acks == nil {
-		return l.write(ctx, k.raw)
+// resendOne sends the oldest stanza of the backlog, if it is one to be sent again. There is room for it: it was kept before.
+func (n *Node) resendOne(ctx context.Context, l *link) error {
+	k := l.backlog[0]
+	var err error
+	switch raw, ok := n.again(k); {
+	case !ok:
+		n.cfg.Log.WithField("stanza", shown(k.raw)).Debug("do not send again")
+	case l.acks == nil:
+		err = l.write(ctx, raw)
+	default:
+		err = l.keep(kept{raw: raw, at: k.at})
 	}
-	return l.keep(k)
+	if err == nil {
+		l.backlog[0] = kept{}
+		l.backlog = l.backlog[1:]
+	}
+	return err
 }
 
 // again gives a stanza as it is sent on another stream. Some are not: a request has ended with an error for whoever
 // waited, and must not be carried out twice; and presence that states a session is older than what restate has said.
-func again(k kept, by string) (raw []byte, ok bool) {
+func (n *Node) again(k kept) (raw []byte, ok bool) {
 	w := wire.WalkBytes(k.raw)
 	w.Next()
 	typ, _, _ := w.Attr("type")
@@ -172,8 +183,10 @@ func again(k kept, by string) (raw []byte, ok bool) {
 		}
 	}
 	end := bytes.LastIndex(k.raw, []byte("</")) // the encoder writes an end tag always
-	raw = append(make([]byte, 0, len(k.raw)+len(by)+96), k.raw[:end]...)
-	raw = append(append(raw, "<delay xmlns='"+stanza.NSDelay+"' from='"...), by...)
+	raw = append(append([]byte(nil), k.raw[:end]...), "<delay xmlns='"+stanza.NSDelay+"' from='"+n.domain.String()...)
 	raw = append(k.at.UTC().AppendFormat(append(raw, "' stamp='"...), "2006-01-02T15:04:05.000Z"), "'/>"...)
-	return append(raw, k.raw[end:]...), true
+	if raw = append(raw, k.raw[end:]...); len(raw) > n.cfg.MaxStanza {
+		return k.raw, true // too long for the server with it
+	}
+	return raw, true
 }

@@ -156,3 +156,20 @@ func TestModernRestart(t *testing.T) {
 	}
 	p.all(t, each*rounds)
 }
+
+// TestModernForeignFrom sends a message in a name that the node may not use, amid others: the server ends the stream for it,
+// each time, until the node gives it up. The others arrive.
+func TestModernForeignFrom(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir())
+	p := newSDKPair(t, s.secret, func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, s.addr)
+	})
+	p.send(t, 0, 10)
+	m := component.Message{Message: stanza.Message{ID: "x", From: jid.MustParse("eve@elsewhere.example"), To: sdkUser, Type: stanza.ChatMessage}, Body: "x"}
+	if err := p.from.Send(t.Context(), m.TokenReader()); err != nil {
+		t.Fatal(err)
+	}
+	p.send(t, 10, 100)
+	p.all(t, 110)
+}
