@@ -173,3 +173,42 @@ func TestSilentModern(t *testing.T) {
 		}
 	})
 }
+
+// A handler that sends while sessions are stated again does not wait for the server's answer, which comes behind what is
+// to be handled first.
+func TestHandlerSendsWhileRestating(t *testing.T) {
+	play(t, func(t *testing.T, f *fakeModern) {
+		cfg := f.config()
+		cfg.Users = []string{"im.example"}
+		self := make(chan *Node, 1)
+		cfg.Handler = Messages(func(m Message) {
+			if err := (<-self).Send(context.Background(), chatOf("re "+m.Body)); err != nil {
+				t.Error(err)
+			}
+		}, nil)
+		n, l := f.attached(t, cfg)
+		self <- n
+		send(t, n, "a")
+		l.bodies(t)
+		l.conn.Close()
+		l = <-f.links
+		l.says(t, "resume")
+		l.write("<failed xmlns='urn:xmpp:sm:3'/>")
+		l.enable(t, "id2")
+		sync := l.says(t, "iq", "sync")
+		l.write(chat("bob@im.example/web", "alice@im.example/phone", "m1", "b") + "<r xmlns='urn:xmpp:sm:3'/>")
+		acked, said := false, []string(nil)
+		for !acked || len(said) < 2 {
+			switch s := l.says(t, ""); s.start.Name.Local {
+			case "a":
+				acked = acked || s.attr("h") == "1"
+			case "message":
+				said = append(said, s.inner)
+			}
+		}
+		if !strings.HasPrefix(said[0], "<body>a</body><delay") || said[1] != "<body>re b</body>" {
+			t.Errorf("got %q", said)
+		}
+		l.accept(sync, "")
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
@@ -14,6 +15,9 @@ import (
 
 // batchLimit is how many items one statement may hold (urn:patchbay:sessions:1).
 const batchLimit = 1000
+
+// restateWait is how long the others wait for the server's answers when sessions are stated again.
+const restateWait = 2 * time.Second
 
 // Session is a user's resource that is on this node.
 type Session struct {
@@ -181,11 +185,22 @@ func describe(e stanza.Error) string {
 
 // restate tells a new link everything this node holds (a sync) and sends again what the last one left, then lets the
 // others write and watches again what was watched.
+//
+// The others wait for the answers, so that nothing is sent for a session that the server may have forgotten, but not for
+// long: the server answers behind all that it has kept for the node, and gives no more of that than the node has handled;
+// a handler that waited to send would wait for ever.
 func (n *Node) restate(l *link) {
-	ready := sync.OnceFunc(func() { close(l.ready) })
-	defer ready()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	release := sync.OnceFunc(func() {
+		if err := n.resend(ctx, l); err != nil {
+			n.cfg.Log.WithField("reason", err).Debug("send again what is not acknowledged")
+		}
+		close(l.ready)
+	})
+	late := time.AfterFunc(restateWait, release)
+	defer release() // which waits for the other call, if there is one
+	defer late.Stop()
 	domains := append(slices.Clone(n.cfg.Users), n.held.domains()...)
 	for _, domain := range slices.Compact(slices.Sorted(slices.Values(domains))) {
 		err := n.sync(ctx, l, domain)
@@ -196,11 +211,8 @@ func (n *Node) restate(l *link) {
 			n.cfg.Log.WithField("reason", err).Warn("restate the sessions of " + domain)
 		}
 	}
-	if err := n.resend(ctx, l); err != nil {
-		return
-	}
+	release()
 	n.tellAttached()
-	ready()
 	n.rewatch(ctx, l)
 }
 

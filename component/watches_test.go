@@ -75,7 +75,7 @@ func TestWatchNotWritten(t *testing.T) {
 		cfg.told()
 		n, l := f.attached(t, cfg)
 		go func() { l.next(t); l.conn.Close() }()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), restateWait/2)
 		defer cancel()
 		result := make(chan error, 1)
 		go func() { result <- n.Watch(ctx, bob.Bare()) }()
