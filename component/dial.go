@@ -73,7 +73,8 @@ type Config struct {
 
 	// OnDrain is told that an operator drains the node, or its server, and that this is over: on a new stream that is so
 	// unless the server says otherwise. A node that is drained keeps its sessions and takes no new ones. So that the drain can end,
-	// withdraw the sessions, and send their users to another node.
+	// withdraw the sessions, and send their users to another node. It runs on a goroutine of its own, one call at a time,
+	// and may take its time; Done waits for it.
 	OnDrain func(on bool)
 
 	// Multicast says that the node takes one copy of a message to many for all its users (XEP-0033): it is addressed to

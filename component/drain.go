@@ -1,6 +1,8 @@
 package component
 
 import (
+	"sync"
+
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 )
@@ -38,12 +40,41 @@ func (n *Node) drainOver() {
 	}
 }
 
+// tellDrain has OnDrain called, on a goroutine of its own: what it does may take long, and while a handler waits no more than a
+// window of stanzas comes, behind which an answer may be.
 func (n *Node) tellDrain(on bool) {
-	if n.draining == on {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drains.on = on
+	if n.cfg.OnDrain == nil || n.drains.running || n.drains.told == on {
 		return
 	}
-	n.draining = on
-	if n.cfg.OnDrain != nil {
+	n.drains.running = true
+	n.drains.calls.Go(n.callOnDrain) // dispatch waits for it, before Done
+}
+
+// callOnDrain calls OnDrain until what it was told last is so.
+func (n *Node) callOnDrain() {
+	for {
+		n.mu.Lock()
+		on := n.drains.on
+		if n.drains.told == on {
+			n.drains.running = false
+			n.mu.Unlock()
+			return
+		}
+		n.drains.told = on
+		n.mu.Unlock()
 		n.cfg.OnDrain(on)
 	}
+}
+
+// drains is what is known of drains.
+type drains struct {
+	calls sync.WaitGroup // of OnDrain
+
+	// guarded by mu of Node
+	on      bool // a drain is on
+	told    bool // and was, when OnDrain was called last
+	running bool // somebody calls it
 }

@@ -48,8 +48,8 @@ type Node struct {
 
 	seen recent // owned by dispatch
 
-	draining bool  // owned by dispatch: what OnDrain was told last
-	drainer  *link // owned by dispatch: whose notice that was; nil: nobody drains the node
+	drainer *link // owned by dispatch: who said last that the node is drained; nil: nobody does
+	drains  drains
 
 	mu     sync.Mutex
 	cur    *link         // guarded by mu; nil: detached

@@ -163,6 +163,7 @@ func (n *Node) take(in inbound) {
 // dispatch handles what was read, one after the other.
 func (n *Node) dispatch() {
 	defer close(n.done)
+	defer n.drains.calls.Wait()
 	for {
 		in, ok := n.inbox.next()
 		if !ok {
