@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,8 +52,8 @@ type custodyModel struct {
 	s        *Source
 	peers    map[string]*custodyPeer
 	sent     int
-	told     uint64
-	flushed  int // of them, when the last flush was answered
+	told     atomic.Uint64
+	flushed  atomic.Int64 // of them, when the last flush was answered
 	handled  map[string]bool
 	answered map[string]bool
 }
@@ -78,7 +79,7 @@ func newCustodyModel(t *rapid.T, disk bool) *custodyModel {
 	m.r.Close()
 	m.open()
 	m.s = m.attach("s").src
-	m.s.Count("id", func(h uint64) { m.told = h })
+	m.s.Count("id", func(h uint64) { m.told.Store(h) })
 	for _, n := range custodyNodes {
 		m.attach(n)
 	}
@@ -199,9 +200,9 @@ func (m *custodyModel) feed(node, text string) {
 
 // flush asks as the service does, from inside of a Feed.
 func (m *custodyModel) flush(*rapid.T) {
-	upTo := m.sent
+	upTo := int64(m.sent)
 	m.s.custody.begin()
-	is := m.s.Flushed(func() { m.flushed = upTo })
+	is := m.s.Flushed(func() { m.flushed.Store(upTo) })
 	m.s.custody.end(m.s.accepted.Load())
 	if !is {
 		return // too many wait
@@ -295,8 +296,8 @@ func (m *custodyModel) check() {
 	synctest.Wait()
 	m.readOne("s")
 	h := m.s.Custody()
-	if h > uint64(m.sent) || m.told != h {
-		m.t.Fatalf("%d count of %d, and told was %d", h, m.sent, m.told)
+	if h > uint64(m.sent) || m.told.Load() != h {
+		m.t.Fatalf("%d count of %d, and told was %d", h, m.sent, m.told.Load())
 	}
 }
 
@@ -306,7 +307,7 @@ func (m *custodyModel) kill() {
 	if !m.disk {
 		return // nothing outlives it
 	}
-	h := max(int(m.s.Custody()), m.flushed)
+	h := max(int(m.s.Custody()), int(m.flushed.Load()))
 	left := m.left()
 	for i := 1; i <= h; i++ {
 		id := fmt.Sprint(i)
