@@ -64,7 +64,7 @@ func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id stri
 	ok := false
 	var err error
 	if old != nil {
-		src.inc, src.mark, src.sync, src.asked = old.inc, old.mark, old.sync, old.asked
+		src.inc, src.mark, src.sync, src.asked, src.stream = old.inc, old.mark, old.sync, old.asked, old.stream
 		src.acks = true
 		src.GoOn(old, src.tell)
 		ok, err = n.queue.claim(id, h)

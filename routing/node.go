@@ -104,6 +104,19 @@ func (n *Node) Source() (src *Source, gone <-chan struct{}) {
 	return n.src, n.left
 }
 
+// Stream is that of the node's link, or of one that dropped and may be resumed; nil if there is none.
+func (n *Node) Stream() *Source {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.src != nil:
+		return n.src.stream
+	case n.held != nil:
+		return n.held.stream
+	}
+	return nil
+}
+
 // Since is the time of the last change of state.
 func (n *Node) Since() time.Time {
 	n.mu.Lock()

@@ -24,6 +24,8 @@ type Source struct {
 	inc  uint64
 	mark storage.Mark
 
+	stream *Source // the first of those that went on with each other: itself, if it was not resumed
+
 	redo     bool      // not a link: stanzas that waited are decided again as if their node sent them now
 	not      *Node     // redo: what waited for this node goes to another of its domain
 	since    time.Time // redo: when the stanza came
@@ -68,6 +70,7 @@ func (r *Router) newSource(n *Node, g *Grant, sc *stanza.Scanner) *Source {
 	id := r.links.Add(1)
 	s := &Source{ID: id, r: r, node: n, sc: sc, halt: make(chan struct{}),
 		Log: r.cfg.Log.WithField("node", n.Domain).WithField("link", id)}
+	s.stream = s
 	s.grant.Store(g)
 	s.limit()
 	return s
@@ -81,6 +84,9 @@ func (s *Source) limit() {
 
 // Router is the router that the link belongs to.
 func (s *Source) Router() *Router { return s.r }
+
+// Stream names what the peer has one stream of: it is the same for all links that went on with each other (XEP-0198 section 5).
+func (s *Source) Stream() *Source { return s.stream }
 
 // Node is the node whose link it is.
 func (s *Source) Node() *Node { return s.node }

@@ -122,7 +122,7 @@ func (ws *watches) take() (users []*watched, nodes map[storage.NodeID]struct{}, 
 // dropGone forgets links that have gone.
 func (ws *watches) dropGone() {
 	for _, l := range ws.allLinks() {
-		if !alive(l.src) {
+		if !stays(l.src) {
 			ws.drop(l)
 		}
 	}
@@ -156,11 +156,11 @@ func (ws *watches) markAll(users []*watched) {
 	}
 }
 
-// alive reports whether a link is still its node's.
-func alive(src *routing.Source) bool {
-	now, _ := src.Node().Source()
-	return now == src && src.Node().State() == routing.Attached
-}
+// alive reports whether a link is still its node's, or one that goes on with it.
+func alive(src *routing.Source) bool { return stays(src) && src.Node().State() == routing.Attached }
+
+// stays reports whether a link is still its node's, or one that goes on with it is or may be.
+func stays(src *routing.Source) bool { return src.Node().Stream() == src.Stream() }
 
 // drop forgets a link that has gone, in pieces: whoever changes a session waits for no more than one of them.
 func (ws *watches) drop(l *watcher) {
@@ -230,7 +230,7 @@ func (ws *watches) tellLink(l *watcher) {
 	if now.Before(l.next) {
 		return
 	}
-	if !alive(l.src) {
+	if !stays(l.src) {
 		ws.drop(l)
 	}
 	for n := range tellsAtOnce {

@@ -35,11 +35,11 @@ type watches struct {
 	mu      sync.Mutex
 	idle    sync.Cond // signalled when telling becomes nil
 	users   map[string]*watched
-	links   map[*routing.Source]*watcher
-	dirty   []*watched                  // users to look at, at most all of them
-	nodes   map[storage.NodeID]struct{} // nodes whose record has changed
-	came    bool                        // a link watches that did not before
-	telling *watch                      // of which something is being sent
+	links   map[*routing.Source]*watcher // by Stream
+	dirty   []*watched                   // users to look at, at most all of them
+	nodes   map[storage.NodeID]struct{}  // nodes whose record has changed
+	came    bool                         // a link watches that did not before
+	telling *watch                       // of which something is being sent
 	running bool
 	closed  bool
 
@@ -65,7 +65,7 @@ type watched struct {
 // watcher is a link that watches, or has watched: it stays as long as the link, so that a node which watches one user
 // after the other is one watcher, with one window.
 type watcher struct {
-	src *routing.Source // set once
+	src *routing.Source // set once; the first of its stream
 
 	// guarded by watches.mu
 	watches map[string]*watch // by bare JID
@@ -183,7 +183,7 @@ func (r *request) bareUser(what string) (stanza.Address, *itemError) {
 func (ws *watches) room(src *routing.Source, bare []byte) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	l := ws.links[src]
+	l := ws.links[src.Stream()]
 	return l == nil || len(l.watches) < maxWatches || l.watches[string(bare)] != nil
 }
 
@@ -191,8 +191,9 @@ func (ws *watches) room(src *routing.Source, bare []byte) bool {
 func (ws *watches) add(src *routing.Source, bare string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	l := ws.links[src]
+	l := ws.links[src.Stream()]
 	if l == nil {
+		src = src.Stream()
 		l = &watcher{src: src, watches: map[string]*watch{}, flow: flow{window: ws.window}}
 		ws.links[src], ws.came = l, true // what an earlier link left goes
 	}
@@ -220,7 +221,7 @@ func (ws *watches) add(src *routing.Source, bare string) {
 func (ws *watches) end(src *routing.Source, bare []byte) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	l := ws.links[src]
+	l := ws.links[src.Stream()]
 	if l == nil || l.watches[string(bare)] == nil {
 		return
 	}
