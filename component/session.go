@@ -202,8 +202,10 @@ func (n *Node) restate(l *link) {
 	defer release() // which waits for the other call, if there is one
 	defer late.Stop()
 	domains := append(slices.Clone(n.cfg.Users), n.held.domains()...)
-	for _, domain := range slices.Compact(slices.Sorted(slices.Values(domains))) {
-		err := n.sync(ctx, l, domain)
+	domains = slices.Compact(slices.Sorted(slices.Values(domains)))
+	begun := false
+	for i, domain := range domains {
+		err := n.sync(ctx, l, domain, &begun, i == len(domains)-1)
 		if errors.Is(err, errLinkEnded) {
 			return
 		}
@@ -216,16 +218,17 @@ func (n *Node) restate(l *link) {
 	n.rewatch(ctx, l)
 }
 
-// sync states all sessions of one domain, in parts. An item that the server refuses is given up and the part sent
-// again without it: a part takes effect as a whole or not at all.
-func (n *Node) sync(ctx context.Context, l *link, domain string) error {
+// sync states all sessions of one domain, in parts of one sync for all domains, for its end withdraws what was not stated
+// in any. An item that the server refuses is given up and the part sent again without it: a part takes effect as a whole
+// or not at all.
+func (n *Node) sync(ctx context.Context, l *link, domain string, begun *bool, ends bool) error {
 	keys := n.held.keys(domain)
-	for first, last := true, false; !last; {
+	for last := false; !last; {
 		var part statement
 		part, keys = n.held.part(domain, keys)
 		last = len(keys) == 0
 		var gone []item
-		rep, err := n.askSessions(ctx, l, domain, sessionsPayload(syncWord(first, last), "announce", part.items),
+		rep, err := n.askSessions(ctx, l, domain, sessionsPayload(syncWord(!*begun, last && ends), "announce", part.items),
 			func(rep reply) {
 				if rep.err == nil {
 					gone = n.held.settle(part, true)
@@ -238,7 +241,7 @@ func (n *Node) sync(ctx context.Context, l *link, domain string) error {
 			return err
 		}
 		if rep.err == nil {
-			first = false
+			*begun = true
 			continue
 		}
 		at := refusedItem(rep.payload)

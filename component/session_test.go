@@ -58,6 +58,29 @@ func (l *fakeLink) answers(t *testing.T) <-chan string {
 	return out
 }
 
+// TestRestateDomains: after a reconnect one sync holds the sessions of all domains, for its end withdraws all others.
+func TestRestateDomains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer()
+		cfg := f.config()
+		cfg.Users = []string{"im.example", "other.example", "third.example"}
+		n, l := f.attached(t, cfg)
+		said := l.answers(t)
+		if err := n.Announce(t.Context(), alice, jid.MustParse("zoe@third.example/pc")); err != nil {
+			t.Fatal(err)
+		}
+		<-said
+		<-said
+		l.conn.Close()
+		said = (<-f.links).answers(t)
+		for _, want := range []string{"im.example start +alice@im.example/phone", "other.example more", "third.example end +zoe@third.example/pc"} {
+			if got := <-said; got != want {
+				t.Errorf("the node says %q, not %q", got, want)
+			}
+		}
+	})
+}
+
 func TestAnnounceAndWithdraw(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer()
