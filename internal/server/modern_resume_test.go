@@ -54,6 +54,32 @@ func TestModernResume(t *testing.T) {
 	})
 }
 
+// TestModernResumeTellsReplaced: a node hears of a user that logged in elsewhere while its link had dropped. It states nothing
+// after a resumption, so no answer tells it.
+func TestModernResumeTellsReplaced(t *testing.T) {
+	t.Parallel()
+	onStage(t, func(st *stage) {
+		addr := st.running().ComponentAddr()
+		p := rawTo(addr, nil)
+		id := p.enables("node1.im.example")
+		p.asks("<iq type='set' id='s1' from='node1.im.example' to='im.example'><sessions xmlns='urn:patchbay:sessions:1'><announce jid='alice@im.example/phone'/></sessions></iq>", "id='s1'")
+		_ = p.conn.Close()
+		st.nodeIs("node1.im.example", "away")
+		other := st.actor("other")
+		other.attach("node2.im.example", house)
+		other.write([]byte("<presence from='alice@im.example/phone' to='im.example'/>"), 0)
+		other.fence()
+		q := rawTo(addr, nil)
+		if got := q.resumes("node1.im.example", id, 0, "</presence>"); !strings.HasPrefix(got, "<resumed ") || !strings.Contains(got, "<replaced xmlns='urn:patchbay:sessions:1' node='node2.im.example'/>") {
+			breakf("resumed: %s", got)
+		}
+		q.say("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+		q.asks("</stream:stream>", "</stream:stream>")
+		_ = q.conn.Close()
+		other.backlog = nil
+	})
+}
+
 // TestModernResumeOfHanging: a link that hangs is ended for the resumption of its stream, at once.
 func TestModernResumeOfHanging(t *testing.T) {
 	t.Parallel()

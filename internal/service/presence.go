@@ -128,14 +128,15 @@ func priority(h *stanza.Header) int8 {
 	return 0
 }
 
-// taken tells the node that held a session until now that another has it.
+// taken tells the node that held a session until now that another has it: one that is away hears it from its next sync, unless
+// its link may be resumed, for then there is none.
 func (s *Service) taken(src *routing.Source, who stanza.Address, prev storage.NodeID) {
 	rec, ok := s.sessions.Node(prev)
 	if !ok {
 		return
 	}
 	src.Log.WithField("jid", who.String()).WithField("from", rec.Domain).Info("session taken over")
-	if n := s.router.Node(rec.Domain); n != nil && n.State() == routing.Attached {
+	if n := s.router.Node(rec.Domain); n != nil && (n.State() == routing.Attached || n.Grade() == routing.GradeAcked) {
 		s.router.Send(n, appendReplaced(nil, who, n.Domain, src.Node().Domain))
 	}
 }
