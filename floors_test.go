@@ -41,6 +41,7 @@ var floors = []floor{
 	{"internal/admin/metrics", []string{"storage", "routing", "internal/config", "component", "internal/server"}},
 	{"internal/demo", []string{"internal/say", "stanza", "component"}},
 	{"internal/interop", []string{"internal/fault", "stanza", "storage", "component"}},
+	{"internal/soak", []string{"internal/fault", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
 	{"cmd/patchbay", []string{"internal/say", "stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
 		"internal/admin", "internal/admin/api", "internal/admin/metrics", "internal/ctl", "docs", "examples"}},

@@ -1,0 +1,298 @@
+package soak
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// book is what is known of each message, over all lives of the server.
+type book struct {
+	mu      sync.Mutex
+	lanes   []*lane           // guarded by mu, as all below
+	byName  map[string]*lane  // by sender, kind and target
+	groups  map[string][]copy // by id: the copies that a message to several is to make
+	sums    sums
+	refused []refusal // since the last moment of quiet
+	faults  []string
+	era     int // of the SDK: streams that it could not resume. What was under way is sent again, behind what is newer
+}
+
+// sums are the figures of a report.
+type sums struct {
+	sent, came, bounced, answers, flushes int
+	again                                 [3]int // came again, by member
+	both                                  int    // came, and were answered
+	unsure                                int    // never heard of again, and nobody had promised to keep them
+}
+
+// refusal is an error that came back.
+type refusal struct{ to, condition string }
+
+// lane is what one member has sent to one address, of one kind, numbered from 0. What a lane has sent comes in its order.
+type lane struct {
+	from   int
+	kind   string // message, group, presence or ask
+	to     string
+	number int // of the lane
+	fates  []*fate
+	open   int // fates below have an end, or need none
+}
+
+// fate is what became of one stanza.
+type fate struct {
+	link     int  // of the sender, when it was written
+	kills    int  // of the server, when it was written
+	era      int  // when it was written
+	accepted int  // kills of the server when it was known that the server had decided it, plus one; 0: it is not known
+	kept     bool // it was flushed: in custody, whatever dies
+	rests    bool // it had an end at a moment of quiet: it comes no more
+	given    bool // nobody had promised to keep it, and it is lost
+	came     [3]int
+	answered int
+	deaf     bool // an error may have been dropped, because its sender was gone
+}
+
+// copy is one address of a message to several.
+type copy struct {
+	to *lane
+	at int
+}
+
+func newBook() *book { return &book{byName: map[string]*lane{}, groups: map[string][]copy{}} }
+
+// fault notes what is wrong. Called with mu held.
+func (b *book) fault(format string, args ...any) {
+	if len(b.faults) < 30 {
+		b.faults = append(b.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// write notes a stanza before it is written, and gives it an id.
+func (b *book) write(from int, kind, to string, link, kills int) (id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l, at := b.add(from, kind, to, link, kills)
+	b.sums.sent++
+	return fmt.Sprintf("s%d-%d", l.number, at)
+}
+
+// writeGroup is write for a message to several.
+func (b *book) writeGroup(from int, to []string, link, kills int) (id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id = fmt.Sprintf("g%d", len(b.groups))
+	for _, one := range to {
+		l, at := b.add(from, "group", one, link, kills)
+		b.groups[id] = append(b.groups[id], copy{l, at})
+	}
+	b.sums.sent++
+	return id
+}
+
+// refusals gives the errors that came back since it was last asked.
+func (b *book) refusals() []refusal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.refused
+	b.refused = nil
+	return all
+}
+
+// add is write; the caller holds mu.
+func (b *book) add(from int, kind, to string, link, kills int) (*lane, int) {
+	name := fmt.Sprintf("%d %s %s", from, kind, to)
+	l := b.byName[name]
+	if l == nil {
+		l = &lane{from: from, kind: kind, to: to, number: len(b.lanes)}
+		b.byName[name], b.lanes = l, append(b.lanes, l)
+	}
+	l.fates = append(l.fates, &fate{link: link, kills: kills, era: b.era})
+	return l, len(l.fates) - 1
+}
+
+// find gives the stanza of an id, as it came for an address. Called with mu held.
+func (b *book) find(id, to string) (l *lane, at int, ok bool) {
+	if list, is := b.groups[id]; is {
+		for _, c := range list {
+			if c.to.to == to {
+				return c.to, c.at, true
+			}
+		}
+		return nil, 0, false
+	}
+	lane, number, _ := strings.Cut(strings.TrimPrefix(id, "s"), "-")
+	n, err := strconv.Atoi(lane)
+	at, err2 := strconv.Atoi(number)
+	if err != nil || err2 != nil || n >= len(b.lanes) || at >= len(b.lanes[n].fates) {
+		return nil, 0, false
+	}
+	return b.lanes[n], at, true
+}
+
+// arrival is a stanza that came.
+type arrival struct {
+	id, to, from string
+	resent       bool // its sender sent it again, and says so
+}
+
+// came notes a stanza on a link of a member; last is what came last on that link, by lane.
+func (b *book) came(who int, a arrival, last map[*lane]int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l, at, ok := b.find(a.id, a.to)
+	if !ok || a.from != domainOf(names[l.from]) || l.to != a.to {
+		b.fault("%s gets %q from %s to %s, which nobody sent", names[who], a.id, a.from, a.to)
+		return
+	}
+	f := l.fates[at]
+	resent := a.resent || l.from == acked && f.era != b.era
+	if before, was := last[l]; was && at <= before && !resent {
+		b.fault("%s gets %s %d of %s to %s behind %d", names[who], l.kind, at, names[l.from], l.to, before)
+	}
+	last[l] = at
+	f.came[who]++
+	b.sums.came++
+	if f.answered > 0 && l.kind != "ask" {
+		b.sums.both++
+	}
+	if f.came[who] == 1 {
+		return
+	}
+	b.sums.again[who]++
+	switch {
+	case who == acked:
+		b.fault("the application of %s gets %s %d of %s to %s again", names[who], l.kind, at, names[l.from], l.to)
+	case l.kind == "ask":
+		b.fault("%s gets request %d of %s again", names[who], at, names[l.from])
+	case who == proved && f.rests:
+		b.fault("%s gets %s %d of %s to %s again, which it had proved", names[who], l.kind, at, names[l.from], l.to)
+	}
+}
+
+// answered notes an error, or the result of a request, that came back.
+func (b *book) answered(who int, id, from, condition string, failed []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if list, is := b.groups[id]; is {
+		for _, to := range failed {
+			if l, at, ok := b.find(id, to); ok && len(list) > 0 {
+				b.ends(l, l.fates[at])
+			}
+		}
+		return
+	}
+	l, at, ok := b.find(id, from)
+	if !ok || l.from != who || l.to != from {
+		b.fault("%s gets %q from %s as the answer to %q", names[who], condition, from, id)
+		return
+	}
+	b.ends(l, l.fates[at])
+	if l.kind == "message" && l.fates[at].answered == 1 {
+		b.refused = append(b.refused, refusal{l.to, condition})
+	}
+}
+
+// ends notes an answer. Called with mu held.
+func (b *book) ends(l *lane, f *fate) {
+	f.answered++
+	if l.kind == "ask" {
+		b.sums.answers++
+		return
+	}
+	b.sums.bounced++
+	if f.came != [3]int{} {
+		b.sums.both++
+	}
+}
+
+// promised notes that a sender keeps what it has sent, until the server does.
+func (b *book) promised(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.groups[id] {
+		c.to.fates[c.at].kept = true
+	}
+	if l, at, ok := b.find(id, ""); ok {
+		l.fates[at].kept = true
+	}
+}
+
+// lapse notes that a node was away for longer than its grace: errors for it were dropped, so what it sent to users who were not
+// there has no end.
+func (b *book) lapse(node string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lanes {
+		for at := l.open; node == domainOf(names[l.from]) && strings.Contains(l.to, "@"+bounces) && at < len(l.fates); at++ {
+			l.fates[at].deaf = true
+		}
+	}
+}
+
+// resend notes that the SDK has lost its stream.
+func (b *book) resend() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.era++
+}
+
+// refuse is fault, for callers that do not hold mu.
+func (b *book) refuse(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fault(format, args...)
+}
+
+// accepted notes that the server has decided what a member wrote on a link.
+func (b *book) accepted(who, link, kills int, below map[*lane]int) {
+	b.each(who, below, func(f *fate) {
+		if f.link == link && f.accepted == 0 {
+			f.accepted = kills + 1
+		}
+	})
+}
+
+// kept notes that what a member has sent is in custody.
+func (b *book) kept(who, link int, below map[*lane]int) {
+	b.each(who, below, func(f *fate) { f.kept = f.kept || f.link == link })
+	b.mu.Lock()
+	b.sums.flushes++
+	b.mu.Unlock()
+}
+
+func (b *book) each(who int, below map[*lane]int, do func(*fate)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lanes {
+		for at := l.open; l.from == who && at < below[l]; at++ {
+			do(l.fates[at])
+		}
+	}
+}
+
+// written gives how far each lane of a member is written.
+func (b *book) written(who int) map[*lane]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := map[*lane]int{}
+	for _, l := range b.lanes {
+		if l.from == who {
+			at[l] = len(l.fates)
+		}
+	}
+	return at
+}
+
+func (f *fate) ended() bool { return f.came != [3]int{} || f.answered > 0 }
+
+// sure reports whether the stanza must have an end in a server that was killed so often: somebody has promised it. An SDK that
+// lives promises all that it took.
+func (l *lane) sure(f *fate, kills int) bool {
+	switch l.kind {
+	case "ask", "presence": // no disk keeps them
+		return f.accepted == kills+1 && f.kills == kills
+	}
+	return !f.deaf && (f.kept || f.accepted == kills+1)
+}
