@@ -29,7 +29,8 @@ func newDemoCommand() *cobra.Command {
 		Use:   "demo [--for 30s] [--plain]",
 		Short: "three nodes chat across the router; watch",
 		Long: "demo starts a real server on this machine and three nodes in Go that attach to it over TCP,\n" +
-			"and shows what passes between them. Nothing is kept on disk. It serves until you press q.",
+			"and shows what passes between them. What waits is kept in a temporary directory, which goes\n" +
+			"with the demo. It serves until you press q.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if length < 0 {
@@ -53,13 +54,21 @@ func newDemoCommand() *cobra.Command {
 // playDemo runs the server and the three nodes until ctx ends or the viewer quits.
 func playDemo(ctx context.Context, opt demo.Options, stderr io.Writer) error {
 	secret := demoSecret()
-	s, a, err := demoServer(secret, stderr)
+	data, err := os.MkdirTemp("", "patchbay-demo-")
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	defer func() { _ = os.RemoveAll(data) }() // the server has stopped
+	s, a, err := demoServer(data, secret, stderr)
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
 	stage := demo.Stage{Addr: s.ComponentAddr(), Secret: string(secret), Fill: func(shot *demo.Snapshot) {
 		shot.HTTP = "http://" + a.HTTPAddr()
 		fill(shot, s, secret)
+	}, Waits: func(node string) int {
+		q := s.Router().Node(node + ".im.example").Queue()
+		return int(q.Waiting + q.Unproved)
 	}, Drain: func(node string, on bool) error {
 		if on {
 			return s.Drain(node + ".im.example")
@@ -88,8 +97,8 @@ func demoSecret() config.Secret {
 }
 
 // demoServer starts the server on its usual ports, or on free ones where those are taken.
-func demoServer(secret config.Secret, stderr io.Writer) (*server.Server, *admin.Admin, error) {
-	cfg, err := config.Development(config.Memory)
+func demoServer(data string, secret config.Secret, stderr io.Writer) (*server.Server, *admin.Admin, error) {
+	cfg, err := config.Development(data)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -144,7 +153,7 @@ func fill(shot *demo.Snapshot, s *server.Server, secret config.Secret) {
 	l := s.Ledger()
 	shot.Accepted, shot.Made = l.Accepted+l.Copies, l.Made
 	shot.Ends = []demo.Count{{Word: "delivered", N: l.Delivered}, {Word: "written", N: l.Written}, {Word: "served", N: l.Served}, {Word: "bounced", N: l.Bounced},
-		{Word: "dropped", N: l.Dropped}, {Word: "waiting", N: l.Waiting}}
+		{Word: "dropped", N: l.Dropped}, {Word: "expired", N: l.Expired}, {Word: "under way", N: l.Waiting}, {Word: "in outbox", N: l.Stored}}
 	shot.Attach = "patchbay node me.im.example --secret " + string(secret)
 	if _, port, _ := net.SplitHostPort(s.ComponentAddr()); port != "5347" {
 		shot.Attach += " --addr " + s.ComponentAddr()

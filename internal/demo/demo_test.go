@@ -24,18 +24,18 @@ func sample() Snapshot {
 		Nodes: []NodeView{
 			{"node1 (Go)", []string{"alice/phone", "dora/web"}, 4412, 4398, "proved", false},
 			{"node2 (Go)", []string{"bob/laptop"}, 4405, 4411, Away, false},
-			{"node3 (Go)", []string{"carol/tablet", "frank/web", "erin/phone"}, 4401, 4409, "written", true},
+			{"node3 (Go)", []string{"carol/tablet", "frank/web", "erin/phone"}, 4401, 4409, "acked", true},
 		},
 		Sessions: 6, Rate: 1217.6, P50: 90 * time.Microsecond, P99: 310 * time.Microsecond,
-		Accepted: 17212, Ends: []Count{{"delivered", 17148}, {"written", 0}, {"bounced", 63}, {"waiting", 1}},
+		Accepted: 17212, Ends: []Count{{"delivered", 17148}, {"written", 0}, {"bounced", 63}, {"in outbox", 1}},
 		Events: []Event{
-			{Time: at, From: "alice/phone", To: "bob/laptop", FromNode: "node1", ToNode: "node2", Body: "lunch at one?", Latency: 210 * time.Microsecond, Outcome: "written"},
+			{Time: at, From: "alice/phone", To: "bob/laptop", FromNode: "node1", ToNode: "node2", Body: "lunch at one?", Latency: 210 * time.Microsecond, Outcome: "acked"},
 			{Time: at.Add(173 * time.Millisecond), From: "bob/laptop", To: "alice/phone", FromNode: "node2", ToNode: "node1", Body: "the usual place, or the new one at the corner that everybody speaks of?", Latency: 1180 * time.Microsecond, Outcome: "proved"},
 			{Time: at.Add(806 * time.Millisecond), Kind: Moved, From: "erin/phone", FromNode: "node2", ToNode: "node3", Note: "has moved; the next message follows her"},
 			{Time: at.Add(1212 * time.Millisecond), Kind: Bounced, From: "carol/tablet", To: "grace", FromNode: "node3", ToNode: "-", Body: "are you there?", Note: "no session, node3 told", Outcome: "bounced"},
 			{Time: at.Add(1300 * time.Millisecond), From: "hostile\x1b[2J/a-very-long-resource", To: "世界/phone", FromNode: "node3", ToNode: "node1", Body: "\x1b]0;title\x07 \u202e 世界世界", Latency: 3 * time.Second, Outcome: "proved"},
-			{Time: at.Add(1886 * time.Millisecond), Kind: Note, Note: "node2 was cut off on purpose; what is for it waits in the router"},
-			{Time: at.Add(2747 * time.Millisecond), Kind: Note, Note: "node2 is back: 61 of 61 waited and came, in order", Outcome: "0 lost"},
+			{Time: at.Add(1886 * time.Millisecond), Kind: Note, Note: "node2 was cut off on purpose, 61 stanzas in its outbox ..."},
+			{Time: at.Add(2747 * time.Millisecond), Kind: Note, Note: "node2 is back: 61 of 61 redelivered, in order", Outcome: "0 lost"},
 		},
 		Keys:   []Key{{"1", "move a user"}, {"2", "cut a node"}, {"3", "to an offline user"}, {"4", "drain node1"}, {"5", "slow node"}, {"q", "quit"}},
 		Attach: "patchbay node me.im.example --secret demo-8f3c1d0a2b64e7f9",
@@ -129,9 +129,9 @@ func TestRunPlain(t *testing.T) {
 	if err := Run(ctx, src, Options{Out: &out}); err != nil {
 		t.Fatal(err)
 	}
-	want := `14:07:31.204  alice/phone  node1 -> node2  bob/laptop  "lunch at one?"  0.21 ms  written` + "\n"
+	want := `14:07:31.204  alice/phone  node1 -> node2  bob/laptop  "lunch at one?"  0.21 ms  acked` + "\n"
 	if !strings.HasPrefix(out.String(), want) || strings.ContainsAny(out.String(), "\x1b\u202e") ||
-		!strings.HasSuffix(out.String(), "waiting 1   every stanza accounted for\n") {
+		!strings.HasSuffix(out.String(), "in outbox 1   every stanza accounted for\n") {
 		t.Errorf("got %q", out.String())
 	}
 }

@@ -183,7 +183,11 @@ func eventTail(e Event, width int, p palette) string {
 		if e.Kind == Bounced {
 			style = p.warn
 		}
-		words = append(words, style.Render(clean(e.Outcome)))
+		outcome := clean(e.Outcome)
+		if e.Latency > 0 {
+			outcome = pad(outcome, 7) // the figures before it stand in one column
+		}
+		words = append(words, style.Render(outcome))
 	}
 	if len(words) == 0 {
 		return ""

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -32,6 +33,9 @@ type Stage struct {
 	// Fill adds what the server knows to a snapshot: its names, grades, ledger. It may correct everything. May be nil.
 	Fill func(*Snapshot)
 
+	// Waits gives how many stanzas wait for a node (node2), by the server's account. Nil: the demo's own account is told.
+	Waits func(node string) int
+
 	// Drain takes a node (node1) out of service, or puts it back. Nil: that story is not told.
 	Drain func(node string, on bool) error
 }
@@ -49,6 +53,7 @@ type Play struct {
 	keys   chan string
 	cancel context.CancelFunc
 	done   sync.WaitGroup // conversation, load, stories, clock
+	hushed atomic.Bool    // nobody says anything: a story counts
 
 	mu        sync.Mutex
 	log       []Event             // guarded by mu
@@ -67,6 +72,7 @@ type Play struct {
 
 // delivery is a message under way.
 type delivery struct {
+	from int    // the node that sent it
 	node int    // where its receiver was when it left
 	body string // an error that comes back does not repeat it
 }
@@ -171,6 +177,7 @@ func (p *Play) enter(ctx context.Context, i int) error {
 	n, err := component.Dial(ctx, component.Config{
 		Addrs: []string{p.stage.Addr}, Domain: a.name + "." + p.stage.Users, Secret: p.stage.Secret,
 		Users:       []string{p.stage.Users},
+		Plain:       i == 0, // node1 proves by pings, the others acknowledge
 		DialContext: a.gate.dial,
 		Backoff:     component.Backoff{Min: 20 * time.Millisecond, Max: time.Second},
 		Handler:     component.Messages(func(m component.Message) { p.receive(i, m) }, nil),
@@ -284,6 +291,13 @@ func (p *Play) Snapshot() Snapshot {
 
 // tell adds an event.
 func (p *Play) tell(e Event) {
+	_, told := p.begin(e)
+	told()
+}
+
+// begin adds an event that lasts. tell changes its note, which a screen sees; whoever reads Events gets it once, as it is when
+// told is called.
+func (p *Play) begin(e Event) (tell func(note string), told func()) {
 	e.Time = time.Now()
 	p.mu.Lock()
 	p.log = append(p.log, e)
@@ -291,8 +305,21 @@ func (p *Play) tell(e Event) {
 		p.log = p.log[len(p.log)-eventsKept:]
 	}
 	p.mu.Unlock()
-	select {
-	case p.events <- e:
-	default: // nobody reads: a screen draws snapshots
+	tell = func(note string) {
+		e.Note = note
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for i := range p.log {
+			if p.log[i].Time.Equal(e.Time) && p.log[i].Kind == e.Kind {
+				p.log[i].Note = note
+			}
+		}
+	}
+	return tell, func() {
+		e.Time = time.Now() // lines come in the order of their times
+		select {
+		case p.events <- e:
+		default: // nobody reads: a screen draws snapshots
+		}
 	}
 }

@@ -2,6 +2,8 @@ package demo_test
 
 import (
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,11 +13,12 @@ import (
 	"github.com/patchbay-im/patchbay/internal/config"
 	"github.com/patchbay-im/patchbay/internal/demo"
 	"github.com/patchbay-im/patchbay/internal/server"
+	"github.com/patchbay-im/patchbay/routing"
 )
 
 // The whole play against a real server: each story is told once and its events come.
 func TestStage(t *testing.T) {
-	cfg, err := config.Development(config.Memory)
+	cfg, err := config.Development(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +42,10 @@ func TestStage(t *testing.T) {
 		}
 	}()
 	p, err := demo.Stage{Addr: s.ComponentAddr(), Secret: string(cfg.Nodes[0].Secret[0]),
-		Pace: 50 * time.Millisecond, Interval: time.Hour, Drain: func(node string, on bool) error {
+		Pace: 50 * time.Millisecond, Interval: time.Hour, Waits: func(node string) int {
+			q := s.Router().Node(node + ".im.example").Queue()
+			return int(q.Waiting + q.Unproved)
+		}, Drain: func(node string, on bool) error {
 			if on {
 				return s.Drain(node + ".im.example")
 			}
@@ -49,21 +55,44 @@ func TestStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
+	kept := 0
 	for _, story := range []struct{ key, want string }{
 		{"1", "node2 => node3"}, {"", `"where are you now?"`}, {"3", `grace  "are you there?"  service-unavailable, node3 told`},
-		{"2", "node2 was cut off"}, {"", "node2 is back"}, {"4", "node1 is drained"}, {"", "is refused there and logs in here"}, {"", "node1 takes new users again"}, {"5", "node3 takes 20 ms"}, {"", "node3 is fast again"}, {"1", "node3 => node2"},
+		{"2", "node2 was cut off"}, {"", "node2 is back: "}, {"4", "node1 is drained"}, {"", "is refused there and logs in here"}, {"", "node1 takes new users again"}, {"5", "node3 takes 20 ms"}, {"", "node3 is fast again"}, {"1", "node3 => node2"},
 	} {
 		if story.key != "" {
 			p.Press(story.key)
 		}
-		await(t, p, story.want)
+		line := await(t, p, story.want)
+		if m := cut.FindStringSubmatch(line); m != nil {
+			if kept, _ = strconv.Atoi(m[1]); kept < 20 {
+				t.Errorf("%d stanzas wait", kept)
+			}
+		}
+		if m := back.FindStringSubmatch(line); m != nil {
+			came, _ := strconv.Atoi(m[1])
+			if had, _ := strconv.Atoi(m[3]); m[1] != m[2] || came+had != kept || came == 0 {
+				t.Errorf("%d waited, and then: %s", kept, line)
+			}
+		}
+	}
+	for node, want := range map[string]routing.Grade{"node1": routing.GradeProved, "node2": routing.GradeAcked, "node3": routing.GradeAcked} {
+		if got := s.Router().Node(node + ".im.example").Grade(); got != want {
+			t.Errorf("%s is %s", node, got)
+		}
 	}
 	if shot := p.Snapshot(); !shot.Balanced() || shot.Sessions != 6 || shot.P50 <= 0 {
 		t.Errorf("got %+v", shot)
 	}
 }
 
-func await(t *testing.T, p *demo.Play, want string) {
+var (
+	cut  = regexp.MustCompile(`node2 was cut off on purpose, (\d+) stanzas in its outbox \.\.\.`)
+	back = regexp.MustCompile(`node2 is back: (\d+) of (\d+) redelivered, in order(?: \((\d+) were read\))?  0 lost$`)
+)
+
+// await gives the first event with a text.
+func await(t *testing.T, p *demo.Play, want string) string {
 	t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
@@ -72,7 +101,7 @@ func await(t *testing.T, p *demo.Play, want string) {
 			line := demo.PlainLine(e)
 			t.Log(line)
 			if strings.Contains(line, want) {
-				return
+				return line
 			}
 		case <-limit:
 			t.Fatalf("no %q", want)

@@ -9,11 +9,14 @@ import (
 )
 
 const (
-	cutFor    = 900 * time.Millisecond // how long a cut lasts
+	cutFor    = 700 * time.Millisecond // how long a cut lasts, and hushFor
 	slowFor   = 1500 * time.Millisecond
 	slowNap   = 20 * time.Millisecond // what a handler of the slow node takes per message
 	settleFor = 5 * time.Second       // then what is still missing is called lost
 	lookEvery = 20 * time.Millisecond
+
+	countEvery = 100 * time.Millisecond // what waits for a node that is cut off
+	hushFor    = 250 * time.Millisecond // then all that was sent is with the router, and on its disk
 )
 
 // story is told at its key, and in its turn.
@@ -81,16 +84,27 @@ func (a *actor) add(user string) {
 }
 
 // cutNode drops the connection of node2 in the middle of everything, and counts what became of the messages that
-// were under way to it.
+// were under way to it. Before it comes back all are silent for a moment, so that two accounts of the same can be compared.
 func (p *Play) cutNode(ctx context.Context) {
 	const cut = 1
 	_, disorder := p.missing(nil)
 	open := p.actors[cut].gate.cut()
-	p.tell(Event{Kind: Note, Note: "node2 was cut off on purpose; what is for it waits in the router"})
-	sleep(ctx, cutFor)
-	waited := p.underWay(cut)
+	p.actors[cut].setAway(true) // its stream is resumed, so nobody else says so
+	tell, told := p.begin(Event{Kind: Note})
+	for end := time.Now().Add(cutFor); time.Now().Before(end) && ctx.Err() == nil; sleep(ctx, countEvery) {
+		tell(cutNote(p.waits(cut)))
+	}
+	p.hushed.Store(true)
+	sleep(ctx, hushFor)
+	waited, kept := p.underWay(func(d delivery) bool { return d.node == cut && d.from != cut }), p.waits(cut)
+	own := p.underWay(func(d delivery) bool { return d.from == cut }) // what it has to say waits in the node itself
+	tell(cutNote(kept))
+	told()
+	p.hushed.Store(false)
 	open()
-	lost, late := p.await(ctx, waited)
+	lost, late := p.await(ctx, append(own, waited...))
+	missing, _ := p.missing(waited)
+	p.actors[cut].setAway(false)
 	if ctx.Err() != nil {
 		return
 	}
@@ -98,11 +112,23 @@ func (p *Play) cutNode(ctx context.Context) {
 	if late > disorder {
 		order = fmt.Sprintf("%d out of order", late-disorder)
 	}
-	note := fmt.Sprintf("node2 is back: %d waited, %d came, %s", len(waited)-lost, len(waited)-lost, order)
-	if lost > 0 { // on a link that proves nothing, what is written and not read may go with the link
-		note += fmt.Sprintf("; %d had been written to the old link", lost)
+	note := fmt.Sprintf("node2 is back: %d of %d redelivered, %s", len(waited)-missing, len(waited), order)
+	if had := kept - len(waited); had > 0 { // their acknowledgement was on its way when the connection went
+		note += fmt.Sprintf(" (%d were read)", had)
 	}
 	p.tell(Event{Kind: Note, Outcome: fmt.Sprintf("%d lost", lost), Note: note})
+}
+
+func cutNote(waiting int) string {
+	return fmt.Sprintf("node2 was cut off on purpose, %d stanzas in its outbox ...", waiting)
+}
+
+// waits gives how many stanzas wait for a node.
+func (p *Play) waits(node int) int {
+	if p.stage.Waits == nil {
+		return len(p.underWay(func(d delivery) bool { return d.node == node && d.from != node }))
+	}
+	return p.stage.Waits(p.actors[node].name)
 }
 
 // toOffline has carol write to somebody who is nowhere: her node is told, so that it can keep the message.
@@ -117,7 +143,7 @@ func (p *Play) drainNode(ctx context.Context) {
 		p.tell(Event{Kind: Note, Note: "node1 could not be drained: " + err.Error()})
 		return
 	}
-	p.tell(Event{Kind: Note, Note: "node1 is drained: it keeps its users and their messages, and takes no new ones"})
+	p.tell(Event{Kind: Note, Note: "node1 is drained: it keeps its users, and takes no new ones"})
 	refused := "was let in"
 	if err := p.actors[drained].node.Announce(ctx, p.jid(user)); err != nil {
 		refused = "is refused there"
@@ -139,9 +165,9 @@ func (p *Play) drainNode(ctx context.Context) {
 func (p *Play) slowNode(ctx context.Context) {
 	const slow = 2
 	p.actors[slow].setNap(slowNap)
-	p.tell(Event{Kind: Note, Note: fmt.Sprintf("node3 takes %d ms per message now; its messages wait, those of the others do not", slowNap.Milliseconds())})
+	p.tell(Event{Kind: Note, Note: fmt.Sprintf("node3 takes %d ms per message now; its messages wait, others do not", slowNap.Milliseconds())})
 	sleep(ctx, slowFor)
-	waited := p.underWay(slow)
+	waited := p.underWay(func(d delivery) bool { return d.node == slow })
 	p.actors[slow].setNap(0)
 	lost, _ := p.await(ctx, waited)
 	if ctx.Err() == nil {
@@ -156,13 +182,13 @@ func (a *actor) setNap(d time.Duration) {
 	a.nap = d
 }
 
-// underWay gives the ids of the messages on their way to a node.
-func (p *Play) underWay(node int) []string {
+// underWay gives the ids of the messages on their way that which names.
+func (p *Play) underWay(which func(delivery) bool) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var ids []string
 	for id, d := range p.open {
-		if d.node == node {
+		if which(d) {
 			ids = append(ids, id)
 		}
 	}

@@ -47,7 +47,7 @@ func (p *Play) talk(ctx context.Context) {
 		case <-beat.C:
 		}
 		l := script[i%len(script)]
-		if at := p.home(l.from); p.actors[at].view().Grade != Away {
+		if at := p.home(l.from); p.actors[at].view().Grade != Away && !p.hushed.Load() {
 			p.send(ctx, "talk", l)
 			i++
 		}
@@ -65,6 +65,9 @@ func (p *Play) load(ctx context.Context, node int) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
+		}
+		if p.hushed.Load() {
+			continue
 		}
 		users := p.actors[node].view().Sessions
 		everybody := p.everybody()
@@ -109,7 +112,7 @@ func (p *Play) send(ctx context.Context, kind string, l line) {
 	p.mu.Lock()
 	p.number++
 	id := fmt.Sprintf("%s-%d-%d", kind, p.number, now.UnixNano())
-	p.open[id] = delivery{node: to, body: l.text}
+	p.open[id] = delivery{from: from, node: to, body: l.text}
 	p.sent++
 	p.mu.Unlock()
 	m := component.Message{Body: l.text, Message: stanza.Message{
