@@ -18,30 +18,8 @@ import (
 
 // The whole play against a real server: each story is told once and its events come.
 func TestStage(t *testing.T) {
-	cfg, err := config.Development(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, value := range map[string]string{"listen.component": "127.0.0.1:0", "listen.http": "127.0.0.1:0"} {
-		if bad := cfg.Set(key, value); bad != nil {
-			t.Fatal(bad)
-		}
-	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	s, err := server.New(cfg, server.Options{Version: "test", Log: logrus.NewEntry(log)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
-	p, err := demo.Stage{Addr: s.ComponentAddr(), Secret: string(cfg.Nodes[0].Secret[0]),
+	s, secret := serve(t)
+	p, err := demo.Stage{Addr: s.ComponentAddr(), Secret: secret,
 		Pace: 50 * time.Millisecond, Interval: time.Hour, Waits: func(node string) int {
 			q := s.Router().Node(node + ".im.example").Queue()
 			return int(q.Waiting + q.Unproved)
@@ -84,6 +62,35 @@ func TestStage(t *testing.T) {
 	if shot := p.Snapshot(); !shot.Balanced() || shot.Sessions != 6 || shot.P50 <= 0 {
 		t.Errorf("got %+v", shot)
 	}
+}
+
+// serve starts a server, and gives the secret of its nodes.
+func serve(t *testing.T) (*server.Server, string) {
+	t.Helper()
+	cfg, err := config.Development(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]string{"listen.component": "127.0.0.1:0", "listen.http": "127.0.0.1:0"} {
+		if bad := cfg.Set(key, value); bad != nil {
+			t.Fatal(bad)
+		}
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s, err := server.New(cfg, server.Options{Version: "test", Log: logrus.NewEntry(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, string(cfg.Nodes[0].Secret[0])
 }
 
 var (
