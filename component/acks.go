@@ -66,7 +66,7 @@ func (e *tooHighError) Error() string {
 
 // streamError gives what the server is told.
 func (e *tooHighError) streamError() *wire.StreamError {
-	return &wire.StreamError{Condition: "undefined-condition", Text: e.Error(), App: fmt.Sprintf(
+	return &wire.StreamError{Condition: "undefined-condition", Text: "the h of an a is higher than the count of stanzas sent; send the count of those handled since enabled (XEP-0198)", App: fmt.Sprintf(
 		"<handled-count-too-high xmlns='%s' h='%d' send-count='%d'/>", wire.NSSM, e.h, e.sent)}
 }
 

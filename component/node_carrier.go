@@ -105,7 +105,8 @@ func readElement(r xml.TokenReader) ([]xml.Token, error) {
 // streamError reads a stream error (RFC 6120 4.9.2): condition, text for people, and the name of an application-specific
 // condition.
 func streamError(rest []xml.Token) *wire.StreamError {
-	e := &wire.StreamError{Condition: "undefined-condition"}
+	e := new(wire.StreamError)
+	e.Condition = "undefined-condition" // if it names none
 	depth := 0
 	for i, tok := range rest {
 		switch t := tok.(type) {

@@ -18,8 +18,9 @@ type NotResumed struct {
 // Error says so.
 func (e *NotResumed) Error() string { return "there is no link to go on with under this id" }
 
-// resumeWaits is how long a resumption waits until all that the peer sent is in custody: what is not then comes again.
-const resumeWaits = time.Second
+// resumeWaits is how long a resumption waits until all that the peer sent is in custody. It has to be: the peer sends again what is
+// not counted, and all of it is here. A peer that begins anew says of what it sends again that it is late.
+const resumeWaits = 3 * time.Second
 
 var errTakenBack = errors.New("what was to be resumed is held no more")
 
@@ -51,8 +52,8 @@ func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id stri
 	n.mu.Lock()
 	old := n.held
 	n.mu.Unlock()
-	if old != nil {
-		old.custody.settle(resumeWaits)
+	if old != nil && !old.custody.settle(resumeWaits) {
+		return nil, r.notResumed(n, id)
 	}
 	src := r.newSource(n, g, sc)
 	if !n.claim(src) {

@@ -161,8 +161,8 @@ func (c *custody) idle() bool {
 }
 
 // settle waits, but not for longer than d, until all that a link sent that has gone is in custody, so that its peer need not send
-// any of it again.
-func (c *custody) settle(d time.Duration) {
+// any of it again. It reports whether it is.
+func (c *custody) settle(d time.Duration) bool {
 	done := make(chan struct{})
 	c.mu.Lock()
 	c.flushes = append(c.flushes, func() { close(done) })
@@ -174,9 +174,11 @@ func (c *custody) settle(d time.Duration) {
 	}
 	select {
 	case <-done:
+		return true
 	case <-time.After(d):
 	case <-c.r.stop:
 	}
+	return false
 }
 
 // Flushed has done called when all that the link sent before is in custody: at once, or later from another goroutine. Only the

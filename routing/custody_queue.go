@@ -31,6 +31,13 @@ func (r *Router) moving() (done func()) {
 // spot is where the stanza that was queued last is. Called with mu held.
 func (q *Queue) spot() spot { return spot{q, q.number, q.custody.strays} }
 
+// lastSpot is spot, for who does not hold mu.
+func (q *Queue) lastSpot() spot {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.spot()
+}
+
 // putAt is put, and gives where the stanza is.
 func (q *Queue) putAt(h *stanza.Header, e *stanza.Edit, r rec) (res putResult, flush bool, at spot) {
 	q.mu.Lock()

@@ -283,16 +283,18 @@ func (s *Source) answer(w *work, it *item, e stanza.Error) {
 func (s *Source) made(w *work, n *Node) {
 	n = n.reach()
 	h := stanza.Header{Raw: w.buf}
-	res, flush := n.queue.put(&h, nil, rec{})
+	res, flush, at := n.queue.putAt(&h, nil, rec{})
 	if res == putBehind && s.halt != nil { // a link's, not what was decided again
 		if flush {
 			w.queues = append(w.queues, n.queue)
 		}
 		w.write() // others may wait for what is queued while we wait
 		res, flush = s.pace(n.queue, &h)
+		at = n.queue.lastSpot()
 	}
 	if res == putOK {
 		s.r.tally.made.Add(1)
+		s.went(at) // what is answered is in custody as its answer is
 	} else {
 		s.r.tally.untold.Add(1)
 	}
