@@ -38,6 +38,7 @@ func TestOnDrain(t *testing.T) {
 		drain, undrain := fmt.Sprintf(hubDrains, "drain"), fmt.Sprintf(hubDrains, "undrain")
 		tell(undrain, "", "result")
 		tell(strings.Replace(drain, "hub1.im.example", "eve@im.example/x", 1), "", "error")
+		tell(strings.Replace(drain, "hub1.im.example", "eve@im.example", 1), "", "error")
 		tell(strings.Replace(drain, "hub1.im.example", "im.example/x", 1), "", "error")
 		tell(strings.Replace(drain, "sessions:1", "sessions:2", 1), "", "error")
 		tell(strings.Replace(drain, "type='set'", "type='get'", 1), "", "error")

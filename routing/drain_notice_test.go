@@ -87,8 +87,9 @@ func TestDrainNoticeLate(t *testing.T) {
 		w.mu.Lock()
 		w.room = 0
 		w.mu.Unlock()
-		for tb.got("a") == "" { // until one is answered
-			tb.send("a", "CHAT from='a' to='b' id='m'><body>"+strings.Repeat("x", 100)+"</body></message>")
+		for _, size := range []int{1000, 10} {
+			for tb.r.Ping(tb.r.Node("b"), []byte("<iq type='get' id='p' from='hub' to='b'>"+strings.Repeat("x", size)+"</iq>")) {
+			}
 		}
 		tb.r.SetDraining(true)
 		tb.told("a", "drain")
@@ -101,6 +102,23 @@ func TestDrainNoticeLate(t *testing.T) {
 	})
 }
 
+// While somebody tells, nobody else does; and who tells learns that there is more.
+func TestDrainNoticeClaimed(t *testing.T) {
+	bubble(t, func(tb *testbed) {
+		tb.attach("a")
+		n := tb.r.Node("a")
+		turn := n.telling.Add(1)
+		n.SetDraining(tb.r, true)
+		tb.expect("a", "")
+		if n.telling.CompareAndSwap(turn, 0) {
+			t.Error("who tells does not look again")
+		}
+		n.telling.Store(0)
+		n.tellDrain(tb.r)
+		tb.told("a", "drain")
+	})
+}
+
 // Whoever changes it, and however many at once: the last word of a peer is the truth.
 func TestDrainNoticeLastWord(t *testing.T) {
 	for range 200 {
@@ -109,9 +127,12 @@ func TestDrainNoticeLastWord(t *testing.T) {
 			tb.r.Returning()
 			tb.attach("a")
 			var all sync.WaitGroup
-			for i := range 4 {
-				all.Go(func() { tb.r.Node("a").SetDraining(tb.r, i%2 == 0) })
-				all.Go(func() { tb.r.SetDraining(i%2 == 1) })
+			for i := range 8 {
+				all.Go(func() {
+					for k := range 20 {
+						tb.r.Node("a").SetDraining(tb.r, (i+k)%2 == 0)
+					}
+				})
 			}
 			all.Wait()
 			words := tb.got("a")
