@@ -23,6 +23,7 @@ type child struct {
 	label      string // of its profiles, behind the benchmark's name
 	pid        int
 	plain, tls string
+	modern     *Modern // nil: nodes attach by XEP-0114
 	in         io.WriteCloser
 	out        *bufio.Reader
 	stop       func() // more than once does no harm
@@ -33,6 +34,14 @@ func noProof(tb testing.TB) *child {
 	tb.Helper()
 	c := start(tb, "patchbay", proofEnv+"=off")
 	c.label = "-noproof"
+	return c
+}
+
+// acked starts our server for nodes that attach by modern streams, with acknowledgements.
+func acked(tb testing.TB, env ...string) *child {
+	tb.Helper()
+	c := start(tb, "patchbay", env...)
+	c.label, c.modern = "-acked", &Modern{Secret: benchSecret}
 	return c
 }
 
@@ -186,8 +195,11 @@ func (c *child) ready(links ...*Link) {
 }
 
 func (c *child) open(conn net.Conn, domain string) (*Link, error) {
-	if c.role == "nats" {
+	switch {
+	case c.role == "nats":
 		return connectNATS(conn)
+	case c.modern != nil:
+		return c.modern.Attach(conn, domain)
 	}
 	return Attach(conn, domain, benchSecret)
 }
@@ -198,17 +210,25 @@ const atOnce = 100
 // links attaches many nodes: dial opens the connection, domain names node i.
 func (c *child) links(r Range, dial func() (net.Conn, error)) []*Link {
 	c.tb.Helper()
-	links, faults := make([]*Link, r.N), make(chan error, atOnce)
+	return c.all(r.N, dial, func(conn net.Conn, i int) (*Link, error) {
+		return c.open(conn, fmt.Sprintf("node%07d.%s", r.Lo+i, benchUsers))
+	})
+}
+
+// all makes n connections links.
+func (c *child) all(n int, dial func() (net.Conn, error), open func(conn net.Conn, i int) (*Link, error)) []*Link {
+	c.tb.Helper()
+	links, faults := make([]*Link, n), make(chan error, atOnce)
 	var next atomic.Int64
 	for range atOnce {
 		go func() { // faults has its verdict
 			faults <- func() error {
-				for i := next.Add(1) - 1; i < int64(r.N); i = next.Add(1) - 1 {
+				for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 					conn, err := dial()
 					if err != nil {
 						return err
 					}
-					if links[i], err = c.open(conn, fmt.Sprintf("node%07d.%s", r.Lo+int(i), benchUsers)); err != nil {
+					if links[i], err = open(conn, int(i)); err != nil {
 						return err
 					}
 				}

@@ -11,7 +11,7 @@ func BenchmarkLatency(b *testing.B) {
 	const rate, count = 10_000, 20_000
 	s := scenes[0].scene
 	for b.Loop() {
-		all := []*Paced{s.paced(start(b, "patchbay"), rate), s.paced(noProof(b), rate), s.paced(start(b, "nats"), rate)}
+		all := []*Paced{s.paced(start(b, "patchbay"), rate), s.paced(acked(b), rate), s.paced(noProof(b), rate), s.paced(start(b, "nats"), rate)}
 		for _, p := range all {
 			delays(b, p, count/4)
 		}
@@ -27,8 +27,9 @@ func BenchmarkLatency(b *testing.B) {
 			"us-p99": func(h *hdrhistogram.Histogram) float64 { return float64(h.ValueAtQuantile(99)) / 1e3 },
 		} {
 			b.ReportMetric(median(seen[0], get), name)
-			b.ReportMetric(median(seen[1], get), "noproof-"+name)
-			b.ReportMetric(median(seen[2], get), "nats-"+name)
+			b.ReportMetric(median(seen[1], get), "acked-"+name)
+			b.ReportMetric(median(seen[2], get), "noproof-"+name)
+			b.ReportMetric(median(seen[3], get), "nats-"+name)
 		}
 	}
 }

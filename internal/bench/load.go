@@ -16,6 +16,7 @@ type Link struct {
 	Conn  net.Conn
 	Rest  []byte // what arrived behind the handshake
 	Other Other  // takes what is no frame
+	Acks  *Acks  // nil: a plain link
 }
 
 // Load sends frames over links, and counts them where they arrive.
@@ -28,7 +29,8 @@ type Load struct {
 	Meter   *Meter
 
 	// owned by the goroutine of Run
-	rng rand.PCG
+	rng  rand.PCG
+	late askers
 
 	wg    sync.WaitGroup
 	links []net.Conn
@@ -37,6 +39,7 @@ type Load struct {
 // Take reads a link with a buffer of a size until the load is closed. buffer grows if a frame needs it.
 func (l *Load) Take(link *Link, sink *Sink, buffer int) {
 	l.links = append(l.links, link.Conn)
+	sink.acks = link.Acks
 	l.wg.Go(func() { // Close waits for it
 		if err := read(link, max(buffer, 2*sink.form.size), sink.Take); err != nil {
 			l.Meter.Fail(err)
@@ -45,11 +48,16 @@ func (l *Load) Take(link *Link, sink *Sink, buffer int) {
 }
 
 // Skip reads a link and throws away what arrives, until the load is closed. It answers what the server asks, and gives the
-// rest of what arrived to each, in parts that end with a tag.
+// rest of what arrived to each, in parts that end with a tag. Over a modern link nothing else may come, for stanzas that are not looked at
+// cannot be counted.
 func (l *Load) Skip(link *Link, each func(b []byte)) {
 	l.links = append(l.links, link.Conn)
 	l.wg.Go(func() { // Close waits for it
-		err := read(link, skipBuffer, func(b []byte) (int, []byte, error) { return skip(b, link.Other, each) })
+		take := func(b []byte) (int, []byte, error) { return skip(b, link.Other, each) }
+		if link.Acks != nil {
+			take = link.Acks.answers
+		}
+		err := read(link, skipBuffer, take)
 		if errors.Is(err, io.ErrShortBuffer) { // else the link has ended, as it may
 			l.Meter.Fail(err)
 		}
@@ -156,7 +164,11 @@ func (l *Load) send(n int) error {
 	if len(l.Senders) > 1 {
 		i = int(Range{N: len(l.Senders)}.pick(&l.rng))
 	}
-	_, err := l.Senders[i].Conn.Write(l.Source.Next(i, n))
+	to, frames := l.Senders[i], l.Source.Next(i, n)
+	if to.Acks != nil {
+		return l.late.send(to, frames, n)
+	}
+	_, err := to.Conn.Write(frames)
 	return err
 }
 

@@ -18,7 +18,7 @@ var (
 func BenchmarkMany(b *testing.B) {
 	for b.Loop() {
 		form := MessageForm(manySender, manyAddress, 250, 0)
-		compare(b, 100_000, trio{many(start(b, "patchbay"), form), many(noProof(b), form),
+		compare(b, 100_000, servers{many(start(b, "patchbay"), form), many(acked(b), form), many(noProof(b), form),
 			many(start(b, "nats"), natsForm("n."+ToDigits, form))})
 	}
 }

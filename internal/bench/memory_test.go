@@ -20,29 +20,40 @@ const idleLinks = 2000
 
 // BenchmarkIdle is the memory of the server for one link on which nothing happens, goroutines and their stacks included.
 func BenchmarkIdle(b *testing.B) {
+	noproof := proofEnv + "=off"
 	b.Run("plain", func(b *testing.B) {
 		for b.Loop() {
-			reportIdle(b, (*child).dialPlain)
+			b.ReportMetric(0, "ns/op")
+			reportIdle(b, "", start(b, "patchbay"), (*child).dialPlain)
+			reportIdle(b, "acked-", acked(b), (*child).dialPlain)
+			reportIdle(b, "noproof-", start(b, "patchbay", noproof), (*child).dialPlain)
+			reportIdle(b, "nats-", start(b, "nats"), (*child).dialPlain)
 		}
 	})
 	b.Run("tls", func(b *testing.B) {
 		dir := b.TempDir()
+		env := tlsEnv + "=" + dir
 		trust := &tls.Config{RootCAs: certificate(b, dir), ServerName: benchServer, MinVersion: tls.VersionTLS13}
+		dial := func(c *child) (net.Conn, error) { return tls.Dial("tcp", c.tls, trust) }
 		for b.Loop() {
-			reportIdle(b, func(c *child) (net.Conn, error) { return tls.Dial("tcp", c.tls, trust) }, tlsEnv+"="+dir)
+			b.ReportMetric(0, "ns/op")
+			reportIdle(b, "", start(b, "patchbay", env), dial)
+			reportIdle(b, "acked-", acked(b, env), dial)
+			c := acked(b, env)
+			c.modern.StartTLS = trust
+			reportIdle(b, "acked-starttls-", c, (*child).dialPlain)
+			reportIdle(b, "noproof-", start(b, "patchbay", env, noproof), dial)
+			reportIdle(b, "nats-", start(b, "nats", env), dial)
 		}
 	})
 }
 
-func reportIdle(b *testing.B, dial func(c *child) (net.Conn, error), env ...string) {
+// reportIdle reports the memory of a link of one server, which it stops.
+func reportIdle(b *testing.B, prefix string, c *child, dial func(c *child) (net.Conn, error)) {
 	b.Helper()
-	b.ReportMetric(0, "ns/op")
-	for prefix, c := range map[string]*child{"": start(b, "patchbay", env...), "nats-": start(b, "nats", env...),
-		"noproof-": start(b, "patchbay", append(env, proofEnv+"=off")...)} {
-		left, collected := idle(c, dial)
-		b.ReportMetric(left/1024, prefix+"KiB/link")
-		b.ReportMetric(collected/1024, prefix+"KiB/link-after-gc")
-	}
+	left, collected := idle(c, dial)
+	b.ReportMetric(left/1024, prefix+"KiB/link")
+	b.ReportMetric(collected/1024, prefix+"KiB/link-after-gc")
 }
 
 // idle gives the growth of the server's RSS for one link: as the server leaves it, and after a garbage collection that

@@ -152,6 +152,7 @@ func Announce(link *Link, domain string, r Range, jid string) error {
 				putDecimal(digits, uint32(name))
 				b = append(b, item...)
 			}
+			link.Acks.says(1)
 			if _, err := link.Conn.Write(append(b, "</sessions></iq>"...)); err != nil {
 				return fmt.Errorf("announce: %w", err)
 			}
@@ -172,6 +173,7 @@ func Announce(link *Link, domain string, r Range, jid string) error {
 // else may read the link meanwhile.
 func Ping(link *Link, server string) error {
 	in := link.reader()
+	link.Acks.says(1)
 	_, err := io.WriteString(link.Conn, "<iq type='get' id='ready' from='"+link.Node+"' to='"+server+"'><ping xmlns='urn:xmpp:ping'/></iq>")
 	if err == nil {
 		err = link.result(in)
@@ -195,7 +197,7 @@ func (l *Link) keep(in *bufio.Reader) error {
 	return l.Conn.SetDeadline(time.Time{})
 }
 
-// result reads iqs up to a result, and answers pings of the server on the way.
+// result reads iqs up to a result, and answers what the server asks on the way.
 func (l *Link) result(in *bufio.Reader) error {
 	for {
 		var iq []byte
@@ -207,6 +209,7 @@ func (l *Link) result(in *bufio.Reader) error {
 			iq = append(iq, part...)
 		}
 		if attribute(iq, "type") == "result" {
+			l.Acks.gets()
 			return nil
 		}
 		_, answer, err := l.Other(iq)

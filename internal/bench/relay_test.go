@@ -55,7 +55,7 @@ func BenchmarkRelay(b *testing.B) {
 	for _, s := range scenes {
 		b.Run(s.name, func(b *testing.B) {
 			for b.Loop() {
-				compare(b, s.count, trio{s.busy(b, start(b, "patchbay")), s.busy(b, noProof(b)), s.busy(b, start(b, "nats"))})
+				compare(b, s.count, servers{s.busy(b, start(b, "patchbay")), s.busy(b, acked(b)), s.busy(b, noProof(b)), s.busy(b, start(b, "nats"))})
 			}
 		})
 	}
@@ -128,34 +128,40 @@ func (r rig) round(count int) figures {
 	return figures{cpu: float64(cpu) / n, rate: n / took.Seconds(), allocs: float64(after.Mallocs-before.Mallocs) / n}
 }
 
-// trio is what is measured side by side: our server, our server without proof of delivery, and the rival.
-type trio struct{ ours, bare, rival rig }
+// servers are what is measured side by side: our server, the same with modern links, our server without proof of delivery, and the rival.
+type servers struct{ ours, acked, bare, rival rig }
 
 // compare runs rounds of the servers in turn, after one that warms each up, and reports the medians.
-func compare(b *testing.B, count int, t trio) {
+func compare(b *testing.B, count int, s servers) {
 	b.Helper()
-	all := []rig{t.ours, t.bare, t.rival}
+	all := []rig{s.ours, s.acked, s.bare, s.rival}
 	for _, r := range all {
 		r.round(count / 4)
 	}
-	defer t.ours.profile()()
-	defer t.bare.profile()()
+	defer s.ours.profile()()
+	defer s.acked.profile()()
+	defer s.bare.profile()()
 	seen := make([][]figures, len(all))
 	for range rounds {
 		for i, r := range all {
 			seen[i] = append(seen[i], r.round(count))
 		}
 	}
-	cpu, bare, rival := median(seen[0], figures.ns), median(seen[1], figures.ns), median(seen[2], figures.ns)
+	cpu, acks := median(seen[0], figures.ns), median(seen[1], figures.ns)
+	bare, rival := median(seen[2], figures.ns), median(seen[3], figures.ns)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(cpu, "ns-cpu/stanza")
+	b.ReportMetric(acks, "acked-ns-cpu/stanza")
 	b.ReportMetric(bare, "noproof-ns-cpu/stanza")
 	b.ReportMetric(rival, "nats-ns-cpu/stanza")
 	b.ReportMetric(cpu/rival, "of-nats")
 	b.ReportMetric(cpu/bare, "of-noproof")
+	b.ReportMetric(acks/cpu, "acked-of-plain")
 	b.ReportMetric(median(seen[0], figures.perSecond), "stanzas/s")
-	b.ReportMetric(median(seen[2], figures.perSecond), "nats-stanzas/s")
+	b.ReportMetric(median(seen[1], figures.perSecond), "acked-stanzas/s")
+	b.ReportMetric(median(seen[3], figures.perSecond), "nats-stanzas/s")
 	b.ReportMetric(median(seen[0], figures.objects), "allocs/stanza")
+	b.ReportMetric(median(seen[1], figures.objects), "acked-allocs/stanza")
 }
 
 func (f figures) ns() float64        { return f.cpu }

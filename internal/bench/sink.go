@@ -70,6 +70,7 @@ type Sink struct {
 	meter *Meter
 	other Other
 	last  []uint32 // by sending link: the highest number so far
+	acks  *Acks    // of the link, nil if it is plain
 
 	// set by anyone, called by the reader for each frame in order
 	each atomic.Pointer[func(link, count uint32)]
@@ -122,6 +123,7 @@ func (s *Sink) frame(b []byte) error {
 		return fmt.Errorf("%w: link %d, number %d", errNumber, link, count)
 	}
 	s.last[link] = count
+	s.acks.gets()
 	if each := s.each.Load(); each != nil {
 		(*each)(link, count)
 	}
