@@ -134,7 +134,7 @@ func (r *Router) takeBack(n *Node) {
 
 // tell tells the peer of a new count of what it sent.
 func (s *Source) tell(h uint64) {
-	if q := s.node.queue; q.acknowledge(uint32(h)) {
+	if q := s.node.queue; q.acknowledge(h) {
 		q.flush()
 	}
 }
@@ -151,9 +151,8 @@ func (s *Source) ack(w *work, h *stanza.Header) error {
 		if err != nil {
 			return err
 		}
-		var high *TooHigh
-		if flush, err = q.acked(count); errors.As(err, &high) {
-			return high.StreamError()
+		if flush, err = q.acked(count); err != nil {
+			return refusal(err)
 		}
 	default:
 		return &stanza.StreamError{Condition: "policy-violation", Text: "stream management is on already; send r, a and stanzas only (XEP-0198)"}
@@ -169,7 +168,7 @@ func (s *Source) answerAsked(w *work) {
 	s.asks = false
 	w.account()
 	s.custody.ask(s.accepted.Load())
-	if q := s.node.queue; q.acknowledge(uint32(s.Custody())) {
+	if q := s.node.queue; q.acknowledge(s.Custody()) {
 		w.queues = append(w.queues, q)
 	}
 }
@@ -184,6 +183,15 @@ func countIn(h *stanza.Header) (uint32, error) {
 		return 0, &stanza.StreamError{Condition: "bad-format", Text: "the h of an a is no number below 2^32; send the count of stanzas handled (XEP-0198)"}
 	}
 	return uint32(count), nil
+}
+
+// refusal is what the peer is told of a count that was not taken.
+func refusal(err error) error {
+	var high *TooHigh // in a function of its own: it is on the heap
+	if errors.As(err, &high) {
+		return high.StreamError()
+	}
+	return err
 }
 
 // StreamError is what the peer is told of it (XEP-0198 section 4).

@@ -111,6 +111,21 @@ func TestAcks(t *testing.T) {
 	})
 }
 
+// The beat may tell of a lower count than the reader has told meanwhile: for the peer it never falls (XEP-0198 section 4).
+func TestCountNeverFalls(t *testing.T) {
+	withProof(t, func(d *diskbed) {
+		b, out := d.counting("b", "id1")
+		out.since()
+		for _, h := range []uint64{3, 2, 1 << 32, 1<<32 - 1} {
+			b.tell(h)
+			if got, low := out.since(), fmt.Sprintf(" h='%d'", uint32(h)); (h == 2 || h == 1<<32-1) == strings.Contains(got, low) {
+				t.Errorf("told of %d, it writes %q", h, got)
+			}
+		}
+		d.unplug("b")
+	})
+}
+
 // A link that is resumed goes on behind what the peer has counted: requests too, nothing says that it is late, nothing comes
 // twice.
 func TestResume(t *testing.T) {

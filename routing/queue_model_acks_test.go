@@ -148,7 +148,7 @@ func (m *queueModel) tell(t *rapid.T) {
 		return
 	}
 	m.link.own += rapid.IntRange(0, 3).Draw(t, "own")
-	if m.q.acknowledge(uint32(m.link.own)) {
+	if m.q.acknowledge(uint64(m.link.own)) {
 		m.q.flush()
 	}
 }

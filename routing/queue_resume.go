@@ -17,7 +17,7 @@ type resumption struct {
 
 	counted uint64 // the peer's count, which may be ahead of ours while we write
 	tell    bool   // told is to be written
-	told    uint32 // our count of what the peer sent
+	told    uint64 // our count of what the peer sent
 }
 
 // TooHigh is a count of more stanzas than were sent (XEP-0198 section 4). Both are modulo 2^32.
@@ -209,14 +209,15 @@ func (q *Queue) acked(h uint32) (flush bool, err error) {
 	return flush, nil
 }
 
-// acknowledge tells the peer how many of its stanzas are in custody, and reports whether the caller has to flush.
-func (q *Queue) acknowledge(h uint32) (flush bool) {
+// acknowledge tells the peer how many of its stanzas are in custody, and reports whether the caller has to flush. Reader and beat both
+// tell, and the lower count may come later: what was told once never falls.
+func (q *Queue) acknowledge(h uint64) (flush bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.out == nil || !q.proof.acks {
 		return false
 	}
-	q.acks.told, q.acks.tell = h, true
+	q.acks.told, q.acks.tell = max(q.acks.told, h), true
 	flush = !q.scheduled && !q.writing
 	q.scheduled = q.scheduled || flush
 	return flush

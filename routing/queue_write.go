@@ -119,7 +119,7 @@ func (q *Queue) plan() (o op, ok bool) {
 			q.proof.ride(q.env.mono)
 		}
 		if q.acks.tell {
-			q.ping, q.acks.tell = appendAck(q.ping, q.acks.told), false
+			q.ping, q.acks.tell = appendAck(q.ping, uint32(q.acks.told)), false
 		}
 		if q.proof.due(stanzas, size) {
 			q.ping = q.proof.ask(q.ping, q.sent+uint64(stanzas), q.env.mono())
