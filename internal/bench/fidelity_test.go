@@ -14,8 +14,8 @@ import (
 	"github.com/patchbay-im/patchbay/internal/server"
 )
 
-// serveHere runs our server in the process of the test, and gives a function that attaches a node.
-func serveHere(t *testing.T) (link func(domain string) *Link) {
+// serveHere runs our server in the process of the test.
+func serveHere(t *testing.T) (addr string) {
 	t.Helper()
 	cfg, err := benchConfig("", "")
 	if err != nil {
@@ -36,13 +36,39 @@ func serveHere(t *testing.T) (link func(domain string) *Link) {
 			t.Error(err)
 		}
 	})
+	return s.ComponentAddr()
+}
+
+// dialHere opens a connection that ends with the test.
+func dialHere(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() }) // before Stop, which would wait for it
+	return conn
+}
+
+// nodesHere gives a function that attaches a node to a server of its own.
+func nodesHere(t *testing.T) (link func(domain string) *Link) {
+	t.Helper()
+	addr := serveHere(t)
 	return func(domain string) *Link {
-		conn, err := net.Dial("tcp", s.ComponentAddr())
+		link, err := Attach(dialHere(t, addr), domain, benchSecret)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = conn.Close() }) // before Stop, which would wait for it
-		link, err := Attach(conn, domain, benchSecret)
+		return link
+	}
+}
+
+// modernHere is nodesHere for nodes with modern streams.
+func modernHere(t *testing.T) (link func(domain string) *Link) {
+	t.Helper()
+	addr, m := serveHere(t), &Modern{Secret: benchSecret}
+	return func(domain string) *Link {
+		link, err := m.Attach(dialHere(t, addr), domain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +82,7 @@ var pieces = []string{"&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#13;", "&#x
 
 // TestFidelity sends bodies by chance through the server and wants every byte back as it was sent.
 func TestFidelity(t *testing.T) {
-	link := serveHere(t)
+	link := nodesHere(t)
 	send, take := link(sendNode), link(takeNode)
 	rng := rand.New(rand.NewPCG(3, 4))
 	var all []byte

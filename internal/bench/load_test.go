@@ -18,13 +18,17 @@ func TestLoad(t *testing.T) {
 		names    Names
 		nodes    int // that send and receive; 0 is one that sends to one
 		announce int
+		on       func(t *testing.T) func(domain string) *Link
 	}{
-		{name: "node", from: sendNode, to: takeNode},
-		{name: "users", from: sendNode, to: userAddress, names: Names{To: Range{N: 2500}}, announce: 2500},
-		{name: "many", from: manySender, to: manyAddress, names: Names{To: Range{N: 5}}, nodes: 5},
+		{name: "node", from: sendNode, to: takeNode, on: nodesHere},
+		{name: "node, modern", from: sendNode, to: takeNode, on: modernHere},
+		{name: "users", from: sendNode, to: userAddress, names: Names{To: Range{N: 2500}}, announce: 2500, on: nodesHere},
+		{name: "users, modern", from: sendNode, to: userAddress, names: Names{To: Range{N: 2500}}, announce: 2500, on: modernHere},
+		{name: "many", from: manySender, to: manyAddress, names: Names{To: Range{N: 5}}, nodes: 5, on: nodesHere},
+		{name: "many, modern", from: manySender, to: manyAddress, names: Names{To: Range{N: 5}}, nodes: 5, on: modernHere},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			link := serveHere(t)
+			link := c.on(t)
 			f := MessageForm(c.from, c.to, 250, 0)
 			l := &Load{Window: 1000, Limit: time.Minute, Meter: NewMeter()}
 			var takers []*Link
@@ -63,7 +67,7 @@ func ready(tb testing.TB, links []*Link) {
 
 // TestPaced sends at a pace and wants a delay for each stanza.
 func TestPaced(t *testing.T) {
-	link := serveHere(t)
+	link := nodesHere(t)
 	send, take := link(sendNode), link(takeNode)
 	f := MessageForm(sendNode, takeNode, 250, 0)
 	l := &Load{Source: NewSource(f, Names{}, 1, 1), Senders: []*Link{send}, Limit: time.Minute, Meter: NewMeter()}

@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAcks: whatever the reads are, what comes over a modern link is counted, each question gets the count so far, and the
+// server's count is held to what was sent.
+func TestAcks(t *testing.T) {
+	f := MessageForm(manySender, manyAddress, 250, 0)
+	src := NewSource(f, Names{To: Range{N: 1}}, 1, 1)
+	frame := func() string { return string(src.Next(0, 1)) }
+	const (
+		ask  = "<r xmlns='urn:xmpp:sm:3'/>"
+		info = "<iq type='get' id='pb-1' from='hub1.im.example' to='node1.im.example'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
+		told = "<iq type='result' id='pb-1' from='node1.im.example' to='hub1.im.example'/>"
+	)
+	h := func(n int) string { return fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", n) }
+	a, b := frame(), frame()
+	for _, d := range []struct {
+		name, in, answer string
+		told             uint32
+		want             error
+	}{
+		{"questions", ask + a + ask + info + b + ask, h(0) + h(1) + told + h(3), 0, nil},
+		{"counts", h(1) + a + h(3) + h(3), "", 3, nil},
+		{"its own answer counts", info + h(4), told, 4, nil},
+		{"too high", a + h(4), "", 0, errAcks},
+		{"falls", h(2) + h(1), "", 2, errAcks},
+	} {
+		for seed := range uint64(20) {
+			m, acks := NewMeter(), &Acks{}
+			acks.says(3)
+			sink := NewSink(f, m, 1, acks.answer)
+			sink.acks = acks
+			got, err := feed(sink.Take, d.in, rand.New(rand.NewPCG(seed, 2)))
+			if got != d.answer || acks.told.Load() != d.told || !errors.Is(err, d.want) {
+				t.Fatalf("%s: answer %q, told %d, error %v", d.name, got, acks.told.Load(), err)
+			}
+		}
+	}
+}
+
+// TestAsk looks at where a node asks: behind 128 stanzas, or 64 KiB, whatever the writes are.
+func TestAsk(t *testing.T) {
+	for _, d := range []struct{ size, each, n, want, behind int }{
+		{size: 1, each: 1, n: 300, want: 2, behind: 44},
+		{size: 1, each: 100, n: 300, want: 2, behind: 44},
+		{size: 1, each: 500, n: 1000, want: 7, behind: 104},
+		{size: 16 << 10, each: 3, n: 12, want: 3, behind: 0},
+		{size: 100 << 10, each: 1, n: 3, want: 3, behind: 0},
+	} {
+		a, out := &Acks{}, strings.Builder{}
+		for range d.n / d.each {
+			out.Write(a.ask([]byte(strings.Repeat("x", d.size*d.each)), d.each, time.Now()))
+		}
+		asked := strings.Count(out.String(), askAcks)
+		rest := out.Len() - asked*len(askAcks)
+		if asked != d.want || a.behind != d.behind || rest != d.n*d.size || int(a.sent.Load()) != d.n {
+			t.Errorf("%+v: asked %d times, %d behind, %d bytes of frames, %d sent", d, asked, a.behind, rest, a.sent.Load())
+		}
+	}
+}
+
+// TestModern attaches a node, lets its link drop and resumes it; the server goes on with its numbers. It takes no other secret.
+func TestModern(t *testing.T) {
+	addr := serveHere(t)
+	m := &Modern{Secret: benchSecret}
+	old, err := m.Attach(dialHere(t, addr), takeNode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready(t, []*Link{old})
+	hangUp([]*Link{old})
+	was := old.Acks.handled
+	link, err := m.Resume(dialHere(t, addr), old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready(t, []*Link{link})
+	if was == 0 || link.Acks.handled <= was || link.Acks.id != old.Acks.id || old.Acks.id == "" {
+		t.Errorf("%d stanzas were handled, and %d behind the resumption of %q", was, link.Acks.handled, old.Acks.id)
+	}
+	old.Acks.id = "none"
+	if _, err := m.Resume(dialHere(t, addr), old); err == nil {
+		t.Error("what there never was is resumed")
+	}
+	other := &Modern{Secret: "another secret than the benchmarks have"}
+	if _, err := other.Attach(dialHere(t, addr), sendNode); err == nil || !strings.Contains(err.Error(), "failure") {
+		t.Errorf("another secret: %v", err)
+	}
+}
