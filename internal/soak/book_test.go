@@ -147,11 +147,15 @@ func (b *book) came(who int, a arrival, last map[*lane]int) {
 		return
 	}
 	f := l.fates[at]
-	resent := a.resent || l.from == acked && f.era != b.era
-	if before, was := last[l]; was && at <= before && !resent {
+	again := l.kind == "presence" && who == acked && f.era != b.era // the SDK remembers messages only
+	resent := a.resent || again || l.from == acked && f.era != b.era
+	switch before, was := last[l]; {
+	case !was || at > before || resent:
+		last[l] = at
+	case f.came[who] == 0 && f.came != [3]int{}: // another node had it, and had not proved it when its user moved here
+	default:
 		b.fault("%s gets %s %d of %s to %s behind %d", names[who], l.kind, at, names[l.from], l.to, before)
 	}
-	last[l] = at
 	f.came[who]++
 	b.sums.came++
 	if f.answered > 0 && l.kind != "ask" {
@@ -162,6 +166,7 @@ func (b *book) came(who int, a arrival, last map[*lane]int) {
 	}
 	b.sums.again[who]++
 	switch {
+	case again:
 	case who == acked:
 		b.fault("the application of %s gets %s %d of %s to %s again", names[who], l.kind, at, names[l.from], l.to)
 	case l.kind == "ask":

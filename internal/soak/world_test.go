@@ -56,16 +56,12 @@ func newWorld(t *testing.T) *world {
 
 // act does one act, and lets its pause pass.
 func (w *world) act(t *testing.T, a act) {
-	w.acts = append(w.acts, a)
 	w.heal(time.Now())
-	m := w.members[a.who]
-	switch a.verb {
-	case "send", "burst", "group", "presence", "ask":
-		m.do(func() { m.sends(a) })
-	case "flush":
-		m.do(m.flushes)
-	case "announce", "withdraw":
-		m.do(func() { m.says(targets[a.whom], a.verb == "announce") })
+	switch m := w.members[a.who]; a.verb {
+	case "send", "burst", "group", "presence", "ask", "flush", "announce", "withdraw":
+		w.begin(a)
+		pause(w.ctx, a.pause)
+		return
 	case "kill":
 		w.kills.Add(1)
 		w.s.kill()
@@ -77,7 +73,22 @@ func (w *world) act(t *testing.T, a act) {
 		w.drops++
 		w.later(a, m.suffer(a))
 	}
+	w.acts = append(w.acts, a)
 	pause(w.ctx, a.pause)
+}
+
+// begin has a member do an act, when it has done all else.
+func (w *world) begin(a act) {
+	w.acts = append(w.acts, a)
+	m := w.members[a.who]
+	switch a.verb {
+	case "flush":
+		m.do(m.flushes)
+	case "announce", "withdraw":
+		m.do(func() { m.says(targets[a.whom], a.verb == "announce") })
+	default:
+		m.do(func() { m.sends(a) })
+	}
 }
 
 // again starts the server again.
@@ -206,8 +217,8 @@ func (w *world) settle(t *testing.T) {
 	w.await(t, "the members to have done all", w.idle)
 	w.await(t, "all to be attached", w.whole)
 	for _, m := range w.members {
-		m.do(m.flushes)
-		m.do(func() { m.sends(act{verb: "presence", count: 4, whom: (m.who + 1) % len(names)}) }) // behind it all is decided
+		m.do(func() { m.sends(act{verb: "presence", whom: (m.who + 1) % len(names)}) })
+		m.do(m.flushes) // behind it all is decided, and the SDK knows that nothing is to be sent again
 	}
 	w.await(t, "the members to have spoken", w.idle)
 	w.await(t, "nothing to wait", w.still)
