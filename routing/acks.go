@@ -56,6 +56,9 @@ func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id stri
 		return nil, r.notResumed(n, id)
 	}
 	src := r.newSource(n, g, sc)
+	if old != nil {
+		src.stream = old.stream // before it is the node's: the stream has not ended
+	}
 	if !n.claim(src) {
 		return nil, ErrAttached
 	}

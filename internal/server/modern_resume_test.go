@@ -80,6 +80,26 @@ func TestModernResumeTellsReplaced(t *testing.T) {
 	})
 }
 
+// TestModernResumeGivesAnswers: a statement whose link drops before it is on disk is answered on the one that goes on with it.
+func TestModernResumeGivesAnswers(t *testing.T) {
+	t.Parallel()
+	onStage(t, func(st *stage) {
+		addr := st.running().ComponentAddr()
+		p := rawTo(addr, nil)
+		id := p.enables("node1.im.example")
+		p.say("<iq type='set' id='s1' from='node1.im.example' to='im.example'><sessions xmlns='urn:patchbay:sessions:1' sync='all'></sessions></iq>")
+		_ = p.conn.Close()
+		st.nodeIs("node1.im.example", "away")
+		q := rawTo(addr, nil)
+		if got := q.resumes("node1.im.example", id, 0, "id='s1'"); !strings.HasPrefix(got, "<resumed ") || !strings.Contains(got, "<iq type='result' id='s1'") {
+			breakf("resumed: %s", got)
+		}
+		q.say("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+		q.asks("</stream:stream>", "</stream:stream>")
+		_ = q.conn.Close()
+	})
+}
+
 // TestModernResumeOfHanging: a link that hangs is ended for the resumption of its stream, at once.
 func TestModernResumeOfHanging(t *testing.T) {
 	t.Parallel()

@@ -287,7 +287,7 @@ func (r *request) commit(b *storage.Batch, replaced []byte) {
 		if err != nil {
 			return // no result: nothing is acknowledged that is not on disk. The table has told the server, which ends
 		}
-		if now, _ := src.Node().Source(); now == src {
+		if stays(src) { // what a link asked that was resumed meanwhile is answered on that
 			router.Send(src.Node(), out)
 		}
 	})
