@@ -255,8 +255,8 @@ func (w *world) fail(t *testing.T, format string, args ...any) {
 	}
 	t.Logf("the end of the server's log:\n%s", w.s.log())
 	t.Logf("the end of the SDK's log:\n%s", tail(w.told.text(0)))
-	t.Fatalf("step of acts %d to %d, after %d kills: %s\nreplay: go test ./internal/soak -count=1 -run Soak -seed %d -for %v",
-		w.first, len(w.acts), w.kills.Load(), fmt.Sprintf(format, args...), *seed, *lasts)
+	t.Fatalf("step of acts %d to %d, after %d kills: %s\nreplay: go test ./internal/soak -count=1 -run %s -seed %d -for %v -timeout 60m",
+		w.first, len(w.acts), w.kills.Load(), fmt.Sprintf(format, args...), t.Name(), *seed, *lasts)
 }
 
 // await waits until something gives no error.
