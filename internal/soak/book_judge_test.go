@@ -28,6 +28,7 @@ func TestBook(t *testing.T) {
 		{name: "sent again by its sender", resent: true, came: []come{{proved, 0}, {proved, 1}, {proved, 2}, {proved, 1}, {proved, 2}}},
 		{name: "again on one link", came: []come{{proved, 0}, {proved, 0}, {proved, 1}, {proved, 2}}, faults: 1},
 		{name: "again, though it was proved", rests: 3, resent: true, came: []come{{proved, 0}, {proved, 1}, {proved, 2}, {proved, 2}}, faults: 1},
+		{name: "again, from one that proves nothing", rests: 4, resent: true, came: []come{{proved, 0}, {proved, 1}, {written, 2}, {proved, 2}, {proved, 2}}},
 		{name: "again to an application of the SDK", resent: true, came: []come{{proved, 0}, {proved, 1}, {acked, 2}, {acked, 2}}, faults: 1},
 		{name: "again to a node that proves nothing", rests: 3, resent: true, came: []come{{written, 0}, {written, 1}, {written, 2}, {written, 1}}},
 	} {

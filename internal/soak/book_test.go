@@ -171,7 +171,7 @@ func (b *book) came(who int, a arrival, last map[*lane]int) {
 		b.fault("the application of %s gets %s %d of %s to %s again", names[who], l.kind, at, names[l.from], l.to)
 	case l.kind == "ask":
 		b.fault("%s gets request %d of %s again", names[who], at, names[l.from])
-	case who == proved && f.rests:
+	case who == proved && f.rests && f.came[written] == 0: // else it may be of the window of the one that proves nothing, whose grace has ended
 		b.fault("%s gets %s %d of %s to %s again, which it had proved", names[who], l.kind, at, names[l.from], l.to)
 	}
 }
