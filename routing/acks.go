@@ -46,7 +46,7 @@ func (r *Router) Resumable(domainName, id string) (old *Source, known bool) {
 // that the peer has counted, h of them modulo 2^32. The error is a *NotResumed, a *TooHigh, or ErrAttached.
 func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id string, h uint32) (*Source, error) {
 	n := r.nodeOf(domainName)
-	if !n.queue.heldAs(id) {
+	if !n.queue.heldAs(id) || g.Instances > 1 { // another of them would take over what is held
 		return nil, r.notResumed(n, id)
 	}
 	n.mu.Lock()
@@ -64,6 +64,7 @@ func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id stri
 	}
 	n.mu.Lock()
 	old = n.held
+	src.inc = n.rec.Inc
 	n.mu.Unlock()
 	ok := false
 	var err error
@@ -77,8 +78,11 @@ func (r *Router) Resume(domainName string, g *Grant, sc *stanza.Scanner, id stri
 	case err != nil:
 		src.Detach()
 		return nil, err
+	case !ok && n.State() == Away:
+		src.Detach() // a user of it logged in elsewhere: the grace begins again
+		return nil, r.notResumed(n, id)
 	case !ok:
-		src.Detach() // its grace was being ended, or a user of it logged in elsewhere
+		n.unclaim() // it has ended
 		return nil, r.notResumed(n, id)
 	}
 	return src, nil
@@ -97,6 +101,7 @@ func (s *Source) StartResumed(out Output) error {
 	n.busy.Store(true) // until it returns nothing is read
 	defer n.busy.Store(false)
 	s.out = out
+	n.home.coming.Add(1)
 	n.opened()
 	id, ok := n.queue.resume(out)
 	if !ok {

@@ -128,6 +128,7 @@ func (r *Router) drainToSenders(ctx context.Context) {
 	cut := map[*Node]bool{}
 	for _, n := range r.Nodes() {
 		if n.State() != Attached {
+			r.takeBack(n)
 			r.answerBlocks(n.queue.takeAll(), Stopping, &shared)
 		}
 	}

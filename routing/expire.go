@@ -93,6 +93,9 @@ func (x *expiry) run() (over bool) {
 	again := newRedo(x.r)
 	defer again.close()
 	again.not = x.n
+	if x.n.wanted.Load() {
+		return false // its link may be resumed yet
+	}
 	x.r.takeBack(x.n)
 	for !x.n.wanted.Load() && !x.r.stopping() {
 		begun := time.Now()

@@ -156,6 +156,14 @@ func (n *Node) claim(src *Source) bool {
 	return true
 }
 
+// unclaim takes the node from a link that never started.
+func (n *Node) unclaim() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.src = nil
+	close(n.left)
+}
+
 // opened counts a link of n's domain, and closed takes it from the count: it reports whether another is left, which
 // can take what waits for n.
 func (n *Node) opened() {

@@ -118,6 +118,7 @@ func (s *Source) Detach() (clean bool) {
 	}
 	if shared {
 		r.handOver(n)
+		held = false
 	} else {
 		r.sessions.SetNodeState(n.ID(), s.current(), storage.Away, now.Add(r.set().Grace))
 	}
@@ -127,7 +128,10 @@ func (s *Source) Detach() (clean bool) {
 	if inc, ends := s.inc, s.current(); !shared {
 		n.timer = time.AfterFunc(r.set().Grace, func() { r.expire(n, inc, ends) })
 	}
-	n.src, n.granted = nil, s.Grant()
+	n.src = nil
+	if s.out != nil {
+		n.granted = s.Grant()
+	}
 	if s.out != nil || !held {
 		n.held = nil
 		if held {
