@@ -123,7 +123,7 @@ func TestResumeWhileGraceEnds(t *testing.T) {
 				time.Sleep(7 * time.Millisecond) // a grace looks for who waits at other moments than the beat
 				d.unplug("b")
 				d.r.expirer <- struct{}{} // another grace is being ended
-				time.Sleep(testGrace + time.Second)
+				time.Sleep(testGrace + time.Second + 5*time.Millisecond)
 				n := d.r.Node("b")
 				var err error
 				done := make(chan struct{})
@@ -132,7 +132,11 @@ func TestResumeWhileGraceEnds(t *testing.T) {
 					_, _, err = d.resume("b", "id1", 0)
 				}()
 				for !n.wanted.Load() {
-					time.Sleep(time.Millisecond)
+					select {
+					case <-done:
+						t.Fatalf("nobody waited: %v", err)
+					case <-time.After(time.Millisecond):
+					}
 				}
 				c.meanwhile(d, n)
 				<-done
