@@ -76,16 +76,25 @@ func (s *Server) dismiss(old *routing.Source, why *stanza.StreamError) bool {
 	if src != old {
 		return true
 	}
-	if o := s.linkOf(old); o != nil {
-		o.stop(why)
+	late := time.After(2 * farewell)
+	for told := false; ; {
+		var again <-chan time.Time
+		if o := s.linkOf(old); o != nil && !told {
+			o.stop(why)
+			told = true
+		} else if !told {
+			again = time.After(10 * time.Millisecond) // it has the node, and its reader is about to say so
+		}
+		select {
+		case <-gone:
+			return true
+		case <-again:
+		case <-s.ctx.Done():
+			return false
+		case <-late:
+			return false
+		}
 	}
-	select {
-	case <-gone:
-		return true
-	case <-s.ctx.Done():
-	case <-time.After(2 * farewell):
-	}
-	return false
 }
 
 // linkOf finds the link of a source.
