@@ -281,3 +281,24 @@ func TestStopWhileHeld(t *testing.T) {
 		d.unplug("b")
 	})
 }
+
+// What was written to a link that drops, and may be resumed, is on disk as what is new is: a kill loses neither.
+func TestKillWhileHeld(t *testing.T) {
+	withProof(t, func(d *diskbed) {
+		d.attach("a")
+		d.counting("b", "id1")
+		d.say("b", 1)
+		d.say("b", 2)
+		time.Sleep(100 * time.Millisecond)
+		d.unplug("b")
+		d.say("b", 3)
+		time.Sleep(time.Second)
+		d.kill()
+		b, out := d.counting("b", "id2")
+		time.Sleep(500 * time.Millisecond)
+		same(t, "what came", came(out.since()), "m1! m2! m3!")
+		feed(t, b, "<a xmlns='urn:xmpp:sm:3' h='3'/>")
+		synctest.Wait()
+		d.unplug("b")
+	})
+}

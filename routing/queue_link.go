@@ -60,7 +60,11 @@ func (q *Queue) detach(out Output) (clean, held bool) {
 		q.dropped()
 	}
 	clean, held = !q.torn, q.acks.held
+	last := q.number
 	q.unlock()
+	if held {
+		q.commitEarly(last) // what was written too: nobody knows whether the link is resumed
+	}
 	return clean, held
 }
 
