@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 
@@ -154,8 +155,8 @@ func (q *Queue) commitEarly(n uint64) {
 			all = append(all, b)
 		}
 	})
-	slices.Reverse(all)
 	q.disk.todo = append(q.disk.todo, all...)
+	slices.SortFunc(q.disk.todo, func(a, b *block) int { return cmp.Compare(a.first, b.first) }) // a kill leaves the oldest
 	if len(q.disk.todo) > 0 {
 		q.keep()
 	}

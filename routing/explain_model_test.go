@@ -299,6 +299,7 @@ func (m *explainModel) query() Query {
 
 // one explains a stanza, and sends it.
 func (m *explainModel) one() {
+	synctest.Wait() // what was held may be leaving
 	q := m.query()
 	before := m.state()
 	e := m.r.Explain(q)

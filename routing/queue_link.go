@@ -55,7 +55,6 @@ func (q *Queue) detach(out Output) (clean, held bool) {
 	}
 	if q.acks.id != "" {
 		q.hold()
-		q.keep()
 	} else {
 		q.dropped()
 	}
@@ -63,7 +62,7 @@ func (q *Queue) detach(out Output) (clean, held bool) {
 	last := q.number
 	q.unlock()
 	if held {
-		q.commitEarly(last) // what was written too: nobody knows whether the link is resumed
+		q.commitEarly(last) // what was written first: nobody knows whether the link is resumed
 	}
 	return clean, held
 }
