@@ -264,7 +264,7 @@ func TestCountAhead(t *testing.T) {
 func TestStopWhileHeld(t *testing.T) {
 	withProof(t, func(d *diskbed) {
 		d.attach("a")
-		b, _ := d.counting("b", "id1")
+		d.counting("b", "id1")
 		d.say("b", 1)
 		time.Sleep(100 * time.Millisecond)
 		d.unplug("b")
