@@ -321,7 +321,7 @@ func TestAcksModel(t *testing.T) {
 			"write": m.write,
 			"hear": func(t *rapid.T) {
 				if len(m.wire) == 0 {
-					t.Skip()
+					t.Skip("nothing is on the wire")
 				}
 				m.hear()
 			},
@@ -339,13 +339,13 @@ func TestAcksModel(t *testing.T) {
 			"make": func(t *rapid.T) { m.made++ },
 			"read": func(t *rapid.T) {
 				if m.atWire == m.made {
-					t.Skip()
+					t.Skip("nothing is to be read")
 				}
 				m.read(t, rapid.Bool().Draw(t, "handler"))
 			},
 			"finish": func(t *rapid.T) {
 				if len(m.inbox) == 0 {
-					t.Skip()
+					t.Skip("no handler runs")
 				}
 				m.finish()
 			},

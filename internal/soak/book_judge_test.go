@@ -10,7 +10,8 @@ func TestBook(t *testing.T) {
 		name     string
 		kept     bool // flushed; else only accepted
 		killed   bool // before anything came
-		rests    int  // so many arrivals are before a moment of quiet
+		spills   bool
+		rests    int // so many arrivals are before a moment of quiet
 		came     []come
 		answered []int
 		resent   bool
@@ -21,7 +22,8 @@ func TestBook(t *testing.T) {
 		{name: "one is lost", came: []come{{proved, 0}, {proved, 1}}, missing: 1},
 		{name: "one is answered", came: []come{{proved, 0}, {proved, 2}}, answered: []int{1}},
 		{name: "a kill may lose what was accepted", killed: true, came: []come{{proved, 0}}},
-		{name: "from any place in it", killed: true, came: []come{{proved, 0}, {proved, 2}}},
+		{name: "but the end of it only", killed: true, came: []come{{proved, 0}, {proved, 2}}, faults: 1},
+		{name: "where nothing spills", killed: true, spills: true, came: []come{{proved, 0}, {proved, 2}}},
 		{name: "and nothing that was flushed", killed: true, kept: true, came: []come{{proved, 0}}, missing: 2},
 		{name: "out of order", came: []come{{proved, 1}, {proved, 0}, {proved, 2}}, faults: 1},
 		{name: "moved with its user, when another had it", came: []come{{written, 0}, {proved, 1}, {proved, 2}, {proved, 0}}},
@@ -32,7 +34,7 @@ func TestBook(t *testing.T) {
 		{name: "again to an application of the SDK", resent: true, came: []come{{proved, 0}, {proved, 1}, {acked, 2}, {acked, 2}}, faults: 1},
 		{name: "again to a node that proves nothing", rests: 3, resent: true, came: []come{{written, 0}, {written, 1}, {written, 2}, {written, 1}}},
 	} {
-		b, last, kills := newBook(), [3]map[*lane]int{{}, {}, {}}, 0
+		b, last, kills := newBook(c.spills), [3]map[*lane]int{{}, {}, {}}, 0
 		var ids []string
 		for range 3 {
 			ids = append(ids, b.write(written, "message", to, 1, 0))

@@ -9,6 +9,8 @@ import (
 
 // book is what is known of each message, over all lives of the server.
 type book struct {
+	spills bool // set once
+
 	mu      sync.Mutex
 	lanes   []*lane           // guarded by mu, as all below
 	byName  map[string]*lane  // by sender, kind and target
@@ -60,7 +62,10 @@ type copy struct {
 	at int
 }
 
-func newBook() *book { return &book{byName: map[string]*lane{}, groups: map[string][]copy{}} }
+// newBook begins a book. spills: the queue of a node that is attached may go to the disk.
+func newBook(spills bool) *book {
+	return &book{spills: spills, byName: map[string]*lane{}, groups: map[string][]copy{}}
+}
 
 // fault notes what is wrong. Called with mu held.
 func (b *book) fault(format string, args ...any) {

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"slices"
 )
 
 // mayWait reports whether a message to an address may be in the offline store.
@@ -44,19 +45,26 @@ func (l *lane) ends(at int) bool {
 }
 
 // settle closes the account of what was sent until now: all is quiet. What is not sure and never came is given up. Something newer may
-// have come: of what waits for a node that is slow, memory has the head and the disk the tail, and a kill leaves the tail (protocol 3).
+// have come: of what waits for a node that is slow, memory has the head and the disk the tail, and a kill leaves the tail (protocol 3). Where
+// nothing spills, no newer one of the same link and life may have come: what a server has read it has read in order.
 func (b *book) settle(kills int, stored mayWait) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range b.lanes {
+		lost := -1
 		for at := l.open; at < len(l.fates); at++ {
 			f := l.fates[at]
 			f.rests = f.ended()
 			switch {
-			case l.ends(at) || f.given:
+			case l.ends(at):
+				if lost >= 0 && l.fates[lost].link == f.link && l.fates[lost].kills == f.kills && !b.spills && l.ordered() {
+					b.fault("message %d of %s to %s is lost, and %d is not", lost, names[l.from], l.to, at)
+				}
+			case f.given:
 			case !l.sure(f, kills):
 				f.given = true
 				b.sums.unsure++
+				lost = at
 			default: // it is stored, and was committed before it was quiet
 				f.kept = true
 			}
@@ -65,6 +73,11 @@ func (b *book) settle(kills int, stored mayWait) {
 			l.open = len(l.fates)
 		}
 	}
+}
+
+// ordered reports whether what a lane lost in a crash is the end of what it sent: all of it goes to one queue.
+func (l *lane) ordered() bool {
+	return l.kind == "message" && slices.Contains(targets[:len(names)], l.to)
 }
 
 // take gives what is wrong, once.

@@ -44,20 +44,24 @@ nodes:
   - {domain: "proved.im.example", secret: "%[4]s", users: [im.example, st.example]}
   - {domain: "written.im.example", secret: "%[4]s", users: [im.example, st.example]}
 offline: {domains: {st.example: {policy: store}}}
-limits: {queue: 64KiB, stanza: 16KiB}
+limits: {queue: %[6]s, stanza: 16KiB}
 timers: {grace: %[5]v, settle: %[5]v, drain: 3s}
 `
 
-// newServer builds patchbay and says where it is to be.
-func newServer(t *testing.T) *server {
+// newServer builds patchbay and says where it is to be. spills: so little may wait in memory that bursts go to the disk; else none do.
+func newServer(t *testing.T, spills bool) *server {
 	t.Helper()
+	queue := "16MiB"
+	if spills {
+		queue = "64KiB"
+	}
 	dir := t.TempDir()
 	s := &server{binary: filepath.Join(dir, "patchbay"), file: filepath.Join(dir, "patchbay.yaml"), component: free(t), http: free(t)}
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", s.binary, "github.com/patchbay-im/patchbay/cmd/patchbay").CombinedOutput()
 	if err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	text := fmt.Sprintf(configured, filepath.Join(dir, "data"), s.component, s.http, secret, grace)
+	text := fmt.Sprintf(configured, filepath.Join(dir, "data"), s.component, s.http, secret, grace, queue)
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

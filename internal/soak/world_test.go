@@ -41,7 +41,8 @@ type heal struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{s: newServer(t), book: newBook(), table: newTable(), begun: time.Now()}
+	spills := *seed%2 == 0
+	w := &world{s: newServer(t, spills), book: newBook(spills), table: newTable(), begun: time.Now()}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.s.start(t)
 	t.Cleanup(func() {
