@@ -119,7 +119,9 @@ func (s *Source) Detach() (clean bool) {
 	if shared {
 		r.handOver(n)
 		held = false
-	} else {
+	}
+	s.leave(held)
+	if !shared {
 		r.sessions.SetNodeState(n.ID(), s.current(), storage.Away, now.Add(r.set().Grace))
 	}
 
@@ -128,15 +130,9 @@ func (s *Source) Detach() (clean bool) {
 	if inc, ends := s.inc, s.current(); !shared {
 		n.timer = time.AfterFunc(r.set().Grace, func() { r.expire(n, inc, ends) })
 	}
-	n.src = nil
+	n.src, n.leaving = nil, false
 	if s.out != nil {
 		n.granted = s.Grant()
-	}
-	if s.out != nil || !held {
-		n.held = nil
-		if held {
-			n.held = s
-		}
 	}
 	n.read += s.accepted.Load()
 	close(n.left)
@@ -145,6 +141,20 @@ func (s *Source) Detach() (clean bool) {
 		r.relieve(n) // another link came while this one went
 	}
 	return clean
+}
+
+// leave ends the link's stream, unless it is held: whoever hears that the node has changed finds it so already.
+func (s *Source) leave(held bool) {
+	n := s.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leaving = true
+	switch {
+	case !held:
+		n.held = nil
+	case s.out != nil:
+		n.held = s
+	}
 }
 
 // Returning starts the grace of every node that the session table knows from before a restart. It is called

@@ -64,6 +64,7 @@ type Node struct {
 	src       *Source       // the attached or attaching link
 	links     int           // of home: links of the domain that have started
 	left      chan struct{} // closed when src has gone
+	leaving   bool          // src is going: of its stream there is what is held
 	granted   *Grant        // what the last link that went might do
 	held      *Source       // the last link, while it may be resumed
 	rec       storage.NodeRecord
@@ -109,7 +110,7 @@ func (n *Node) Stream() *Source {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case n.src != nil:
+	case n.src != nil && !n.leaving:
 		return n.src.stream
 	case n.held != nil:
 		return n.held.stream
