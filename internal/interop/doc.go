@@ -1,6 +1,6 @@
 // Package interop holds no code: it is the tests of patchbay as a process, seen from outside.
 //
-//	node (an example, Go SDK, slixmpp, @xmpp/component, by hand) ◄──► tap, records bytes ◄──► patchbay serve ◄──► tap ◄──► node
+//	node (an example, Go SDK, nine libraries, by hand) ◄──► tap, records bytes ◄──► patchbay serve ◄──► tap ◄──► node
 //	                                                                                           │ SIGTERM, SIGKILL, full disk
 //	                                                                                           └ data directory, opened between two lives
 //

@@ -13,6 +13,7 @@ import (
 type nodeLook struct {
 	Domain      string `json:"domain"`
 	State       string `json:"state"`
+	Grade       string `json:"grade"`
 	Queue       int    `json:"queue_stanzas"`
 	QueueBytes  int    `json:"queue_bytes"`
 	Unproved    int    `json:"unproved_stanzas"`

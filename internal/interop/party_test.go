@@ -87,6 +87,22 @@ func (p *party) received() int {
 	return len(p.got)
 }
 
+// heard reports whether a message came.
+func (p *party) heard(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.got[id] > 0
+}
+
+// leaves ends the party's stream in order.
+func (p *party) leaves(t *testing.T) {
+	t.Helper()
+	if err := p.say("</stream:stream>"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p.over, "the end of the stream of "+p.name)
+}
+
 // chat is a message.
 func chat(id, from, to, body string) string {
 	return "<message type='chat' id='" + id + "' from='" + from + "' to='" + to + "'><body>" + body + "</body></message>"
