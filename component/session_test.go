@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mellium.im/xmlstream"
+	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 )
@@ -269,12 +270,17 @@ func TestKickedPresence(t *testing.T) {
 	})
 }
 
-// A session that another node has taken is held no longer, and not stated again.
+// A session that another node has taken is held no longer, and not stated again. That it is told twice is no presence of the user.
 func TestReplacedPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer()
 		cfg := f.config()
 		events := make(chan string, 10)
+		handled := make(chan string, 10)
+		cfg.Handler = xmpp.HandlerFunc(func(_ xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+			handled <- attr(*start, "from")
+			return nil
+		})
 		cfg.OnReplaced = func(j jid.JID, by string) { events <- j.String() + " " + by }
 		n, l := f.attached(t, cfg)
 		go func() { l.accept(l.next(t), "") }()
@@ -287,6 +293,11 @@ func TestReplacedPresence(t *testing.T) {
 		l.write(takenByNode2)
 		if got := <-events; got != "alice@im.example/phone node2.im.example" {
 			t.Errorf("got %q", got)
+		}
+		l.write(takenByNode2)
+		synctest.Wait()
+		if len(handled) != 1 || <-handled != "bob@im.example/web" || len(events) > 0 {
+			t.Errorf("%d more are handled, and %d told", len(handled), len(events))
 		}
 		l.conn.Close()
 		l = <-f.links

@@ -51,11 +51,12 @@ func (n *Node) askSessions(ctx context.Context, l *link, domain string, payload 
 	})
 }
 
-// takeReplaced reports whether a presence tells that another node took a session held here, or that an operator ended it,
-// and notes it.
+// takeReplaced reports whether a presence tells that another node took a session, or that an operator ended one held here,
+// and notes it. The former comes again on a new stream, and after a sync has told it: it is no presence of the user even then.
 func (n *Node) takeReplaced(in inbound) bool {
 	if r, ok := topChild(in.rest, sessionsName("replaced")); ok {
-		return n.replaced(attr(in.start, "from"), attr(r, "node"))
+		n.replaced(attr(in.start, "from"), attr(r, "node"))
+		return true
 	}
 	_, ok := topChild(in.rest, sessionsName("kicked"))
 	return ok && n.kicked(in)
