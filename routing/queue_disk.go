@@ -133,7 +133,7 @@ func (q *Queue) keep() {
 	q.disk.due = false
 	for q.disk.full == None || q.env.mono() >= q.disk.retry {
 		if len(q.disk.todo) == 0 {
-			q.disk.todo = nil
+			q.disk.todo, q.disk.full = nil, None // what it had no room for does not wait any more
 			return
 		}
 		b := q.disk.todo[0]

@@ -366,3 +366,25 @@ func TestKeptIQs(t *testing.T) {
 	k.pass(3 * time.Second)
 	k.counts(2001, 2001)
 }
+
+// A disk that had no room for a block is asked anew for the next, when that block went to the link after all.
+func TestKeptNoMore(t *testing.T) {
+	k := newKeptbed(t, 1<<20, true)
+	k.attach(0)
+	k.put(chat("m1", "u1@im", 10<<10), rec{})
+	k.put(chat("m2", "u1@im", 10<<10), rec{})
+	k.disk.refuse = storage.ErrNoSpace
+	k.q.spillWaiting()
+	k.pass(time.Second)
+	if k.q.disk.full != OutboxDisk {
+		t.Fatalf("the disk was not asked: %v", k.q.disk.full)
+	}
+	k.disk.refuse = nil
+	k.w.give(1 << 30)
+	k.writers.Wait()
+	k.pass(time.Second)
+	k.counts(0, 0)
+	if k.q.disk.full != None {
+		t.Errorf("nothing waits for the disk, and it is still taken for full (%v)", k.q.disk.full)
+	}
+}
