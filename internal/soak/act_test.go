@@ -38,6 +38,8 @@ const (
 
 	usersEach = 3 // of a domain
 	actsEach  = 24
+
+	seldom = 3 + 2*3*usersEach - 1 // of targets: the bare address of one who has a session now and then, and is stored for
 )
 
 // addressesOf gives all addresses that messages go to: nodes first, then full and bare addresses of users by turns.
@@ -64,7 +66,7 @@ var weights = []struct {
 	{"send", 40}, {"burst", 4}, {"group", 6}, {"presence", 8}, {"ask", 10}, {"flush", 8},
 	{"announce", 24}, {"withdraw", 9},
 	{"reset", 5}, {"half-open", 3}, {"stall", 4}, {"drip", 2}, {"delay", 3}, {"partition", 3}, {"die", 4},
-	{"kill", 2}, {"restart", 1},
+	{"kill", 2}, {"restart", 1}, {"jump", 3}, {"full", 2}, {"crash", 2},
 }
 
 // script draws the acts of a seed, one after the other.
@@ -96,7 +98,10 @@ func (s *script) next() act {
 		a.whom = s.rng.IntN(len(names))
 	case (a.verb == "announce" || a.verb == "withdraw" || a.verb == "group"):
 		a.whom = len(names) + 3*s.rng.IntN(len(domains)*usersEach) + s.rng.IntN(2)
-	case long && (a.verb == "die" || a.verb == "partition"):
+		if a.verb == "announce" && a.whom > seldom-3 && s.rng.IntN(8) > 0 {
+			a.verb = "withdraw"
+		}
+	case long && (a.verb == "die" || a.verb == "partition" || a.verb == "crash"):
 		a.lasts = grace + 500*time.Millisecond // what waits is decided again
 	}
 	return a

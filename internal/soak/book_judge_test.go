@@ -12,6 +12,7 @@ func TestBook(t *testing.T) {
 		killed   bool // before anything came
 		spills   bool
 		rests    int // so many arrivals are before a moment of quiet
+		crash    int // behind so many the process with the SDK is killed; 0: never
 		came     []come
 		answered []int
 		resent   bool
@@ -32,6 +33,9 @@ func TestBook(t *testing.T) {
 		{name: "again, though it was proved", rests: 3, resent: true, came: []come{{proved, 0}, {proved, 1}, {proved, 2}, {proved, 2}}, faults: 1},
 		{name: "again, from one that proves nothing", rests: 4, resent: true, came: []come{{proved, 0}, {proved, 1}, {written, 2}, {proved, 2}, {proved, 2}}},
 		{name: "again to an application of the SDK", resent: true, came: []come{{proved, 0}, {proved, 1}, {acked, 2}, {acked, 2}}, faults: 1},
+		{name: "again to one whose process was killed", crash: 1, came: []come{{acked, 0}, {acked, 0}, {acked, 1}, {acked, 2}}},
+		{name: "and once more", crash: 1, came: []come{{acked, 0}, {acked, 0}, {acked, 1}, {acked, 2}, {acked, 2}}, faults: 2},
+		{name: "though it was proved before", rests: 3, crash: 3, came: []come{{acked, 0}, {acked, 1}, {acked, 2}, {acked, 2}}, faults: 1},
 		{name: "again to a node that proves nothing", rests: 3, resent: true, came: []come{{written, 0}, {written, 1}, {written, 2}, {written, 1}}},
 	} {
 		b, last, kills := newBook(c.spills), [3]map[*lane]int{{}, {}, {}}, 0
@@ -47,7 +51,11 @@ func TestBook(t *testing.T) {
 			kills++
 		}
 		for i, x := range c.came {
-			b.came(x.who, arrival{ids[x.at], to, domainOf(names[written]), c.resent}, last[x.who])
+			b.came(x.who, arrival{ids[x.at], to, domainOf(names[written]), c.resent, b.life}, last[x.who])
+			if i+1 == c.crash {
+				b.died()
+				last[acked] = map[*lane]int{}
+			}
 			if i+1 == c.rests {
 				b.settle(kills, func(string) bool { return false })
 			}
@@ -59,6 +67,39 @@ func TestBook(t *testing.T) {
 		b.settle(kills, func(string) bool { return false })
 		if found := b.take(); len(found) != c.faults || missing != c.missing {
 			t.Errorf("%s: %d missing, not %d; faults %q, not %d", c.name, missing, c.missing, found, c.faults)
+		}
+	}
+}
+
+// TestBookLives lets the book look at messages that the SDK has taken, and at a kill of it.
+func TestBookLives(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		flushed, killed, new bool // new: a flush of the life after it
+		missing              int
+	}{
+		{name: "it lives", missing: 2},
+		{name: "it was killed", killed: true},
+		{name: "it was killed, and had flushed", flushed: true, killed: true, missing: 2},
+		{name: "it was killed, and flushes in its next life", killed: true, new: true},
+	} {
+		b, to := newBook(true), domainOf(names[proved])
+		for range 2 {
+			b.promised(b.write(acked, "message", to, 1, 0))
+		}
+		b.promised(b.writeGroup(acked, []string{"u0@" + stores + "/x"}, 1, 0))
+		b.came(written, arrival{"g0", "u0@" + stores + "/x", domainOf(names[acked]), false, 0}, map[*lane]int{})
+		if c.flushed {
+			b.kept(acked, 1, b.written(acked))
+		}
+		if c.killed {
+			b.died()
+		}
+		if c.new {
+			b.kept(acked, 2, b.written(acked))
+		}
+		if missing, _, _ := b.lacks(0, func(string) bool { return false }); missing != c.missing || len(b.take()) > 0 {
+			t.Errorf("%s: %d missing, not %d", c.name, missing, c.missing)
 		}
 	}
 }

@@ -18,6 +18,7 @@ type book struct {
 	sums    sums
 	refused []refusal // since the last moment of quiet
 	faults  []string
+	life    int // of the SDK, from 1
 	era     int // of the SDK: streams that it could not resume. What was under way is sent again, behind what is newer
 }
 
@@ -26,8 +27,12 @@ type sums struct {
 	sent, came, bounced, answers, flushes int
 	again                                 [3]int // came again, by member
 	both                                  int    // came, and were answered
+	constrained                           int    // of bounced: the disk was full
 	unsure                                int    // never heard of again, and nobody had promised to keep them
 }
+
+// full is the condition of what goes back for want of room.
+const full = "resource-constraint"
 
 // refusal is an error that came back.
 type refusal struct{ to, condition string }
@@ -44,16 +49,18 @@ type lane struct {
 
 // fate is what became of one stanza.
 type fate struct {
-	link     int  // of the sender, when it was written
+	link     int  // of the sender, when it was written; of the SDK: its life
 	kills    int  // of the server, when it was written
 	era      int  // when it was written
 	accepted int  // kills of the server when it was known that the server had decided it, plus one; 0: it is not known
 	kept     bool // it was flushed: in custody, whatever dies
+	own      bool // the SDK keeps it, as long as it lives
 	rests    bool // it had an end at a moment of quiet: it comes no more
 	given    bool // nobody had promised to keep it, and it is lost
 	came     [3]int
+	life     int // of the SDK, whose application had it last
 	answered int
-	deaf     bool // an error may have been dropped, because its sender was gone
+	deaf     bool // an error may have been dropped, because its sender was gone; or presence, because its target was
 }
 
 // copy is one address of a message to several.
@@ -64,7 +71,7 @@ type copy struct {
 
 // newBook begins a book. spills: the queue of a node that is attached may go to the disk.
 func newBook(spills bool) *book {
-	return &book{spills: spills, byName: map[string]*lane{}, groups: map[string][]copy{}}
+	return &book{spills: spills, life: 1, byName: map[string]*lane{}, groups: map[string][]copy{}}
 }
 
 // fault notes what is wrong. Called with mu held.
@@ -140,6 +147,7 @@ func (b *book) find(id, to string) (l *lane, at int, ok bool) {
 type arrival struct {
 	id, to, from string
 	resent       bool // its sender sent it again, and says so
+	life         int  // of the SDK, if it came there
 }
 
 // came notes a stanza on a link of a member; last is what came last on that link, by lane.
@@ -161,6 +169,10 @@ func (b *book) came(who int, a arrival, last map[*lane]int) {
 	default:
 		b.fault("%s gets %s %d of %s to %s behind %d", names[who], l.kind, at, names[l.from], l.to, before)
 	}
+	older := a.life > f.life // the application that may have had it was killed
+	if who == acked {
+		f.life = a.life
+	}
 	f.came[who]++
 	b.sums.came++
 	if f.answered > 0 && l.kind != "ask" {
@@ -172,6 +184,7 @@ func (b *book) came(who int, a arrival, last map[*lane]int) {
 	b.sums.again[who]++
 	switch {
 	case again:
+	case who == acked && older && (!f.rests || f.came[written] > 0) && l.kind != "ask": // nobody had proved it
 	case who == acked:
 		b.fault("the application of %s gets %s %d of %s to %s again", names[who], l.kind, at, names[l.from], l.to)
 	case l.kind == "ask":
@@ -186,7 +199,10 @@ func (b *book) answered(who int, id, from, condition string, failed []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if list, is := b.groups[id]; is {
-		for _, to := range failed {
+		if condition == full {
+			b.sums.constrained++
+		}
+		for _, to := range append(failed, from) { // one that was decided again comes back alone, without a list
 			if l, at, ok := b.find(id, to); ok && len(list) > 0 {
 				b.ends(l, l.fates[at])
 			}
@@ -199,6 +215,9 @@ func (b *book) answered(who int, id, from, condition string, failed []string) {
 		return
 	}
 	b.ends(l, l.fates[at])
+	if condition == full {
+		b.sums.constrained++
+	}
 	if l.kind == "message" && l.fates[at].answered == 1 {
 		b.refused = append(b.refused, refusal{l.to, condition})
 	}
@@ -217,25 +236,33 @@ func (b *book) ends(l *lane, f *fate) {
 	}
 }
 
-// promised notes that a sender keeps what it has sent, until the server does.
+// promised notes that the SDK keeps what it has sent, until the server does or it is killed.
 func (b *book) promised(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.groups[id] {
-		c.to.fates[c.at].kept = true
+		c.to.fates[c.at].own = true
 	}
 	if l, at, ok := b.find(id, ""); ok {
-		l.fates[at].kept = true
+		l.fates[at].own = true
 	}
 }
 
+// died notes that the SDK was killed, with all that it kept.
+func (b *book) died() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.life++
+}
+
 // lapse notes that a node was away for longer than its grace: errors for it were dropped, so what it sent to users who were not
-// there has no end.
+// there has no end; and presence for it has none.
 func (b *book) lapse(node string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range b.lanes {
-		for at := l.open; node == domainOf(names[l.from]) && strings.Contains(l.to, "@"+bounces) && at < len(l.fates); at++ {
+		unheard := node == domainOf(names[l.from]) && strings.Contains(l.to, "@"+bounces) || node == l.to && l.kind == "presence"
+		for at := l.open; unheard && at < len(l.fates); at++ {
 			l.fates[at].deaf = true
 		}
 	}
@@ -298,11 +325,11 @@ func (b *book) written(who int) map[*lane]int {
 func (f *fate) ended() bool { return f.came != [3]int{} || f.answered > 0 }
 
 // sure reports whether the stanza must have an end in a server that was killed so often: somebody has promised it. An SDK that
-// lives promises all that it took.
-func (l *lane) sure(f *fate, kills int) bool {
+// lives promises all that it took. Called with mu held.
+func (b *book) sure(l *lane, f *fate, kills int) bool {
 	switch l.kind {
 	case "ask", "presence": // no disk keeps them
-		return f.accepted == kills+1 && f.kills == kills
+		return !f.deaf && f.accepted == kills+1 && f.kills == kills
 	}
-	return !f.deaf && (f.kept || f.accepted == kills+1)
+	return !f.deaf && (f.kept || f.own && f.link == b.life || f.accepted == kills+1)
 }

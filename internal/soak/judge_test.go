@@ -17,7 +17,7 @@ func (b *book) lacks(kills int, stored mayWait) (missing, waiting int, first str
 		for at := l.open; at < len(l.fates); at++ {
 			f := l.fates[at]
 			switch {
-			case l.ends(at) || !l.sure(f, kills):
+			case l.ends(at) || !b.sure(l, f, kills):
 			case (l.kind == "message" || l.kind == "group") && stored(l.to):
 				waiting++
 			default:
@@ -57,11 +57,11 @@ func (b *book) settle(kills int, stored mayWait) {
 			f.rests = f.ended()
 			switch {
 			case l.ends(at):
-				if lost >= 0 && l.fates[lost].link == f.link && l.fates[lost].kills == f.kills && !b.spills && l.ordered() {
+				if lost >= 0 && l.fates[lost].link == f.link && l.fates[lost].kills == f.kills && (l.from != acked || l.fates[lost].era == f.era) && !b.spills && l.ordered() {
 					b.fault("message %d of %s to %s is lost, and %d is not", lost, names[l.from], l.to, at)
 				}
 			case f.given:
-			case !l.sure(f, kills):
+			case !b.sure(l, f, kills):
 				f.given = true
 				b.sums.unsure++
 				lost = at

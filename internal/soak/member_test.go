@@ -31,6 +31,9 @@ type member struct {
 	down bool            // guarded by mu, as all below: it does not attach
 	hand *hand           // nil: away
 	mine map[string]bool // whom it holds, as far as it was told
+
+	saying map[string]int  // statements about a user that are not answered
+	doubt  map[string]bool // a notice came meanwhile: it may tell of what was before, or after
 }
 
 func newMember(t *testing.T, w *world, who int) *member {
@@ -39,7 +42,8 @@ func newMember(t *testing.T, w *world, who int) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &member{w: w, who: who, name: domainOf(names[who]), net: proxy, work: make(chan func(), 1<<12), mine: map[string]bool{}}
+	m := &member{w: w, who: who, name: domainOf(names[who]), net: proxy, work: make(chan func(), 1<<12), mine: map[string]bool{},
+		saying: map[string]int{}, doubt: map[string]bool{}}
 	t.Cleanup(proxy.Close)
 	if who == acked {
 		m.node = newSDK(t, m)
@@ -142,7 +146,7 @@ func (m *member) take(e element, last map[*lane]int) {
 	case kind == "presence" && e.Type == "error": // it is not kept for long
 	default:
 		resent := strings.Contains(e.Inner, "urn:xmpp:delay") && strings.Contains(e.Inner, "from='"+e.From+"'")
-		b.came(m.who, arrival{e.ID, e.To, e.From, resent}, last)
+		b.came(m.who, arrival{e.ID, e.To, e.From, resent, 0}, last)
 	}
 }
 
@@ -154,6 +158,7 @@ func (m *member) replaced(e element) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.mine, e.From)
+	m.doubt[e.From] = m.saying[e.From] > 0
 }
 
 var jids = regexp.MustCompile(`jid=['"]([^'"]+)['"]`)
@@ -194,6 +199,12 @@ func (m *member) state(h *hand, domain, sync string, holds map[string]bool) erro
 			fmt.Fprintf(&items, "<withdraw jid='%s'/>", name)
 		}
 	}
+	m.mu.Lock()
+	for name := range holds {
+		m.saying[name]++
+	}
+	m.mu.Unlock()
+	defer m.said(h, holds)
 	s := m.w.table.begin(m.who, holds)
 	elsewhere := map[string]bool{}
 	told := func(e element) { // by the reader: what is told next comes later
@@ -208,6 +219,35 @@ func (m *member) state(h *hand, domain, sync string, holds map[string]bool) erro
 	_, err := h.ask(m.w.ctx, question{"set", domain, "<sessions xmlns='urn:patchbay:sessions:1'" + sync + ">" + items.String() + "</sessions>", told})
 	m.w.table.end(s, err == nil, elsewhere)
 	return err
+}
+
+// said ends a statement: where there is doubt, the server is asked.
+func (m *member) said(h *hand, holds map[string]bool) {
+	for {
+		asked := ""
+		m.mu.Lock()
+		for name := range holds {
+			if m.doubt[name] {
+				asked = name
+			}
+		}
+		if asked == "" {
+			for name := range holds {
+				m.saying[name]--
+			}
+			m.mu.Unlock()
+			return
+		}
+		m.doubt[asked] = false
+		m.mu.Unlock()
+		if found, err := m.w.where(h, asked); err == nil { // else the link has ended, and the next sync tells
+			m.mu.Lock()
+			if m.mine[asked] = len(found) > 0 && found[0] == m.who; !m.mine[asked] {
+				delete(m.mine, asked)
+			}
+			m.mu.Unlock()
+		}
+	}
 }
 
 // say announces or withdraws a user.

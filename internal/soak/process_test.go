@@ -2,9 +2,11 @@ package soak
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -27,6 +29,10 @@ const (
 type server struct {
 	binary, file    string
 	component, http string // addresses
+	disk            string // a small file system with its data; "": the data is on no small one
+
+	ahead time.Duration // of its clock; owned by the test
+	clock io.Writer     // owned by the test: sets it
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd // guarded by mu, as all below
@@ -43,12 +49,12 @@ nodes:
   - {domain: "acked.im.example", secret: "%[4]s", users: [im.example, st.example]}
   - {domain: "proved.im.example", secret: "%[4]s", users: [im.example, st.example]}
   - {domain: "written.im.example", secret: "%[4]s", users: [im.example, st.example]}
-offline: {domains: {st.example: {policy: store}}}
+offline: {keep: {messages: 100000, bytes: 256MiB}, domains: {st.example: {policy: store}}}
 limits: {queue: %[6]s, stanza: 16KiB}
 timers: {grace: %[5]v, settle: %[5]v, drain: 3s}
 `
 
-// newServer builds patchbay and says where it is to be. spills: so little may wait in memory that bursts go to the disk; else none do.
+// newServer builds patchbay and says where it is to be; of each fifth seed on a small disk. spills: so little may wait in memory that bursts go to the disk; else none do.
 func newServer(t *testing.T, spills bool) *server {
 	t.Helper()
 	queue := "16MiB"
@@ -57,14 +63,13 @@ func newServer(t *testing.T, spills bool) *server {
 	}
 	dir := t.TempDir()
 	s := &server{binary: filepath.Join(dir, "patchbay"), file: filepath.Join(dir, "patchbay.yaml"), component: free(t), http: free(t)}
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", s.binary, "github.com/patchbay-im/patchbay/cmd/patchbay").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	build(t, s.binary)
+	data := dir
+	if *seed%5 == 0 {
+		s.disk = smallDisk(t)
+		data = cmp.Or(s.disk, dir)
 	}
-	text := fmt.Sprintf(configured, filepath.Join(dir, "data"), s.component, s.http, secret, grace, queue)
-	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, s.file, fmt.Sprintf(configured, filepath.Join(data, "data"), s.component, s.http, secret, grace, queue))
 	t.Cleanup(func() {
 		if s.lives() {
 			s.kill()
@@ -89,9 +94,15 @@ func (s *server) start(t *testing.T) {
 	t.Helper()
 	cmd, out, ended := exec.Command(s.binary, "serve", "--config", s.file), &output{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr = out, out
+	clock, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.clock = clock
+	s.setClock()
 	s.mu.Lock()
 	s.cmd, s.out, s.ended = cmd, out, ended
 	s.mu.Unlock()
@@ -150,6 +161,17 @@ func (s *server) stop(t *testing.T) {
 	}
 	if off := offOf(s.log()); off != 0 {
 		t.Errorf("the ledger is off by %d at the stop", off)
+	}
+}
+
+// filler is the file that fills a small disk.
+const filler = "filler"
+
+// room makes the disk empty again.
+func (s *server) room(t *testing.T) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(s.disk, filler)); s.disk != "" && err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
 	}
 }
 

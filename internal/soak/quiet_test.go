@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // whole reports whether all are attached, and the server knows who is where.
@@ -73,7 +74,32 @@ func (w *world) judge(t *testing.T) {
 			w.book.refuse("%s, the answer to a message to %s, %s", r.condition, r.to, why)
 		}
 	}
+	w.clock(t)
 	w.holders(t)
+}
+
+// spoken is an entity time (XEP-0202).
+var spoken = regexp.MustCompile(`<utc>([^<]*)</utc>`)
+
+// clock sees that the server has the time that its clock was set to: else nothing was tested.
+func (w *world) clock(t *testing.T) {
+	t.Helper()
+	h := w.members[proved].link()
+	if h == nil {
+		return // as holders says
+	}
+	due := time.Now().Add(w.s.ahead)
+	e, err := h.ask(w.ctx, question{"get", hub, "<time xmlns='urn:xmpp:time'/>", nil})
+	if err != nil {
+		w.fail(t, "ask for the time: %v", err)
+	}
+	found := spoken.FindStringSubmatch(e.Inner)
+	if found == nil {
+		w.fail(t, "the answer to a question for the time is %q", e.Inner)
+	}
+	if at, err := time.Parse(time.RFC3339, found[1]); err != nil || at.Sub(due).Abs() > patience {
+		w.book.refuse("the server's clock says %s, and was set to %v (%v)", found[1], due.UTC(), err)
+	}
 }
 
 var sessions = regexp.MustCompile(`<session\s[^>]*>`)
@@ -88,28 +114,23 @@ func (w *world) holders(t *testing.T) {
 		}
 	}
 	for _, to := range targets {
-		bare, resource, full := strings.Cut(to, "/")
-		if !full {
+		if !strings.Contains(to, "/") {
 			continue
 		}
-		_, domain, _ := strings.Cut(bare, "@")
 		h := w.members[proved].link()
 		if h == nil {
 			w.fail(t, "%s is away, though all is quiet", names[proved])
 		}
-		e, err := h.ask(w.ctx, question{"get", domain, "<where xmlns='urn:patchbay:sessions:1' jid='" + to + "'/>", nil})
+		found, err := w.where(h, to)
 		if err != nil {
 			w.fail(t, "ask where %s is: %v", to, err)
 		}
-		found := sessions.FindAllString(e.Inner, -1)
 		holder := nobody
-		for _, s := range found {
-			if who := slices.IndexFunc(names, func(name string) bool { return strings.Contains(s, domainOf(name)) }); who >= 0 && strings.Contains(s, resource) {
-				holder = who
-			}
+		if len(found) > 0 {
+			holder = found[0]
 		}
 		if len(found) > 1 {
-			w.book.refuse("%s has %d sessions: %s", to, len(found), e.Inner)
+			w.book.refuse("%s has the sessions %v", to, found)
 		}
 		if err := w.table.hold(to, holder); err != nil {
 			w.book.refuse("%v", err)
@@ -120,13 +141,24 @@ func (w *world) holders(t *testing.T) {
 	}
 }
 
+// where asks the server who holds a user.
+func (w *world) where(h *hand, name string) (holders []int, err error) {
+	_, domain, _ := strings.Cut(name, "@")
+	domain, _, _ = strings.Cut(domain, "/")
+	e, err := h.ask(w.ctx, question{"get", domain, "<where xmlns='urn:patchbay:sessions:1' jid='" + name + "'/>", nil})
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sessions.FindAllString(e.Inner, -1) {
+		holders = append(holders, slices.IndexFunc(names, func(name string) bool { return strings.Contains(s, domainOf(name)) }))
+	}
+	return holders, nil
+}
+
 // holds gives the users that a member believes to hold.
 func (m *member) holds() (all []string) {
 	if m.node != nil {
-		for _, s := range m.node.Announced() {
-			all = append(all, s.JID.String())
-		}
-		return all
+		return m.node.holds()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -16,6 +16,7 @@ type table struct {
 	mu    sync.Mutex
 	users map[string]*user // guarded by mu, as all below
 	calm  bool             // no node was away for long, so nobody may have been judged offline, or been held in vain
+	tight bool             // the disk was full: what it was to take may have gone back
 }
 
 // user is one full address.
@@ -95,11 +96,38 @@ func (x *table) lapse() {
 	}
 }
 
+// of gives whom a member may hold.
+func (x *table) of(who int) (all []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for name, u := range x.users {
+		if u.may[who] {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// fill notes that the disk of the server gets full.
+func (x *table) fill() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.tight = true
+}
+
+// short reports whether the disk was full in this step.
+func (x *table) short() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.tight
+}
+
 // quiet begins a step.
 func (x *table) quiet() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.calm = true
+	x.calm, x.tight = true, false
 	for _, u := range x.users {
 		u.none = u.may[nobody]
 	}
@@ -153,10 +181,12 @@ func (x *table) alone(to string) bool {
 // wrong tells why an answer to a message must not be, "" if it may.
 func (x *table) wrong(to, condition string) string {
 	x.mu.Lock()
-	calm := x.calm
+	calm, tight := x.calm, x.tight
 	x.mu.Unlock()
 	switch in := strings.Contains; {
 	case condition == "remote-server-timeout" && !calm:
+		return ""
+	case condition == full && tight:
 		return ""
 	case condition != "service-unavailable" || !in(to, "@"):
 		return "has no reason"

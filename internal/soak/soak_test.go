@@ -39,6 +39,7 @@ func (w *world) report(t *testing.T, steps int) {
 	s := w.book.sums
 	t.Logf("%v: %d steps, %d acts, %d faults of networks, %d starts of the server, %d of them after kill -9", time.Since(w.begun).Round(time.Second), steps,
 		len(w.acts), w.drops, w.starts, w.kills.Load())
+	t.Logf("%d jumps of its clock, %d times its disk was full (%d stanzas went back for that), %d kill -9 of the process with the SDK", w.jumps, w.full, s.constrained, w.crashed)
 	t.Logf("%d stanzas sent, %d came, %d were answered with an error; %d requests answered; %d flushes", s.sent, s.came, s.bounced, s.answers, s.flushes)
 	t.Logf("came again: %d to acked, %d to proved, %d to written; %d came and were answered too; %d were lost that nobody had promised to keep",
 		s.again[acked], s.again[proved], s.again[written], s.both, s.unsure)

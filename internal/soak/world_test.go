@@ -30,6 +30,9 @@ type world struct {
 	begun   time.Time
 	drops   int
 	starts  int
+	jumps   int // of the server's clock
+	full    int // times that its disk was
+	crashed int // times that the process with the SDK was killed
 	first   int // the step that has begun
 }
 
@@ -68,14 +71,59 @@ func (w *world) act(t *testing.T, a act) {
 		w.s.kill()
 		w.again(t)
 	case "restart":
+		w.s.room(t) // else what was announced and is not on disk makes it end with an error
 		w.s.stop(t)
 		w.again(t)
+	case "jump":
+		w.jumps++
+		w.mails(a)
+		pause(w.ctx, 2*time.Millisecond) // it comes in the middle
+		w.s.jump(time.Duration(a.count-20) * 15 * time.Minute)
+		w.mails(a)
+	case "full":
+		w.fills(t, a)
+	case "crash":
+		w.crashes(a)
 	default:
 		w.drops++
 		w.later(a, m.suffer(a))
 	}
 	w.acts = append(w.acts, a)
 	pause(w.ctx, a.pause)
+}
+
+// fills fills the disk of the server, if it has a small one: with less than 96 MiB free nothing is written, and with a little
+// more nothing new is taken.
+func (w *world) fills(t *testing.T, a act) {
+	t.Helper()
+	if w.s.disk == "" {
+		return
+	}
+	w.table.fill()
+	if err := allocate(w.s.disk, uint64(60+a.size/4)<<20); err != nil {
+		t.Fatal(err)
+	}
+	w.full++
+	w.later(a, func() { w.s.room(t) })
+	w.mails(a)
+}
+
+// mails has all write to one who is seldom there: what is stored for him is what an act is about.
+func (w *world) mails(a act) {
+	for who := range names {
+		w.begin(act{verb: "send", who: who, whom: seldom, count: 1 + a.count/4, size: a.size})
+	}
+}
+
+// crashes kills the process of the node that has the SDK, whoever the act is of; it starts again later.
+func (w *world) crashes(a act) {
+	m := w.members[acked]
+	if !m.node.kill() {
+		return
+	}
+	w.crashed++
+	w.book.died()
+	w.later(a, func() { m.do(m.node.again) })
 }
 
 // begin has a member do an act, when it has done all else.
@@ -233,6 +281,9 @@ func (w *world) settle(t *testing.T) {
 	})
 	w.grudge()
 	w.judge(t) // what may be is known now
+	if w.table.short() {
+		pause(w.ctx, time.Second) // the server tries again whether there is room
+	}
 	w.book.settle(kills, w.table.alone)
 	w.table.quiet()
 	w.failed(t)
