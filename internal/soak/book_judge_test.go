@@ -12,6 +12,7 @@ func TestBook(t *testing.T) {
 		killed   bool // before anything came
 		spills   bool
 		rests    int // so many arrivals are before a moment of quiet
+		lapse    int // behind so many the grace of proved ends; 0: never
 		crash    int // behind so many the process with the SDK is killed; 0: never
 		came     []come
 		answered []int
@@ -30,10 +31,13 @@ func TestBook(t *testing.T) {
 		{name: "moved with its user, when another had it", came: []come{{written, 0}, {proved, 1}, {proved, 2}, {proved, 0}}},
 		{name: "sent again by its sender", resent: true, came: []come{{proved, 0}, {proved, 1}, {proved, 2}, {proved, 1}, {proved, 2}}},
 		{name: "again on one link", came: []come{{proved, 0}, {proved, 0}, {proved, 1}, {proved, 2}}, faults: 1},
+		{name: "stored again behind what is newer", lapse: 1, came: []come{{proved, 0}, {proved, 1}, {proved, 2}, {proved, 0}}},
+		{name: "but only what a node had", lapse: 1, came: []come{{proved, 0}, {proved, 2}, {proved, 1}}, faults: 1},
 		{name: "again, though it was proved", rests: 3, resent: true, came: []come{{proved, 0}, {proved, 1}, {proved, 2}, {proved, 2}}, faults: 1},
 		{name: "again, from one that proves nothing", rests: 4, resent: true, came: []come{{proved, 0}, {proved, 1}, {written, 2}, {proved, 2}, {proved, 2}}},
 		{name: "again to an application of the SDK", resent: true, came: []come{{proved, 0}, {proved, 1}, {acked, 2}, {acked, 2}}, faults: 1},
 		{name: "again to one whose process was killed", crash: 1, came: []come{{acked, 0}, {acked, 0}, {acked, 1}, {acked, 2}}},
+		{name: "and moved with its user then", crash: 1, came: []come{{acked, 0}, {written, 0}, {acked, 1}, {acked, 0}, {acked, 2}}},
 		{name: "and once more", crash: 1, came: []come{{acked, 0}, {acked, 0}, {acked, 1}, {acked, 2}, {acked, 2}}, faults: 2},
 		{name: "though it was proved before", rests: 3, crash: 3, came: []come{{acked, 0}, {acked, 1}, {acked, 2}, {acked, 2}}, faults: 1},
 		{name: "again to a node that proves nothing", rests: 3, resent: true, came: []come{{written, 0}, {written, 1}, {written, 2}, {written, 1}}},
@@ -52,6 +56,9 @@ func TestBook(t *testing.T) {
 		}
 		for i, x := range c.came {
 			b.came(x.who, arrival{ids[x.at], to, domainOf(names[written]), c.resent, b.life}, last[x.who])
+			if i+1 == c.lapse {
+				b.lapse(to)
+			}
 			if i+1 == c.crash {
 				b.died()
 				last[acked] = map[*lane]int{}

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,8 +19,9 @@ type book struct {
 	sums    sums
 	refused []refusal // since the last moment of quiet
 	faults  []string
-	life    int // of the SDK, from 1
-	era     int // of the SDK: streams that it could not resume. What was under way is sent again, behind what is newer
+	behind  []disorder // what may be wrong
+	life    int        // of the SDK, from 1
+	era     int        // of the SDK: streams that it could not resume. What was under way is sent again, behind what is newer
 }
 
 // sums are the figures of a report.
@@ -33,6 +35,12 @@ type sums struct {
 
 // full is the condition of what goes back for want of room.
 const full = "resource-constraint"
+
+// disorder is a stanza that came behind newer ones, though nobody said why.
+type disorder struct {
+	f    *fate
+	what string
+}
 
 // refusal is an error that came back.
 type refusal struct{ to, condition string }
@@ -60,6 +68,7 @@ type fate struct {
 	came     [3]int
 	life     int // of the SDK, whose application had it last
 	answered int
+	anew     bool // a node that had it was away for longer than its grace: if it had not proved it, it was decided again
 	deaf     bool // an error may have been dropped, because its sender was gone; or presence, because its target was
 }
 
@@ -162,14 +171,14 @@ func (b *book) came(who int, a arrival, last map[*lane]int) {
 	f := l.fates[at]
 	again := l.kind == "presence" && who == acked && f.era != b.era // the SDK remembers messages only
 	resent := a.resent || again || l.from == acked && f.era != b.era
+	older := who == acked && a.life > f.life // the application that may have had it was killed
 	switch before, was := last[l]; {
 	case !was || at > before || resent:
 		last[l] = at
-	case f.came[who] == 0 && f.came != [3]int{}: // another node had it, and had not proved it when its user moved here
-	default:
-		b.fault("%s gets %s %d of %s to %s behind %d", names[who], l.kind, at, names[l.from], l.to, before)
+	case (f.came[who] == 0 || older) && f.came != [3]int{}: // another had it, and had not proved it when its user moved here
+	default: // the log of the server may say why, which is read later
+		b.behind = append(b.behind, disorder{f, fmt.Sprintf("%s gets %s %d of %s to %s behind %d; %v had it", names[who], l.kind, at, names[l.from], l.to, before, f.came)})
 	}
-	older := a.life > f.life // the application that may have had it was killed
 	if who == acked {
 		f.life = a.life
 	}
@@ -256,11 +265,15 @@ func (b *book) died() {
 }
 
 // lapse notes that a node was away for longer than its grace: errors for it were dropped, so what it sent to users who were not
-// there has no end; and presence for it has none.
+// there has no end; and presence for it has none. What it had and had not proved was decided again: for a user who had left, it is
+// stored behind what is newer.
 func (b *book) lapse(node string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range b.lanes {
+		for _, f := range l.fates {
+			f.anew = f.anew || f.came[slices.IndexFunc(names, func(name string) bool { return domainOf(name) == node })] > 0
+		}
 		unheard := node == domainOf(names[l.from]) && strings.Contains(l.to, "@"+bounces) || node == l.to && l.kind == "presence"
 		for at := l.open; unheard && at < len(l.fates); at++ {
 			l.fates[at].deaf = true

@@ -84,7 +84,12 @@ func (l *lane) ordered() bool {
 func (b *book) take() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, d := range b.behind {
+		if !d.f.anew {
+			b.fault("%s", d.what)
+		}
+	}
 	found := b.faults
-	b.faults = nil
+	b.faults, b.behind = nil, nil
 	return found
 }
