@@ -16,8 +16,9 @@ import (
 	"github.com/patchbay-im/patchbay/internal/server"
 )
 
-// batch is how many stanzas of a kilobyte are sent at a time to fill what the kernel takes for a node.
-const batch = 500
+// batch is how many stanzas of a kilobyte are sent at a time to fill what the kernel takes for a node. What is stuck in the end is
+// not much more: it comes back to a sender who, where the drain is short, has to take it all within a second, on a busy machine too.
+const batch = 100
 
 // flooded has a attached, and a node under node3.im.example that reads nothing. a has sent it stanzas, numbered from 1, until
 // enough of them were stuck; last is the number of the last.
@@ -28,7 +29,7 @@ func flooded(st *stage, enough func() bool) (a, deaf *actor, last int) {
 	deaf.attach("node3.im.example", house)
 	deaf.listen(false)
 	body := "<body>" + strings.Repeat("x", 1000) + "</body></message>"
-	for ; last < 40*batch; last += batch {
+	for ; last < 200*batch; last += batch {
 		if enough() {
 			return a, deaf, last
 		}
