@@ -69,7 +69,7 @@ type fate struct {
 	life     int // of the SDK, whose application had it last
 	answered int
 	anew     bool // a node that had it was away for longer than its grace: if it had not proved it, it was decided again
-	deaf     bool // an error may have been dropped, because its sender was gone; or presence, because its target was
+	deaf     bool // an error may have been dropped, because its sender was gone; or its target was killed
 }
 
 // copy is one address of a message to several.
@@ -257,11 +257,16 @@ func (b *book) promised(id string) {
 	}
 }
 
-// died notes that the SDK was killed, with all that it kept.
+// died notes that the SDK was killed, with all that it kept, and with requests that it had not answered.
 func (b *book) died() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.life++
+	for _, l := range b.lanes {
+		for at := l.open; l.kind == "ask" && l.to == domainOf(names[acked]) && at < len(l.fates); at++ {
+			l.fates[at].deaf = true
+		}
+	}
 }
 
 // lapse notes that a node was away for longer than its grace: errors for it were dropped, so what it sent to users who were not

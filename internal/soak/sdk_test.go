@@ -18,8 +18,11 @@ type sdk struct {
 
 	mu    sync.Mutex
 	life  *life // guarded by mu, as all below; nil: it is dead
+	dead  *life // the one before
 	count int   // of orders
 	lives int
+
+	left []*statement // owned by the worker: of a life that was killed. They may be on their way until the server has the next
 }
 
 // life is one process of the SDK.
@@ -30,7 +33,7 @@ type life struct {
 	attached chan struct{} // closed when it is
 	over     chan struct{} // closed when all that it told is read
 	once     sync.Once
-	restates *statement // owned by the reader: what it says by itself after it was detached
+	restates *statement // owned by the reader until it is over: what it says by itself after it was detached
 
 	mu      sync.Mutex
 	waiting map[int]chan told // guarded by mu: by order
@@ -96,7 +99,6 @@ func (x *sdk) read(l *life, tells io.Reader) {
 		x.hear(l, e, last)
 	}
 	_ = l.cmd.Wait()
-	x.restated(l)
 	close(l.over)
 }
 
@@ -145,7 +147,9 @@ func (x *sdk) now() *life {
 func (x *sdk) kill() bool {
 	x.mu.Lock()
 	l := x.life
-	x.life = nil
+	if l != nil {
+		x.life, x.dead = nil, l
+	}
 	x.mu.Unlock()
 	if l == nil {
 		return false
@@ -171,8 +175,17 @@ func (x *sdk) again() {
 		if x.now() == l {
 			x.m.w.book.refuse("the node with the SDK has ended")
 		}
+		return
 	case <-x.m.w.ctx.Done():
+		return
 	}
+	x.mu.Lock()
+	x.restated(x.dead) // it is over
+	x.mu.Unlock()
+	for _, s := range x.left {
+		x.m.w.table.end(s, false, nil)
+	}
+	x.left = nil
 	for _, name := range x.m.w.table.of(acked) {
 		x.say(name, true)
 	}
@@ -262,7 +275,11 @@ func (x *sdk) say(name string, there bool) {
 	}
 	s := x.m.w.table.begin(acked, map[string]bool{name: there})
 	_, _, err := x.order(o)
-	if err != nil && !errors.Is(err, errDead) {
+	if errors.Is(err, errDead) {
+		x.left = append(x.left, s)
+		return
+	}
+	if err != nil {
 		x.m.w.book.refuse("%s cannot %s %s: %v", names[acked], o.Verb, name, err)
 	}
 	x.m.w.table.end(s, err == nil, nil)
