@@ -28,6 +28,11 @@ func (t *beat) add(q *Queue) {
 	t.mu.Lock()
 	t.queues = append(t.queues, q)
 	t.mu.Unlock()
+	t.rouse()
+}
+
+// rouse wakes the beat, if it sleeps.
+func (t *beat) rouse() {
 	select {
 	case t.wake <- struct{}{}:
 	default:

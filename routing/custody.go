@@ -25,6 +25,8 @@ type custody struct {
 	counts bool   // the peer asks for the count: a snapshot each 50 ms; else only for a flush
 
 	counted atomic.Uint64 // stanzas in custody, of the first that the peer sent
+	wanted  atomic.Uint64 // up to here somebody waits for it: the peer has asked, or flushes
+	looked  uint64        // the beat's turn when it was looked at; owned by the beat
 
 	// owned by the reader while feeding, else guarded by mu
 	places []spot    // where stanzas went since the last snapshot
@@ -47,8 +49,7 @@ type custody struct {
 	waiting int            // flushes that were not answered
 	told    func(h uint64) // is told when counted has grown, by the beat with no lock held; nil: nobody is
 
-	kept  uint64 // the count that is on disk; owned by housekeeping
-	spare []spot // memory for places
+	kept uint64 // the count that is on disk; owned by housekeeping
 }
 
 // spot is where stanzas went: a queue, its number behind the last of them, and how often stanzas had strayed from it before the
@@ -141,8 +142,8 @@ func (s *Source) Custody() uint64 {
 }
 
 // ask counts for a peer that asks: what is routed so far, and that at once if nothing of it is open. seen is the source's count
-// of what is routed. Only the reader calls it, while it feeds.
-func (c *custody) ask(seen uint64) {
+// of what is routed; sent is that of all links that went on with each other. Only the reader calls it, while it feeds.
+func (c *custody) ask(seen uint64) (sent uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.read += seen - c.seen
@@ -150,9 +151,11 @@ func (c *custody) ask(seen uint64) {
 	if c.idle() {
 		c.counted.Store(c.read)
 		c.covered = c.read
-		return
+		return c.read
 	}
+	c.wanted.Store(c.read)
 	c.snap(false)
+	return c.read
 }
 
 // idle reports whether nothing is open, nor was noted since. Called with mu held, by the reader.
@@ -201,6 +204,7 @@ func (s *Source) Flushed(done func()) bool {
 		return true
 	}
 	c.waiting++
+	c.wanted.Store(c.read)
 	c.flushes = append(c.flushes, done)
 	c.snap(first)
 	arm := c.arm()
@@ -304,7 +308,9 @@ func (c *custody) snap(lost bool) {
 	if len(c.open) >= snapshots {
 		return
 	}
-	s := &snapshot{read: c.read, at: c.r.env.mono(), places: c.places, lost: lost, done: c.flushes}
+	s := c.r.snapshots.Get().(*snapshot)
+	c.places, s.places = s.places, c.places
+	s.read, s.at, s.lost, s.done = c.read, c.r.env.mono(), lost, c.flushes
 	if lost {
 		s.before = c.node
 	}
@@ -316,8 +322,20 @@ func (c *custody) snap(lost bool) {
 	}
 	c.open = append(c.open, s)
 	c.covered, c.last = c.read, s.at
-	c.places, c.spare = c.spare[:0], nil
 	c.flushes, c.held, c.stored = nil, nil, false
+}
+
+// mostPlaces bounds the memory for places that is used again: an idle link has some of it.
+const mostPlaces = 32
+
+// lend gives the memory of a snapshot to those that come.
+func (r *Router) lend(s *snapshot) {
+	places := s.places[:0]
+	if cap(places) > mostPlaces {
+		places = nil
+	}
+	*s = snapshot{places: places}
+	r.snapshots.Put(s)
 }
 
 // gone tells that the link has ended: nobody waits for its flushes. What it sent is counted on for a while, for a link that goes on
@@ -341,8 +359,8 @@ func (c *custody) pop() (done []func()) {
 	for n < len(c.open) && c.open[n].safe(c.r) {
 		s := c.open[n]
 		done = append(done, s.done...)
-		c.spare = s.places[:0]
 		c.counted.Store(s.read)
+		c.r.lend(s)
 		n++
 	}
 	if c.waiting -= len(done); c.waiting < 0 {

@@ -21,10 +21,7 @@ func (t *beat) watch(c *custody) {
 	t.mu.Lock()
 	t.links = append(t.links, c)
 	t.mu.Unlock()
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
+	t.rouse()
 }
 
 // takeLinks appends the links that are new.
@@ -46,7 +43,10 @@ func (k *custodian) tick() bool {
 	now := k.r.env.mono()
 	k.turn++
 	for _, c := range k.links {
-		k.gather(c, now)
+		if c.due(k.turn) {
+			c.looked = k.turn
+			k.gather(c, now)
+		}
 	}
 	for i, s := range k.lost {
 		k.find(s)
@@ -57,13 +57,18 @@ func (k *custodian) tick() bool {
 		k.queues[i] = nil
 	}
 	k.lost, k.queues = k.lost[:0], k.queues[:0]
-	k.links = slices.DeleteFunc(k.links, func(c *custody) bool { return !k.weigh(c, now) })
+	k.links = slices.DeleteFunc(k.links, func(c *custody) bool { return c.looked == k.turn && !k.weigh(c, now) })
 	for i, p := range k.early {
 		p.q.commitEarly(p.n)
 		k.early[i] = spot{}
 	}
 	k.early = k.early[:0]
 	return len(k.links) > 0
+}
+
+// due reports whether the beat is to look at a link in this turn: at each second one will do where nobody waits.
+func (c *custody) due(turn uint64) bool {
+	return !c.counts || turn-c.looked > 1 || c.wanted.Load() > c.counted.Load()
 }
 
 // gather takes a link's next snapshot if it is time, and notes what its open ones wait for.

@@ -37,20 +37,21 @@ type Service interface {
 // Router carries stanzas between the links of one server.
 type Router struct {
 	// set once
-	cfg      Config
-	now      func() time.Time
-	sessions *storage.Sessions
-	service  Service
-	table    *Table
-	nobody   *Node // stands for nodes that are not known any more
-	work     sync.Pool
-	writers  sync.WaitGroup
-	expiries sync.WaitGroup // graces that are being ended
-	stop     chan struct{}
-	stopped  chan struct{}
-	beaten   chan struct{}
-	env      *queueEnv
-	stopOnce sync.Once
+	cfg       Config
+	now       func() time.Time
+	sessions  *storage.Sessions
+	service   Service
+	table     *Table
+	nobody    *Node // stands for nodes that are not known any more
+	work      sync.Pool
+	snapshots sync.Pool
+	writers   sync.WaitGroup
+	expiries  sync.WaitGroup // graces that are being ended
+	stop      chan struct{}
+	stopped   chan struct{}
+	beaten    chan struct{}
+	env       *queueEnv
+	stopOnce  sync.Once
 
 	// shared, each with its own lock inside
 	iqs   iqTable
@@ -101,6 +102,7 @@ func New(cfg Config, sessions *storage.Sessions, service Service) *Router {
 	r := &Router{cfg: cfg, now: cfg.Now, sessions: sessions, service: service, table: newTable(),
 		stop: make(chan struct{}), stopped: make(chan struct{}), beaten: make(chan struct{}), judging: make(chan struct{}, 1), expirer: make(chan struct{}, 1)}
 	r.work.New = func() any { return newWork() }
+	r.snapshots.New = func() any { return &snapshot{} }
 	r.settings.Store(cfg.Settings.clone())
 	r.clock.Store(r.now().UnixNano())
 	r.most.Store(cfg.Settings.Outbox)
