@@ -140,9 +140,9 @@ func (r *Router) takeBack(n *Node) {
 	n.mu.Unlock()
 }
 
-// tell tells the peer of a new count of what it sent.
+// tell tells the peer of a new count of what it sent, unasked.
 func (s *Source) tell(h uint64) {
-	if q := s.node.queue; q.acknowledge(h) {
+	if q := s.node.queue; q.mention(h) {
 		q.flush()
 	}
 }
@@ -175,8 +175,8 @@ func (s *Source) ack(w *work, h *stanza.Header) error {
 func (s *Source) answerAsked(w *work) {
 	s.asks = false
 	w.account()
-	s.custody.ask(s.accepted.Load())
-	if q := s.node.queue; q.acknowledge(s.Custody()) {
+	sent := s.custody.ask(s.accepted.Load())
+	if q := s.node.queue; q.acknowledge(s.Custody(), sent) {
 		w.queues = append(w.queues, q)
 	}
 }

@@ -90,6 +90,8 @@ func (q *Queue) beats() bool {
 		return true
 	case q.out == nil || q.proof.off:
 		return false
+	case q.acks.since > 0:
+		return true
 	}
 	return q.proof.grade == GradeProbing || q.proof.proves() && q.sent > q.proved
 }
@@ -110,6 +112,7 @@ func (q *Queue) tick() bool {
 	q.mu.Lock()
 	now := q.env.mono()
 	was := q.proof.grade
+	q.acks.late(now)
 	if q.out != nil {
 		q.proof.tick(now, q.sent, q.proved, q.waits || q.node.busy.Load())
 	}

@@ -14,13 +14,15 @@ import (
 
 // tape is a link that takes all and keeps it, pings too: what its peer does of that is for the test to say.
 type tape struct {
-	mu  sync.Mutex
-	got strings.Builder
+	mu     sync.Mutex
+	got    strings.Builder
+	writes int
 }
 
 func (p *tape) TryWrite(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.writes++
 	return p.got.Write(b)
 }
 func (p *tape) Write(b []byte) (int, error) { return p.TryWrite(b) }
@@ -34,6 +36,18 @@ func (p *tape) since() string {
 	text := p.got.String()
 	p.got.Reset()
 	return text
+}
+
+// one gives what has come since the last time, and that it was one write.
+func (p *tape) one(t *testing.T) string {
+	p.mu.Lock()
+	before := p.writes
+	p.writes = 0
+	p.mu.Unlock()
+	if before > 1 {
+		t.Errorf("%d writes, and one was enough", before)
+	}
+	return p.since()
 }
 
 // plugged attaches a node whose peer does nothing by itself.

@@ -148,8 +148,28 @@ func (m *queueModel) tell(t *rapid.T) {
 		return
 	}
 	m.link.own += rapid.IntRange(0, 3).Draw(t, "own")
-	if m.q.acknowledge(uint64(m.link.own)) {
+	flush := false
+	if open := rapid.IntRange(-5, 5).Draw(t, "open"); open < 0 {
+		flush = m.q.mention(uint64(m.link.own))
+	} else {
+		flush = m.q.acknowledge(uint64(m.link.own), uint64(m.link.own+open))
+	}
+	if flush {
 		m.q.flush()
+	}
+}
+
+// heard checks that the peer has been told what it is to be told, asked or not, when time has passed and its socket takes more.
+func (m *queueModel) heard() {
+	p := m.link
+	if p == nil || p.stream == nil || p.dead() {
+		return
+	}
+	p.mu.Lock()
+	room := p.room
+	p.mu.Unlock()
+	if room > 0 && p.heard != p.own {
+		m.t.Fatalf("the peer was told of %d, and it is %d", p.heard, p.own)
 	}
 }
 

@@ -137,6 +137,9 @@ func (m *queueModel) advance(d time.Duration) {
 		}
 		m.settle()
 	}
+	if d > tellAfter+beatEach {
+		m.heard()
+	}
 }
 
 // forge sends replies to pings that are not outstanding.

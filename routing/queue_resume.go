@@ -3,6 +3,7 @@ package routing
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // resumption is what a queue knows of a stream with XEP-0198. Guarded by the queue's mu.
@@ -16,8 +17,36 @@ type resumption struct {
 	claimed bool   // a link is about to
 
 	counted uint64 // the peer's count, which may be ahead of ours while we write
-	tell    bool   // told is to be written
-	told    uint64 // our count of what the peer sent
+
+	tell  bool   // told is to be written now
+	since int64  // since when told waits for a stanza that it goes along with, of env.mono; 0: it does not
+	told  uint64 // our count of what the peer sent
+	asked uint64 // the peer has asked, and was told less than this, which it had sent; 0: it waits for nothing
+}
+
+const (
+	tellAfter = 100 * time.Millisecond // so long a count that nobody has asked for waits for a stanza
+	tellRoom  = 64                    // bytes of the longest
+)
+
+// rides reports whether the count goes along with the rest of a block, which is about to be written: it is a write of its own
+// otherwise.
+func (a *resumption) rides(b *block, size int) bool {
+	return a.since > 0 && size > 0 && b.off+size == len(b.b) && cap(b.b)-len(b.b) >= tellRoom
+}
+
+// write appends the count.
+func (a *resumption) write(dst []byte) []byte {
+	if a.told >= a.asked {
+		a.asked = 0
+	}
+	a.tell, a.since = false, 0
+	return appendAck(dst, uint32(a.told))
+}
+
+// late makes the count one that is to be written now, if it has waited long enough.
+func (a *resumption) late(now int64) {
+	a.tell = a.tell || a.since > 0 && now-a.since >= int64(tellAfter)
 }
 
 // TooHigh is a count of more stanzas than were sent (XEP-0198 section 4). Both are modulo 2^32.
@@ -42,7 +71,7 @@ func (q *Queue) attachAcks(out Output, id string) {
 // ring. Called with mu held, nobody writing.
 func (q *Queue) hold() {
 	q.rewind()
-	q.acks.held, q.acks.tell = true, false
+	q.acks.held, q.acks.tell, q.acks.since = true, false, 0
 	q.proof.open = q.proof.open[:0]
 	if q.env.outbox == nil {
 		return
@@ -209,15 +238,41 @@ func (q *Queue) acked(h uint32) (flush bool, err error) {
 	return flush, nil
 }
 
-// acknowledge tells the peer how many of its stanzas are in custody, and reports whether the caller has to flush. Reader and beat both
-// tell, and the lower count may come later: what was told once never falls.
-func (q *Queue) acknowledge(h uint64) (flush bool) {
+// acknowledge answers the peer's question for how many of its stanzas are in custody, and reports whether the caller has to flush: h of
+// the sent that it had sent. Reader and beat both tell, and the lower count may come later: what was told once never falls.
+func (q *Queue) acknowledge(h, sent uint64) (flush bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.out == nil || !q.proof.acks {
 		return false
 	}
-	q.acks.told, q.acks.tell = max(q.acks.told, h), true
+	a := &q.acks
+	a.told, a.tell, a.asked = max(a.told, h), true, sent
+	return q.promiseTold()
+}
+
+// mention tells the peer the same when nobody has asked, and reports whether the caller has to flush: only if the peer waits for this
+// count since its last question. Else it goes along with the next stanza, or by itself a little later.
+func (q *Queue) mention(h uint64) (flush bool) {
+	q.mu.Lock()
+	defer q.unlock() // it may be for the beat now
+	a := &q.acks
+	if q.out == nil || !q.proof.acks || h <= a.told {
+		return false
+	}
+	a.told = h
+	if a.asked > 0 && h >= a.asked {
+		a.tell = true
+		return q.promiseTold()
+	}
+	if a.since == 0 {
+		a.since = q.env.mono()
+	}
+	return false
+}
+
+// promiseTold reports whether the caller has to flush what is told. Called with mu held.
+func (q *Queue) promiseTold() (flush bool) {
 	flush = !q.scheduled && !q.writing
 	q.scheduled = q.scheduled || flush
 	return flush

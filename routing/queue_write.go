@@ -118,8 +118,8 @@ func (q *Queue) plan() (o op, ok bool) {
 		if size > 0 {
 			q.proof.ride(q.env.mono)
 		}
-		if q.acks.tell {
-			q.ping, q.acks.tell = appendAck(q.ping, uint32(q.acks.told)), false
+		if q.acks.tell || size > 0 && q.acks.rides(q.blocks[0], size) {
+			q.ping = q.acks.write(q.ping)
 		}
 		if q.proof.due(stanzas, size) {
 			q.ping = q.proof.ask(q.ping, q.sent+uint64(stanzas), q.env.mono())
