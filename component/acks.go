@@ -8,15 +8,17 @@ import (
 	wire "github.com/patchbay-im/patchbay/stanza"
 )
 
-// Pace of acknowledgements.
+// Pace of acknowledgements. The server tells of itself what has come into its custody, so it is asked only behind much, or when it has
+// told nothing for a while (docs/adr/0031).
 const (
-	askBytes    = 64 << 10              // an <r/> behind so many bytes of stanzas,
-	askStanzas  = 128                   // or so many stanzas,
-	askAfter    = 50 * time.Millisecond // or so long after the first
-	tellFirst   = 20 * time.Millisecond // how long the answer to an <r/> waits for handlers that are at work
-	tellStanzas = 64                    // if they were not done by then, an <a/> follows for each so many,
-	tellAfter   = 50 * time.Millisecond // or after so long
-	writeBytes  = 64 << 10              // of one write
+	askBytes    = 64 << 10               // an <r/> behind so many bytes of stanzas,
+	askStanzas  = 128                    // or so many stanzas,
+	askRides    = 200 * time.Millisecond // or so long after the first, or the last count, along with a stanza,
+	askAfter    = 300 * time.Millisecond // or after so long by itself
+	tellFirst   = 20 * time.Millisecond  // how long the answer to an <r/> waits for handlers that are at work
+	tellStanzas = 64                     // if they were not done by then, an <a/> follows for each so many,
+	tellAfter   = 50 * time.Millisecond  // or after so long
+	writeBytes  = 64 << 10               // of one write
 )
 
 // acks counts the stanzas of a stream both ways and keeps those that the server has not acknowledged (XEP-0198). It
@@ -28,15 +30,15 @@ const (
 // All numbers are counts modulo 2^32 (XEP-0198 section 4).
 type acks struct {
 	// what the node sends
-	list    []kept // oldest first
-	base    uint32 // number of the stanza before the first of list
-	acked   uint32 // the server's h
-	written int    // how many of list are on this connection
-	bytes   int    // of list
-	behind  int    // stanzas on the connection behind the last <r/>
-	weight  int    // bytes of them
-	first   time.Time
-	urgent  bool // an <r/> is wanted now
+	list    []kept    // oldest first
+	base    uint32    // number of the stanza before the first of list
+	acked   uint32    // the server's h
+	written int       // how many of list are on this connection
+	bytes   int       // of list
+	behind  int       // stanzas on the connection behind the last <r/>
+	weight  int       // bytes of them
+	first   time.Time // when the first of them was written, or the server told of more
+	urgent  bool      // an <r/> is wanted now
 
 	// what the node gets
 	got    uint32 // number of the last stanza taken
@@ -81,9 +83,12 @@ func (a *acks) add(k kept) {
 
 // ack notes the server's h. What is acknowledged and not yet on this connection is written nevertheless: after a
 // resumption the server counts it.
-func (a *acks) ack(h uint32) error {
+func (a *acks) ack(h uint32, now time.Time) error {
 	if h-a.acked > a.sent()-a.acked {
 		return &tooHighError{h: h, sent: a.sent()}
+	}
+	if h != a.acked {
+		a.first = now
 	}
 	a.acked = h
 	a.trim()
@@ -202,12 +207,19 @@ func (a *acks) telling(now time.Time) bool {
 	}
 }
 
-// asking reports whether an <r/> is due.
-func (a *acks) asking(now time.Time) bool {
+// urge has all that is to be written be asked about at once, and what was.
+func (a *acks) urge() { a.urgent = a.urgent || a.behind > 0 || a.written < len(a.list) }
+
+// asking reports whether an <r/> is due. ride: a stanza is written with it.
+func (a *acks) asking(now time.Time, ride bool) bool {
 	if a.urgent || a.behind >= askStanzas || a.weight >= askBytes {
 		return true
 	}
-	return a.behind > 0 && !now.Before(a.first.Add(askAfter))
+	wait := askAfter
+	if ride {
+		wait = askRides
+	}
+	return a.behind > 0 && !now.Before(a.first.Add(wait))
 }
 
 // batch appends what is to be written now, nothing if that is nothing.
@@ -219,6 +231,7 @@ func (a *acks) batch(dst []byte, now time.Time) []byte {
 		dst = append(dst, "<a xmlns='"+wire.NSSM+"' h='"...)
 		dst = append(strconv.AppendUint(dst, uint64(a.told), 10), "'/>"...)
 	}
+	from := a.written
 	for len(dst) < writeBytes && a.written < len(a.list) {
 		raw := a.list[a.written].raw
 		dst = append(dst, raw...)
@@ -232,7 +245,7 @@ func (a *acks) batch(dst []byte, now time.Time) []byte {
 			dst = a.appendAsk(dst)
 		}
 	}
-	if a.asking(now) && (!a.urgent || a.written == len(a.list)) {
+	if a.asking(now, a.written > from) && (!a.urgent || a.written == len(a.list)) {
 		dst = a.appendAsk(dst)
 	}
 	a.trim()

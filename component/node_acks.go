@@ -40,7 +40,7 @@ func (l *link) acknowledge(start xml.StartElement) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		defer l.move()
-		return l.acks.ack(uint32(h))
+		return l.acks.ack(uint32(h), time.Now())
 	}
 	return nil
 }

@@ -121,10 +121,14 @@ func (l *link) turn(ctx context.Context) error {
 		l.mu.Lock()
 		over, moved := l.last != nil || l.asks == nil, l.moved
 		room := l.acks == nil || l.acks.bytes < l.limit
+		if !room {
+			l.acks.urge()
+		}
 		l.mu.Unlock()
 		if !over && (room || l.full()) {
 			return nil
 		}
+		signal(l.work)
 		<-l.writing
 		if over {
 			moved = nil // it ends soon

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,8 @@ import (
 const (
 	askStanzas = 128
 	askBytes   = 64 << 10
-	askAfter   = 50 * time.Millisecond // after the first stanza that no question follows
+	askRides   = 200 * time.Millisecond // after the first stanza that no question follows, or the last count, along with a stanza
+	askAfter   = 300 * time.Millisecond // and by itself
 )
 
 const (
@@ -38,10 +40,12 @@ type Acks struct {
 	behind int       // stanzas behind the last question
 	weight int       // bytes of them
 	first  time.Time // when the first of them was sent
+	listed bool      // among the askers
 	buf    []byte
 
 	sent atomic.Uint32 // stanzas
 	told atomic.Uint32 // of them in the server's custody, as it said last
+	news atomic.Int64  // when it said more than before, UnixNano
 }
 
 // errAcks ends a load whose server counts what it cannot have got.
@@ -76,6 +80,9 @@ func (a *Acks) take(text string) error {
 	if uint32(h)-told > sent-told {
 		return fmt.Errorf("%w: %d of %d, and %d before", errAcks, h, sent, told)
 	}
+	if uint32(h) != told {
+		a.news.Store(time.Now().UnixNano())
+	}
 	a.told.Store(uint32(h))
 	return nil
 }
@@ -106,27 +113,45 @@ func (a *Acks) gets() {
 	}
 }
 
+// since is when the time began after which to ask about what is behind the last question, zero if all is told.
+func (a *Acks) since() time.Time {
+	if a.sent.Load() == a.told.Load() {
+		a.quiet()
+	}
+	if news := time.Unix(0, a.news.Load()); a.behind > 0 && news.After(a.first) {
+		return news
+	}
+	return a.first
+}
+
+// quiet notes that nothing is to be asked about.
+func (a *Acks) quiet() { a.behind, a.weight, a.first = 0, 0, time.Time{} }
+
 // ask gives n frames of one size with the questions that belong between them, good until the next call.
 func (a *Acks) ask(frames []byte, n int, now time.Time) []byte {
-	size := len(frames) / n
+	size, since := len(frames)/n, a.since()
 	a.says(n)
 	a.buf = a.buf[:0]
 	for len(frames) > 0 {
 		if a.behind == 0 {
-			a.first = now
+			a.first, since = now, now
 		}
 		k := max(1, min(len(frames)/size, askStanzas-a.behind, (askBytes-a.weight)/size))
 		a.buf, frames = append(a.buf, frames[:k*size]...), frames[k*size:]
 		if a.behind, a.weight = a.behind+k, a.weight+k*size; a.behind >= askStanzas || a.weight+size > askBytes {
 			a.buf = append(a.buf, askAcks...)
-			a.behind, a.weight = 0, 0
+			a.quiet()
 		}
+	}
+	if a.behind > 0 && now.Sub(since) >= askRides {
+		a.buf = append(a.buf, askAcks...)
+		a.quiet()
 	}
 	return a.buf
 }
 
-// askers are the links of a load that have sent without asking, the first of them first. They are owned by the goroutine that sends, so
-// there is no timer for each: who is late asks before the next frame of any.
+// askers are the links of a load that have sent without asking, the first that may have to ask first. They are owned by the goroutine that
+// sends, so there is no timer for each: who is late asks before the next frame of any.
 type askers []asker
 
 type asker struct {
@@ -137,21 +162,40 @@ type asker struct {
 // send writes n frames over a modern link, after the questions that are due on all.
 func (s *askers) send(link *Link, frames []byte, n int) error {
 	now, a := time.Now(), link.Acks
-	k := 0
-	for ; k < len(*s) && now.Sub((*s)[k].since) >= askAfter; k++ {
-		late := (*s)[k].link
-		if late.Acks.behind == 0 || late.Acks.first != (*s)[k].since {
-			continue // it has asked behind many
+	if err := s.late(now); err != nil {
+		return err
+	}
+	_, err := link.Conn.Write(a.ask(frames, n, now))
+	s.add(link)
+	return err
+}
+
+// late asks on all links on which it is time.
+func (s *askers) late(now time.Time) error {
+	for len(*s) > 0 && now.Sub((*s)[0].since) >= askAfter {
+		link := (*s)[0].link
+		*s = (*s)[:copy(*s, (*s)[1:])]
+		a := link.Acks
+		a.listed = false
+		if since := a.since(); a.behind == 0 || now.Sub(since) < askAfter {
+			s.add(link)
+			continue
 		}
-		late.Acks.behind, late.Acks.weight = 0, 0
-		if _, err := io.WriteString(late.Conn, askAcks); err != nil {
+		a.quiet()
+		if _, err := io.WriteString(link.Conn, askAcks); err != nil {
 			return err
 		}
 	}
-	*s = (*s)[:copy(*s, (*s)[k:])]
-	_, err := link.Conn.Write(a.ask(frames, n, now))
-	if a.behind > 0 && a.first == now {
-		*s = append(*s, asker{link, now})
+	return nil
+}
+
+// add puts a link into its place, if it is to ask and has none.
+func (s *askers) add(link *Link) {
+	since := link.Acks.since()
+	if link.Acks.listed || link.Acks.behind == 0 {
+		return
 	}
-	return err
+	link.Acks.listed = true
+	at, _ := slices.BinarySearchFunc(*s, since, func(e asker, t time.Time) int { return e.since.Compare(t) })
+	*s = slices.Insert(*s, at, asker{link, since})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestAcks(t *testing.T) {
 			sink := NewSink(f, m, 1, acks.answer)
 			sink.acks = acks
 			got, err := feed(sink.Take, d.in, rand.New(rand.NewPCG(seed, 2)))
-			if got != d.answer || acks.told.Load() != d.told || !errors.Is(err, d.want) {
+			if got != d.answer || acks.told.Load() != d.told || !errors.Is(err, d.want) || (d.told > 0) != (acks.news.Load() > 0) {
 				t.Fatalf("%s: answer %q, told %d, error %v", d.name, got, acks.told.Load(), err)
 			}
 		}
@@ -64,6 +65,52 @@ func TestAsk(t *testing.T) {
 		if asked != d.want || a.behind != d.behind || rest != d.n*d.size || int(a.sent.Load()) != d.n {
 			t.Errorf("%+v: asked %d times, %d behind, %d bytes of frames, %d sent", d, asked, a.behind, rest, a.sent.Load())
 		}
+	}
+}
+
+// wire is a connection that takes all.
+type wire struct {
+	net.Conn
+	strings.Builder
+}
+
+func (w *wire) Write(b []byte) (int, error) { return w.Builder.Write(b) }
+
+// TestAskTime looks at when a node asks about few: along with a frame, or by itself, and later if the server tells of more.
+func TestAskTime(t *testing.T) {
+	w := &wire{}
+	link := &Link{Conn: w, Acks: &Acks{}}
+	var all askers
+	began, ms := time.Unix(1e9, 0), time.Millisecond
+	at := func(d time.Duration) time.Time { return began.Add(d) }
+	for _, d := range []struct {
+		name string
+		do   func(now time.Time)
+		at   time.Duration
+		want string
+	}{
+		{"the first", func(now time.Time) { w.Write(link.Acks.ask([]byte("x"), 1, now)); all.add(link) }, 0, "x"},
+		{"too soon", func(now time.Time) { w.Write(link.Acks.ask([]byte("x"), 1, now)); all.add(link) }, askRides - ms, "x"},
+		{"along", func(now time.Time) { w.Write(link.Acks.ask([]byte("x"), 1, now)); all.add(link) }, askRides, "x" + askAcks},
+		{"nothing behind it", nil, time.Second, ""},
+		{"again", func(now time.Time) { w.Write(link.Acks.ask([]byte("xx"), 2, now)); all.add(link) }, 2 * time.Second, "xx"},
+		{"told of more", func(now time.Time) { link.Acks.told.Store(4); link.Acks.news.Store(now.UnixNano()) }, 2*time.Second + askAfter - ms, ""},
+		{"put off", nil, 2*time.Second + 2*askAfter - 2*ms, ""},
+		{"by itself", nil, 2*time.Second + 2*askAfter - ms, askAcks},
+		{"one more", func(now time.Time) { w.Write(link.Acks.ask([]byte("x"), 1, now)); all.add(link) }, 4 * time.Second, "x"},
+		{"told of all", func(time.Time) { link.Acks.told.Store(6) }, 4*time.Second + ms, ""},
+		{"nothing to ask", nil, 5 * time.Second, ""},
+	} {
+		if d.do != nil {
+			d.do(at(d.at))
+		}
+		if err := all.late(at(d.at)); err != nil || w.String() != d.want {
+			t.Errorf("%s: %q, %v, want %q", d.name, w.String(), err, d.want)
+		}
+		w.Reset()
+	}
+	if len(all) > 0 {
+		t.Errorf("left are %v", all)
 	}
 }
 
