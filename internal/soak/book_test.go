@@ -69,7 +69,7 @@ type fate struct {
 	life     int // of the SDK, whose application had it last
 	answered int
 	anew     bool // a node that had it was away for longer than its grace: if it had not proved it, it was decided again
-	deaf     bool // an error may have been dropped, because its sender was gone; or its target was killed
+	deaf     bool // an answer may have been dropped, because its sender was gone; or its target was killed
 }
 
 // copy is one address of a message to several.
@@ -193,7 +193,7 @@ func (b *book) came(who int, a arrival, last map[*lane]int) {
 	b.sums.again[who]++
 	switch {
 	case again:
-	case who == acked && older && (!f.rests || f.came[written] > 0) && l.kind != "ask": // nobody had proved it
+	case who == acked && older && (!f.rests || f.came[written] > 0 || resent) && l.kind != "ask": // nobody had proved it, or it was sent twice
 	case who == acked:
 		b.fault("the application of %s gets %s %d of %s to %s again", names[who], l.kind, at, names[l.from], l.to)
 	case l.kind == "ask":
@@ -291,6 +291,17 @@ func (b *book) resend() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.era++
+}
+
+// hung notes that a member has lost its link: answers to what it asked are not repeated.
+func (b *book) hung(who int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lanes {
+		for at := l.open; l.from == who && l.kind == "ask" && at < len(l.fates); at++ {
+			l.fates[at].deaf = true
+		}
+	}
 }
 
 // refuse is fault, for callers that do not hold mu.

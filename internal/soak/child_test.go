@@ -153,6 +153,7 @@ func (c *child) message(in component.Message) {
 		}
 	}
 	c.tell(x)
+	pause(context.Background(), 300*time.Microsecond) // the application has work to do: some wait for it when it is killed
 }
 
 // HandleXMPP takes all else.

@@ -31,6 +31,23 @@ func (b *book) lacks(kills int, stored mayWait) (missing, waiting int, first str
 	return missing, waiting, first
 }
 
+// untell gives up what must have come or been answered by now, if it is no more than the answers that found no room: the disk was full,
+// and so was the queue of their sender.
+func (b *book) untell(most, kills int, stored mayWait) {
+	if n, _, _ := b.lacks(kills, stored); n > most {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lanes {
+		for at := l.open; at < len(l.fates); at++ {
+			if f := l.fates[at]; !l.ends(at) && b.sure(l, f, kills) && !stored(l.to) {
+				f.deaf = true
+			}
+		}
+	}
+}
+
 // ends reports whether a stanza has an end, or needs none: presence is replaced by newer presence, and who asks again on
 // another link waits for the answer on that.
 func (l *lane) ends(at int) bool {

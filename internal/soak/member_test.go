@@ -102,6 +102,7 @@ func (m *member) keep() {
 			_ = h.conn.Close()
 			<-h.over
 		}
+		m.w.book.hung(m.who)
 		m.mu.Lock()
 		m.hand = nil
 		m.mu.Unlock()

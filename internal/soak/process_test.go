@@ -259,6 +259,7 @@ type statusLook struct {
 	Ledger struct {
 		Waiting int `json:"waiting"`
 		Stored  int `json:"stored"`
+		Untold  int `json:"untold"`
 		Off     int `json:"off"`
 	} `json:"ledger"`
 }
