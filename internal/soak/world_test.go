@@ -55,6 +55,7 @@ func newWorld(t *testing.T) *world {
 	for who := range names {
 		w.members = append(w.members, newMember(t, w, who))
 	}
+	w.await(t, "all to be attached", w.whole) // the server knows nothing of a node that never was
 	return w
 }
 
