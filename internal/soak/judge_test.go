@@ -71,7 +71,7 @@ func (b *book) settle(kills int, stored mayWait) {
 		lost := -1
 		for at := l.open; at < len(l.fates); at++ {
 			f := l.fates[at]
-			f.rests = f.ended()
+			f.rests = f.rests || f.ended() && !(stored(l.to) && l.kind != "presence") // what came may be stored too: not proved, it was decided again
 			switch {
 			case l.ends(at):
 				if lost >= 0 && l.fates[lost].link == f.link && l.fates[lost].kills == f.kills && (l.from != acked || l.fates[lost].era == f.era) && !b.spills && l.ordered() {
