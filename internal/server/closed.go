@@ -234,7 +234,6 @@ func (l *link) note(state, reason, text, mend string) {
 	e := l.ending(state, reason, text, mend)
 	l.mu.Lock()
 	l.over = true
-	failed := l.failed
 	l.mu.Unlock()
 	l.s.closed.add(e)
 	switch {
@@ -243,8 +242,6 @@ func (l *link) note(state, reason, text, mend string) {
 		if l.s.ctx.Err() == nil { // a stop says so once, not for each stream that it cuts short
 			l.s.refusals.tell(e)
 		}
-	case e.ID == 0 && failed:
-		l.s.closed.refused.Add(1) // it left when it was told so
 	case e.ID == 0:
 		l.s.closed.left.Add(1)
 	}

@@ -349,6 +349,28 @@ func TestModernTries(t *testing.T) {
 	})
 }
 
+// TestModernProofNotedOnce: a peer whose proof has failed is written down once, however it leaves then.
+func TestModernProofNotedOnce(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"it drops the connection", "it closes its stream"} {
+		onStage(t, func(st *stage) {
+			addr := st.running().ComponentAddr()
+			refused := st.server.Handshakes().Refused
+			p := rawTo(addr, nil)
+			p.opens("node1.im.example")
+			p.scram("node1.im.example", "not-the-"+house)
+			if how == "it closes its stream" {
+				p.asks("</stream:stream>", "</stream:stream>")
+			}
+			_ = p.conn.Close()
+			st.until("it is counted", func() bool { return st.server.Handshakes().Refused == refused+1 })
+			if is := st.server.Closed(); len(is) != 1 || is[0].State != server.LinkRefused || is[0].Reason != "not-authorized" {
+				breakf("%s: %+v", how, is)
+			}
+		})
+	}
+}
+
 // TestModernStop: a stop does not wait for a peer that was told to begin TLS and does not, and says nothing to it in the clear.
 func TestModernStop(t *testing.T) {
 	t.Parallel()

@@ -183,7 +183,7 @@ func (l *link) refuse(err error) {
 		_ = l.conn.Close()
 		return
 	case errors.Is(err, component.ErrLeft):
-		l.note(LinkEnded, EndClosed, err.Error(), "")
+		l.quit(EndClosed, err.Error())
 		l.leave()
 		l.conn.Finish([]byte(stream.CloseTag), farewell/4, farewell)
 		return
@@ -191,7 +191,7 @@ func (l *link) refuse(err error) {
 		se = &stanza.StreamError{Condition: "connection-timeout",
 			Text: "no complete handshake came within " + l.s.Config().Timers.Handshake.String() + "; send header and handshake at once (XEP-0114)"}
 	default:
-		l.note(LinkEnded, EndDropped, cause(err), "")
+		l.quit(EndDropped, cause(err))
 		l.leave()
 		_ = l.conn.Close() // the peer left: nobody to tell
 		return
@@ -201,6 +201,19 @@ func (l *link) refuse(err error) {
 	l.waitPenalty()
 	l.leave() // only now: one that waits for its penalty is still unauthenticated
 	l.conn.Finish(l.hs.Refuse(se), farewell/4, farewell)
+}
+
+// quit notes that the peer left before it was attached. Why one did whose proof had failed is written down already.
+func (l *link) quit(reason, text string) {
+	l.mu.Lock()
+	failed := l.failed
+	l.over = l.over || failed
+	l.mu.Unlock()
+	if failed {
+		l.s.closed.refused.Add(1)
+		return
+	}
+	l.note(LinkEnded, reason, text, "")
 }
 
 // failTLS writes down why the TLS handshake failed. Nobody can be told.
