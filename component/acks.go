@@ -58,16 +58,35 @@ type kept struct {
 	at  time.Time // when it was sent first
 }
 
-// tooHighError says that the server acknowledged more than it was sent (XEP-0198 section 4).
-type tooHighError struct{ h, sent uint32 }
+// countError says that the server acknowledged more than it was sent, or less than before (XEP-0198 section 4).
+type countError struct {
+	h, sent, before uint32
+}
+
+// counted gives the error for an h that is not one of those from before to sent; nil: it is.
+func (a *acks) counted(h uint32) error {
+	if h-a.acked <= a.sent()-a.acked {
+		return nil
+	}
+	return &countError{h: h, sent: a.sent(), before: a.acked}
+}
+
+// low reports whether it is less than before: modulo 2^32 it is what is nearer.
+func (e *countError) low() bool { return e.before-e.h < e.h-e.sent }
 
 // Error says by how much.
-func (e *tooHighError) Error() string {
+func (e *countError) Error() string {
+	if e.low() {
+		return fmt.Sprintf("the server has acknowledged %d stanzas, and %d before", e.h, e.before)
+	}
 	return fmt.Sprintf("the server has acknowledged %d stanzas of %d", e.h, e.sent)
 }
 
 // streamError gives what the server is told.
-func (e *tooHighError) streamError() *wire.StreamError {
+func (e *countError) streamError() *wire.StreamError {
+	if e.low() {
+		return &wire.StreamError{Condition: "undefined-condition", Text: "the h of an a is lower than one before; send the count of those handled since enabled (XEP-0198)"}
+	}
 	return &wire.StreamError{Condition: "undefined-condition", Text: "the h of an a is higher than the count of stanzas sent; send the count of those handled since enabled (XEP-0198)", App: fmt.Sprintf(
 		"<handled-count-too-high xmlns='%s' h='%d' send-count='%d'/>", wire.NSSM, e.h, e.sent)}
 }
@@ -84,8 +103,8 @@ func (a *acks) add(k kept) {
 // ack notes the server's h. What is acknowledged and not yet on this connection is written nevertheless: after a
 // resumption the server counts it.
 func (a *acks) ack(h uint32, now time.Time) error {
-	if h-a.acked > a.sent()-a.acked {
-		return &tooHighError{h: h, sent: a.sent()}
+	if err := a.counted(h); err != nil {
+		return err
 	}
 	if h != a.acked {
 		a.first = now
@@ -126,8 +145,8 @@ func (a *acks) drop(n int) {
 
 // resume goes on with a new connection: the server has h, and was told said. The rest is to be written again.
 func (a *acks) resume(h, said uint32) error {
-	if h-a.acked > a.sent()-a.acked {
-		return &tooHighError{h: h, sent: a.sent()}
+	if err := a.counted(h); err != nil {
+		return err
 	}
 	a.acked = h
 	a.drop(int(h - a.base))
@@ -139,7 +158,7 @@ func (a *acks) resume(h, said uint32) error {
 
 // rest gives what the server has not acknowledged, also by a last h if there is one, when the stream is over.
 func (a *acks) rest(h uint32, known bool) []kept {
-	if known && h-a.acked <= a.sent()-a.acked {
+	if known && a.counted(h) == nil {
 		a.acked = h
 	}
 	a.drop(int(a.acked - a.base))

@@ -244,7 +244,7 @@ func (n *Node) read(l *link) error {
 func (n *Node) readEnd(l *link, err error) error {
 	var syntax *xml.SyntaxError
 	var told *wire.StreamError
-	var high *tooHighError
+	var wrong *countError
 	switch {
 	case err == io.EOF:
 		l.leave()
@@ -254,8 +254,8 @@ func (n *Node) readEnd(l *link, err error) error {
 		return told
 	case err == errCut:
 		return err
-	case errors.As(err, &high):
-		l.finish(high.streamError().AppendTo(nil))
+	case errors.As(err, &wrong):
+		l.finish(wrong.streamError().AppendTo(nil))
 		n.past.id = ""
 	case errors.Is(err, errTooLong):
 		l.blame("policy-violation")

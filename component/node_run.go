@@ -96,10 +96,10 @@ func (n *Node) resume(l *link, cut error) bool {
 		return false
 	}
 	if err := l.adopt(o); err != nil {
-		var high *tooHighError
-		if errors.As(err, &high) {
+		var wrong *countError
+		if errors.As(err, &wrong) {
 			o.carrier.conn.SetDeadline(time.Now().Add(closeWait))
-			_, _ = o.carrier.conn.Write(high.streamError().AppendTo(nil)) // told or not, the stream is over
+			_, _ = o.carrier.conn.Write(wrong.streamError().AppendTo(nil)) // told or not, the stream is over
 		}
 		o.carrier.conn.Close()
 		n.past.id = ""

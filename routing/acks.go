@@ -140,9 +140,10 @@ func (r *Router) takeBack(n *Node) {
 	n.mu.Unlock()
 }
 
-// tell tells the peer of a new count of what it sent, unasked.
+// tell tells the peer of a new count of what it sent, unasked. The beat calls it, which knows of the link once it has been fed: out
+// is set.
 func (s *Source) tell(h uint64) {
-	if q := s.node.queue; q.mention(h) {
+	if q := s.node.queue; q.mention(s.out, h) {
 		q.flush()
 	}
 }
@@ -176,7 +177,7 @@ func (s *Source) answerAsked(w *work) {
 	s.asks = false
 	w.account()
 	sent := s.custody.ask(s.accepted.Load())
-	if q := s.node.queue; q.acknowledge(s.Custody(), sent) {
+	if q := s.node.queue; q.acknowledge(s.out, s.Custody(), sent) {
 		w.queues = append(w.queues, q)
 	}
 }
@@ -196,10 +197,19 @@ func countIn(h *stanza.Header) (uint32, error) {
 // refusal is what the peer is told of a count that was not taken.
 func refusal(err error) error {
 	var high *TooHigh // in a function of its own: it is on the heap
-	if errors.As(err, &high) {
+	var low *TooLow
+	switch {
+	case errors.As(err, &high):
 		return high.StreamError()
+	case errors.As(err, &low):
+		return low.StreamError()
 	}
 	return err
+}
+
+// StreamError is what the peer is told of it. XEP-0198 has no word for it.
+func (e *TooLow) StreamError() *stanza.StreamError {
+	return &stanza.StreamError{Condition: "undefined-condition", Text: "the h of an a is lower than one before; send the count of those handled since enabled (XEP-0198)"}
 }
 
 // StreamError is what the peer is told of it (XEP-0198 section 4).

@@ -34,7 +34,7 @@ func TestCountRides(t *testing.T) {
 		time.Sleep(time.Second)
 		same(t, "once", out.one(t), "")
 		q := b.node.queue
-		if q.acknowledge(3, 5) {
+		if q.acknowledge(q.out, 3, 5) {
 			q.flush()
 		}
 		same(t, "asked", out.one(t), h(3))

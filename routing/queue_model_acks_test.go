@@ -150,9 +150,9 @@ func (m *queueModel) tell(t *rapid.T) {
 	m.link.own += rapid.IntRange(0, 3).Draw(t, "own")
 	flush := false
 	if open := rapid.IntRange(-5, 5).Draw(t, "open"); open < 0 {
-		flush = m.q.mention(uint64(m.link.own))
+		flush = m.q.mention(m.link, uint64(m.link.own))
 	} else {
-		flush = m.q.acknowledge(uint64(m.link.own), uint64(m.link.own+open))
+		flush = m.q.acknowledge(m.link, uint64(m.link.own), uint64(m.link.own+open))
 	}
 	if flush {
 		m.q.flush()

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -57,6 +58,14 @@ func (e *TooHigh) Error() string {
 	return fmt.Sprintf("the peer says it has handled %d stanzas, and %d were sent", e.H, e.Sent)
 }
 
+// TooLow is a count below one that came before: what was counted is forgotten, and cannot be sent again. Both are modulo 2^32.
+type TooLow struct{ H, Counted uint32 }
+
+// Error gives both counts.
+func (e *TooLow) Error() string {
+	return fmt.Sprintf("the peer says it has handled %d stanzas, and said %d before", e.H, e.Counted)
+}
+
 // attachAcks is attach for a link whose peer counts. id is the one under which it may be resumed, or empty.
 func (q *Queue) attachAcks(out Output, id string) {
 	q.attach(out, false)
@@ -99,7 +108,8 @@ func (q *Queue) linkedAs(id string) bool {
 	return !q.acks.held && q.acks.id == id && id != ""
 }
 
-// claim takes the right to resume: nobody takes back what is held. h is the peer's count.
+// claim takes the right to resume: nobody takes back what is held. h is the peer's count. A peer that has forgotten what it has
+// counted cannot go on: what it wants is not held.
 func (q *Queue) claim(id string, h uint32) (ok bool, err error) {
 	q.mu.Lock()
 	defer q.unlock()
@@ -107,6 +117,10 @@ func (q *Queue) claim(id string, h uint32) (ok bool, err error) {
 		return false, nil
 	}
 	to, err := q.countOf(h)
+	var low *TooLow
+	if errors.As(err, &low) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -212,11 +226,15 @@ func (q *Queue) countOf(h uint32) (uint64, error) {
 			most++
 		}
 	}
-	to := q.proved + uint64(h-uint32(q.proved))
-	if to > most {
-		return 0, &TooHigh{H: h, Sent: uint32(q.sent)}
+	low := max(q.proved, q.acks.counted)
+	to := low + uint64(h-uint32(low))
+	if to <= most {
+		return to, nil
 	}
-	return to, nil
+	if back := uint64(uint32(low) - h); back <= low && back < 1<<31 { // modulo 2^32, what is nearer
+		return 0, &TooLow{H: h, Counted: uint32(low)}
+	}
+	return 0, &TooHigh{H: h, Sent: uint32(q.sent)}
 }
 
 // acked takes the peer's count, and reports whether there may be more to write now.
@@ -238,12 +256,13 @@ func (q *Queue) acked(h uint32) (flush bool, err error) {
 	return flush, nil
 }
 
-// acknowledge answers the peer's question for how many of its stanzas are in custody, and reports whether the caller has to flush: h of
-// the sent that it had sent. Reader and beat both tell, and the lower count may come later: what was told once never falls.
-func (q *Queue) acknowledge(h, sent uint64) (flush bool) {
+// acknowledge answers the question of a link's peer for how many of its stanzas are in custody, and reports whether the caller has to
+// flush: h of the sent that it had sent. Reader and beat both tell, and the lower count may come later: what was told once never falls.
+// The link may have gone, and another may be there that counts anew.
+func (q *Queue) acknowledge(out Output, h, sent uint64) (flush bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.out == nil || !q.proof.acks {
+	if q.out != out || out == nil || !q.proof.acks {
 		return false
 	}
 	a := &q.acks
@@ -253,11 +272,11 @@ func (q *Queue) acknowledge(h, sent uint64) (flush bool) {
 
 // mention tells the peer the same when nobody has asked, and reports whether the caller has to flush: only if the peer waits for this
 // count since its last question. Else it goes along with the next stanza, or by itself a little later.
-func (q *Queue) mention(h uint64) (flush bool) {
+func (q *Queue) mention(out Output, h uint64) (flush bool) {
 	q.mu.Lock()
 	defer q.unlock() // it may be for the beat now
 	a := &q.acks
-	if q.out == nil || !q.proof.acks || h <= a.told {
+	if q.out != out || out == nil || !q.proof.acks || h <= a.told {
 		return false
 	}
 	a.told = h

@@ -153,8 +153,12 @@ func (s *Source) Feed(b []byte) (n int, err error) {
 }
 
 // Proofs takes bytes that the node sent after the router has stopped to accept stanzas: of these only the replies to pings of
-// the barrier count, so that what the node has read need not be sent again after a restart. It returns as Feed does.
+// the barrier count, and the counts of XEP-0198 both ways, so that what was read need not be sent again after a restart. It returns
+// as Feed does.
 func (s *Source) Proofs(b []byte) (n int, err error) {
+	if s.custody != nil {
+		s.custody.begin()
+	}
 	w := s.r.work.Get().(*work)
 	w.src = s
 	for err == nil {
@@ -168,9 +172,15 @@ func (s *Source) Proofs(b []byte) (n int, err error) {
 			break
 		}
 	}
+	if s.asks {
+		s.answerAsked(w)
+	}
 	w.flush()
 	w.src = nil
 	s.r.work.Put(w)
+	if s.custody != nil {
+		s.custody.end(s.accepted.Load())
+	}
 	return n, err
 }
 
