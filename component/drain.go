@@ -41,7 +41,7 @@ func (n *Node) drainOver() {
 }
 
 // tellDrain has OnDrain called, on a goroutine of its own: what it does may take long, and while a handler waits no more than a
-// window of stanzas comes, behind which an answer may be.
+// window of stanzas comes.
 func (n *Node) tellDrain(on bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

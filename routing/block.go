@@ -55,6 +55,8 @@ type onDisk struct {
 	dead   []int                 // those that the disk has all the same, by their places there
 
 	letters bool // there were some in it when it was found on disk
+	notices bool // some of the server are in it, since it was on disk only
+	itself  bool // and something for the node itself, from another
 }
 
 const (
@@ -127,6 +129,14 @@ func (b *block) advance(n int) (stanzas, size int) {
 		b.next++
 	}
 	return b.next - first, b.done - before
+}
+
+// sizeOf gives the bytes of the next n stanzas of a block, of all if it has less.
+func (b *block) sizeOf(n uint64) (size int) {
+	for i := b.next; i < len(b.recs) && n > 0; i, n = i+1, n-1 {
+		size += int(b.recs[i].size)
+	}
+	return size
 }
 
 // remove takes the unwritten stanzas of one class out; it is only used on a block that nobody writes.

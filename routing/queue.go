@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -79,6 +78,7 @@ type Queue struct {
 
 	proof  barrier
 	acks   resumption
+	past   pastWindow
 	ping   []byte // the rest of a ping, or of a count, that is being written
 	before int    // bytes of the first block that go before it
 	count  queueCount
@@ -211,12 +211,16 @@ func (q *Queue) take(h *stanza.Header, e *stanza.Edit, r rec) putResult {
 	if r.origin == 0 && r.class == classKeep && q.isAnswer(h.Raw) {
 		r.class = classAnswer
 	}
+	if q.disk.spilling && isReply(h) {
+		r.class = q.quickClass(h, r)
+	}
 	res := q.fit(len(h.Raw), r)
 	if res == putOK {
 		if all := q.bytes + len(h.Raw); all > q.small() && q.bytes > 0 && q.env.outbox != nil {
 			q.disk.spilling = q.disk.spilling || all > q.limit+reserve || q.env.tight.Load()
 		}
 		q.append(h, e, r)
+		q.noteAnswer(h, r)
 	}
 	return res
 }
@@ -257,16 +261,6 @@ func (q *Queue) fit(size int, r rec) putResult {
 		return putFull // it stays in memory
 	}
 	return q.fitDisk(size, limit, r)
-}
-
-// isAnswer reports whether a stanza that the server made is an iq for the node itself. A library that counts its ids anew on
-// each link would take it for the answer to another question.
-func (q *Queue) isAnswer(raw []byte) bool {
-	if !bytes.HasPrefix(raw, []byte("<iq")) {
-		return false
-	}
-	to, ok := addressee(raw)
-	return !ok || string(to.Domain()) == q.node.Domain
 }
 
 // fitMemory says whether what never goes to the disk can be queued behind what is there: if memory could have held all of that. An

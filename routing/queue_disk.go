@@ -198,6 +198,7 @@ func (q *Queue) unkeep(b *block) {
 
 // unload gives the memory of a block back. Called with mu held.
 func (q *Queue) unload(b *block) {
+	b.noteOrder()
 	q.grew(-cap(b.b))
 	(&block{b: b.b, recs: b.recs}).free()
 	b.b, b.recs, b.index, b.stamped = nil, nil, nil, false

@@ -9,7 +9,7 @@ func (q *Queue) attach(out Output, drops bool) {
 	q.closeTail()
 	q.out, q.torn, q.gone, q.drops = out, false, false, drops
 	q.sent, q.proved, q.ended, q.unproved, q.before = 0, 0, 0, 0, 0
-	q.acks = resumption{}
+	q.acks, q.past.looked = resumption{}, 0
 	q.proof.start(q.env.server, q.node.Domain, q.env.off, q.env.mono())
 	q.node.grade.Store(uint32(q.proof.grade))
 	q.writing = true

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,7 @@ func checkQueue(t *testing.T, v modelVariant) {
 			m.start()
 			defer m.end()
 			ops := map[string]func(*rapid.T){
-				"put": m.put, "put more": m.put, "run": m.run, "attach": m.attach, "drop": m.drop, "room": m.room, "turn": m.turn,
+				"put": m.put, "put more": m.put, "ask": m.ask, "ask more": m.ask, "run": m.run, "attach": m.attach, "drop": m.drop, "room": m.room, "turn": m.turn,
 				"turn again": m.turn, "answer": m.answer, "pass": m.pass, "forge": m.forge, "probe": m.probe, "break": m.breakLink,
 				"take user": m.takeUser, "resume": m.resume, "resume soon": m.resume, "tell": m.tell, "count high": m.countHigh, "expire": m.expire, "quiet": func(*rapid.T) { m.quiet() }, "": func(*rapid.T) { m.check() },
 			}
@@ -87,6 +88,8 @@ type modelStanza struct {
 	number   uint64   // that the queue gave it; 0: in an earlier life
 	promised bool     // it was said to be safe
 	pair     string   // of presence
+	origin   storage.NodeID
+	answers  bool // an iq: it may go past what waits
 	size     int
 }
 
@@ -176,12 +179,12 @@ var (
 	modelBody       = strings.Repeat("x", 150_000)
 )
 
-// make gives a stanza.
-func (m *queueModel) make(t *rapid.T) (raw string, s *modelStanza) {
+// make gives a stanza of one of these kinds.
+func (m *queueModel) make(t *rapid.T, kinds []string) (raw string, s *modelStanza) {
 	s = &modelStanza{to: rapid.SampledFrom(modelQueueUsers).Draw(t, "to")}
 	body := modelBody[:rapid.SampledFrom(modelSizes).Draw(t, "size")]
 	n := len(m.all)
-	switch kind := rapid.SampledFrom([]string{"message", "message", "presence", "get", "result", "answer", "letter", "group", "shared"}).Draw(t, "kind"); kind {
+	switch kind := rapid.SampledFrom(kinds).Draw(t, "kind"); kind {
 	case "presence":
 		from := rapid.SampledFrom([]string{"a@x", "b@x"}).Draw(t, "from")
 		s.pair = from + " " + s.to
@@ -190,9 +193,18 @@ func (m *queueModel) make(t *rapid.T) (raw string, s *modelStanza) {
 		s.class = classRequest
 		raw = fmt.Sprintf("<iq id='%d' type='get' from='a@x' to='%s'><q xmlns='q'>%s</q></iq>", n, s.to, body)
 	case "result":
+		s.answers = true
 		raw = fmt.Sprintf("<iq id='%d' type='result' from='a@x' to='%s'/>", n, s.to)
+	case "reply": // of a node to what this one asked
+		s.to, s.answers = "", true
+		raw = fmt.Sprintf("<iq id='%d' type='result' from='a@x' to='node'/>", n)
+	case "large":
+		raw = fmt.Sprintf("<message id='%d' from='a@x' to='%s'><body>%s</body></message>", n, s.to, modelBody)
+	case "itself":
+		s.to = ""
+		raw = fmt.Sprintf("<message id='%d' from='a@x' to='node'/>", n)
 	case "answer":
-		s.class, s.to = classAnswer, ""
+		s.class, s.to, s.answers = classAnswer, "", true
 		raw = fmt.Sprintf("<iq id='%d' type='result' from='im' to='node'/>", n)
 	case "group":
 		s.class, s.users, s.to = classGroup, modelQueueUsers[:rapid.IntRange(1, 3).Draw(t, "users")], ""
@@ -209,20 +221,45 @@ func (m *queueModel) make(t *rapid.T) (raw string, s *modelStanza) {
 	return raw, s
 }
 
+var (
+	modelQueueKinds = []string{"message", "message", "presence", "get", "result", "answer", "reply", "letter", "group", "shared", "itself"}
+	modelQueueAsked = []string{"result", "answer", "reply", "reply", "message", "itself"}
+)
+
 // put queues a stanza.
-func (m *queueModel) put(t *rapid.T) {
-	raw, s := m.make(t)
+func (m *queueModel) put(t *rapid.T) { m.putOf(t, modelQueueKinds) }
+
+// ask queues answers behind more than a window.
+func (m *queueModel) ask(t *rapid.T) {
+	for range rapid.IntRange(2, 4).Draw(t, "large") {
+		m.putOf(t, []string{"large"})
+	}
+	for range rapid.IntRange(1, 4).Draw(t, "answers") {
+		m.putOf(t, modelQueueAsked)
+	}
+}
+
+func (m *queueModel) putOf(t *rapid.T, kinds []string) {
+	raw, s := m.make(t, kinds)
 	n := len(m.all)
-	r := rec{class: s.class, origin: storage.NodeID(rapid.IntRange(0, 1).Draw(t, "origin"))}
-	switch s.class {
-	case classStored:
+	r := rec{class: s.class, origin: storage.NodeID(rapid.IntRange(0, 2).Draw(t, "origin"))}
+	switch {
+	case s.class == classStored:
 		r.at = uint32(n)
-	case classAnswer:
-		r = rec{} // the queue knows it by what it is
+	case s.class == classAnswer, s.answers && s.to == "" && r.origin == 0:
+		s.class, r = classAnswer, rec{} // the queue knows it by what it is
 	}
 	before := m.q.stats()
 	m.all = append(m.all, s)
-	res, flush := m.q.put(&stanza.Header{Raw: []byte(raw)}, nil, r)
+	s.origin = r.origin
+	h := &stanza.Header{Raw: []byte(raw)}
+	if s.answers && r.origin != 0 {
+		h.Kind, h.Type = stanza.IQ, stanza.TypeResult // as a link's scanner tells
+	}
+	res, flush := m.q.put(h, nil, r)
+	if res == putOK && s.answers && s.to == "" {
+		s.class = m.q.classOf(r.origin) // an answer for the node itself does not go to the disk, if there is room for it
+	}
 	m.judge(res, s, before)
 	if res != putOK {
 		m.all = m.all[:n]
@@ -236,6 +273,18 @@ func (m *queueModel) put(t *rapid.T) {
 	if flush {
 		m.q.flush()
 	}
+}
+
+// classOf gives the class of the last stanza that was queued, which came from a node.
+func (q *Queue) classOf(origin storage.NodeID) class {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, b := range slices.Backward(slices.Concat(q.ring, q.blocks)) {
+		if n := len(b.recs); n > 0 && b.recs[n-1].origin == origin {
+			return b.recs[n-1].class
+		}
+	}
+	return classKeep
 }
 
 // judge looks at what put said.

@@ -18,6 +18,7 @@ type resumption struct {
 	claimed bool   // a link is about to
 
 	counted uint64 // the peer's count, which may be ahead of ours while we write
+	again   uint64 // up to here stanzas were written before the link was resumed, and are written again as they were
 
 	tell  bool   // told is to be written now
 	since int64  // since when told waits for a stanza that it goes along with, of env.mono; 0: it does not
@@ -27,7 +28,7 @@ type resumption struct {
 
 const (
 	tellAfter = 100 * time.Millisecond // so long a count that nobody has asked for waits for a stanza
-	tellRoom  = 64                    // bytes of the longest
+	tellRoom  = 64                     // bytes of the longest
 )
 
 // rides reports whether the count goes along with the rest of a block, which is about to be written: it is a write of its own
@@ -146,12 +147,13 @@ func (q *Queue) resume(out Output) (id string, ok bool) {
 	if !q.acks.claimed {
 		return "", false
 	}
+	again := max(q.acks.again, q.sent)
 	q.unwind(true)
 	q.closeTail()
 	q.out, q.torn, q.gone = out, false, false
 	q.sent, q.before = q.proved, 0
 	q.proof.startAcks(q.proved, q.env.mono())
-	q.acks = resumption{id: q.acks.id}
+	q.acks, q.past.looked = resumption{id: q.acks.id, again: again}, 0
 	q.writing = true
 	return q.acks.id, true
 }

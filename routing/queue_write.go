@@ -100,7 +100,7 @@ func (q *Queue) more() bool {
 	if len(q.ping) > 0 || q.before > 0 || q.acks.tell || q.proof.want && q.proof.due(0, 0) {
 		return true
 	}
-	return q.next() && q.ready() && (q.roomFor(q.blocks[0]) > 0 || len(q.proof.open) == 0)
+	return q.next() && q.ready() && (q.roomFor(q.blocks[0]) > 0 || len(q.proof.open) == 0 || q.mayGo())
 }
 
 // plan gives the next write. Called with mu held, by the holder of the writing flag.
@@ -111,8 +111,11 @@ func (q *Queue) plan() (o op, ok bool) {
 	if q.before == 0 && len(q.ping) == 0 {
 		stanzas, size := 0, 0
 		if q.next() && q.ready() {
-			if stanzas, size = q.run(q.blocks[0]); size == 0 && len(q.proof.open) == 0 {
-				q.proof.want = true // the window is shut, and no reply is on its way that would open it
+			if stanzas, size = q.run(q.blocks[0]); size == 0 {
+				stanzas, size = q.answersFirst() // the window is shut
+			}
+			if size == 0 && len(q.proof.open) == 0 {
+				q.proof.want = true // no reply is on its way that would open it
 			}
 		}
 		if size > 0 {
@@ -158,10 +161,13 @@ func (q *Queue) run(b *block) (stanzas, size int) {
 }
 
 // roomFor gives how many of the first block's bytes may be written: all, or as many as are left of the window. One stanza
-// may be larger than the window.
+// may be larger than the window. What was written before the link was resumed had its place in the window then, whatever that is now.
 func (q *Queue) roomFor(b *block) int {
 	all := len(b.b) - b.off
 	room := q.proof.room(q.unproved)
+	if q.sent < q.acks.again {
+		room = max(room, b.sizeOf(q.acks.again-q.sent))
+	}
 	if all <= room {
 		return all
 	}

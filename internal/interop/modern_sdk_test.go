@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 // sdkPair is two nodes of the SDK: messages go from one to a user of the other.
 type sdkPair struct {
 	from, to *component.Node
+	padding  string // of bodies
 
 	mu       sync.Mutex
 	heard    []string // guarded by mu: bodies, as the application of to got them
@@ -62,7 +64,7 @@ func (p *sdkPair) send(t *testing.T, first, n int) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for i := first; i < first+n; i++ {
-		m := component.Message{Message: stanza.Message{ID: fmt.Sprint("m", i), From: p.from.Domain(), To: sdkUser, Type: stanza.ChatMessage}, Body: fmt.Sprint(i)}
+		m := component.Message{Message: stanza.Message{ID: fmt.Sprint("m", i), From: p.from.Domain(), To: sdkUser, Type: stanza.ChatMessage}, Body: strings.TrimSpace(fmt.Sprint(i, " ", p.padding))}
 		if err := p.from.Send(ctx, m.TokenReader()); err != nil {
 			t.Fatal(err)
 		}
