@@ -16,8 +16,12 @@ func onStage(t *testing.T, steps func(st *stage)) {
 	st := newStage(t)
 	defer st.clear()
 	defer func() {
-		if b, ok := recover().(broken); ok {
-			t.Errorf("%s\n%s", b.says, st.log.text())
+		switch p := recover().(type) {
+		case nil:
+		case broken:
+			t.Errorf("%s\n%s", p.says, st.log.text())
+		default:
+			panic(p)
 		}
 	}()
 	steps(st)
