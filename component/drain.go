@@ -16,8 +16,8 @@ func (n *Node) takeDrain(in inbound) bool {
 		return false
 	}
 	from, err := jid.Parse(attr(in.start, "from"))
-	if err != nil || from.Localpart() != "" || from.Resourcepart() != "" {
-		return false // no user drains a node
+	if err != nil || from.Localpart() != "" || from.Resourcepart() != "" || attr(in.start, "to") != n.domain.String() {
+		return false // no user drains a node, and none is drained
 	}
 	n.reply(in, stanza.ResultIQ, nil)
 	n.drainer = nil

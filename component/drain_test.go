@@ -40,6 +40,7 @@ func TestOnDrain(t *testing.T) {
 		tell(strings.Replace(drain, "hub1.im.example", "eve@im.example/x", 1), "", "error")
 		tell(strings.Replace(drain, "hub1.im.example", "eve@im.example", 1), "", "error")
 		tell(strings.Replace(drain, "hub1.im.example", "im.example/x", 1), "", "error")
+		tell(strings.Replace(drain, "to='node1.im.example'", "to='alice@im.example/phone'", 1), "", "error")
 		tell(strings.Replace(drain, "sessions:1", "sessions:2", 1), "", "error")
 		tell(strings.Replace(drain, "type='set'", "type='get'", 1), "", "error")
 		tell(drain, "true", "result")

@@ -145,6 +145,9 @@ func (s *Source) send(w *work, it *item, n *Node) Reason {
 	r := rec{origin: s.node.ID()}
 	if request(&it.h) {
 		r.class = classRequest
+		if s.forged(it) {
+			return ForgedNotice
+		}
 		if !s.request(it, n) {
 			return IQFull
 		}

@@ -48,6 +48,19 @@ func (n *Node) tellDrainOnce(r *Router) bool {
 	return true
 }
 
+// forged reports whether an iq that goes to a node says what only the router may say: that the node is drained, or is so no more.
+func (s *Source) forged(it *item) bool {
+	if it.h.Type != stanza.TypeSet {
+		return false
+	}
+	w := it.h.Walk()
+	w.Prefixes = s.Prefixes()
+	w.Next()
+	w.Next()
+	local := string(w.Local())
+	return (local == "drain" || local == "undrain") && string(w.Space()) == stanza.NSSessions
+}
+
 // tellDrains tells every node to which it is news.
 func (r *Router) tellDrains() {
 	for _, n := range r.Nodes() {

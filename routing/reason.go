@@ -46,6 +46,7 @@ const (
 	IQFull
 	IQTimeout
 	NodeDropped
+	ForgedNotice
 	BadReply
 	BadFrom
 	ErrorToNobody
@@ -130,6 +131,8 @@ var reasonTable = [reasons]reasonRow{
 		Text: "%to did not answer within 60 s; send again later"}},
 	NodeDropped: {"node-dropped", Bounced, stanza.Error{Type: "wait", Condition: "remote-server-timeout",
 		Text: "the node of %to dropped its link before it answered; send again later"}},
+	ForgedNotice: {"forged-notice", Bounced, stanza.Error{Type: "auth", Condition: "forbidden",
+		Text: "only the router tells a node that it is drained; send no drain and no undrain of urn:patchbay:sessions:1 to others"}},
 	BadReply:         {word: "bad-reply", outcome: Dropped},
 	BadFrom:          {word: "invalid-from", outcome: Dropped},
 	ErrorToNobody:    {word: "error-to-nobody", outcome: Dropped},

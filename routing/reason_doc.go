@@ -33,6 +33,8 @@ var reasonDocs = [reasons]reasonDoc{
 	IQTimeout: {"The node got the iq and has not answered it.", "Ask again; every iq get or set must be answered by who gets it (RFC 6120 8.2.3)."},
 	NodeDropped: {"The node dropped its link with the iq unanswered, or before it was written.",
 		"Ask again. Whether the node acted upon it is not known."},
+	ForgedNotice: {"An iq set with `<drain/>` or `<undrain/>` of `urn:patchbay:sessions:1` for another node, or for a user: only the router says so.",
+		"Nothing, if somebody tried it; a drain begins with `patchbay ctl drain`."},
 	BadReply:         {"An iq result or error that breaks RFC 6120 8.2.3: no id, two children, or an error without `<error/>`.", "Mend the node that answers."},
 	BadFrom:          {"The sender used a name that its link may not use; its stream ended with `<invalid-from/>`.", "See below, under the stream errors."},
 	ErrorToNobody:    {"A stanza of type error that could not go on. An error is never answered with an error.", "Nothing."},
