@@ -120,7 +120,7 @@ func (n *Node) Send(ctx context.Context, r xml.TokenReader) error {
 // is chosen here, whatever it was; an empty iq.From is the node's domain. A link that ends meanwhile is an error:
 // whether the request was carried out is then unknown.
 func (n *Node) SendIQ(ctx context.Context, iq stanza.IQ, payload xml.TokenReader) (xml.TokenReader, error) {
-	l, err := n.await(ctx)
+	l, err := n.awaitAnswers(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("send iq: %w", err)
 	}
@@ -160,6 +160,26 @@ func (n *Node) await(ctx context.Context) (*link, error) {
 			return nil, context.Cause(ctx)
 		case <-n.ctx.Done():
 			return nil, ErrClosed
+		}
+	}
+}
+
+// awaitAnswers is await for who wants an answer: a link whose server has closed its stream gives none.
+func (n *Node) awaitAnswers(ctx context.Context) (*link, error) {
+	for {
+		l, err := n.await(ctx)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-l.mute:
+		default:
+			return l, nil
+		}
+		select {
+		case <-l.ended:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	}
 }

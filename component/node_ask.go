@@ -70,10 +70,11 @@ func (a *asked) wait(ctx context.Context, l *link) (reply, error) {
 		return reply{}, ErrBehind
 	case <-ctx.Done():
 		return reply{}, context.Cause(ctx)
+	case <-l.mute:
 	case <-l.ended:
 	}
 	select {
-	case rep := <-a.done: // it came just before the end
+	case rep := <-a.done: // it came just before
 		return rep, nil
 	default:
 		return reply{}, l.why()

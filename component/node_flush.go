@@ -48,7 +48,7 @@ func (l *link) grade() Grade {
 // be lost.
 func (n *Node) Flush(ctx context.Context) error {
 	for {
-		l, err := n.await(ctx)
+		l, err := n.awaitAnswers(ctx)
 		if err != nil {
 			return fmt.Errorf("flush: %w", err)
 		}

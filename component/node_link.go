@@ -23,6 +23,7 @@ type link struct {
 	writing chan struct{} // holds one value while somebody writes
 	ready   chan struct{} // closed by restate: sessions are restated, others may write
 	ended   chan struct{} // closed by end
+	mute    chan struct{} // closed by the reader: the server has closed its stream, and answers nothing more
 	wanted  chan struct{} // one value: a request has begun to wait for its answer
 	work    chan struct{} // one value: carry may have something to write
 	said    chan struct{} // closed by carry: the stream is ended from our side
@@ -51,6 +52,7 @@ func (n *Node) newLink(o *opened) *link {
 		writing: make(chan struct{}, 1),
 		ready:   make(chan struct{}),
 		ended:   make(chan struct{}),
+		mute:    make(chan struct{}),
 		wanted:  make(chan struct{}, 1),
 		work:    make(chan struct{}, 1),
 		said:    make(chan struct{}),
@@ -247,6 +249,7 @@ func (n *Node) readEnd(l *link, err error) error {
 	var wrong *countError
 	switch {
 	case err == io.EOF:
+		n.serveRest(l)
 		l.leave()
 		return errors.New("the server closed the stream")
 	case errors.As(err, &told):
@@ -269,4 +272,21 @@ func (n *Node) readEnd(l *link, err error) error {
 		return fmt.Errorf("%w: %w", errCut, err)
 	}
 	return err
+}
+
+// serveRest returns when all is handled, and answered, that came before the server closed its stream (RFC 6120 4.4), or after
+// closeWait. Who waits for an answer of the server waits no longer: it may be a handler.
+func (n *Node) serveRest(l *link) {
+	close(l.mute)
+	handled := make(chan struct{})
+	n.inbox.push(inbound{call: func() { close(handled) }})
+	c, _ := l.carrying()
+	late := time.NewTimer(closeWait)
+	defer late.Stop()
+	select {
+	case <-handled:
+	case <-c.broken:
+	case <-n.ctx.Done(): // Close has ended the stream
+	case <-late.C:
+	}
 }

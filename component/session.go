@@ -140,7 +140,7 @@ func batch(list []Session) ([]statement, error) {
 // state sends one statement, on as many links as it takes until one answers it.
 func (n *Node) state(ctx context.Context, b statement, verb string) error {
 	for {
-		l, err := n.await(ctx)
+		l, err := n.awaitAnswers(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", verb, err)
 		}

@@ -38,7 +38,7 @@ func (n *Node) Watch(ctx context.Context, who jid.JID) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	for {
-		l, err := n.await(ctx)
+		l, err := n.awaitAnswers(ctx)
 		if err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}
@@ -80,7 +80,7 @@ func (n *Node) Unwatch(ctx context.Context, who jid.JID) error {
 		return fmt.Errorf("unwatch: %w", err)
 	}
 	n.watches.drop(who)
-	l, err := n.await(ctx)
+	l, err := n.awaitAnswers(ctx)
 	if err != nil {
 		return fmt.Errorf("unwatch: %w", err)
 	}

@@ -31,7 +31,7 @@ func (n *Node) Where(ctx context.Context, who jid.JID) ([]Location, error) {
 		return nil, fmt.Errorf("where: %s is not the address of a user", who)
 	}
 	for {
-		l, err := n.await(ctx)
+		l, err := n.awaitAnswers(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("where: %w", err)
 		}
