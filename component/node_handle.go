@@ -185,7 +185,7 @@ func (n *Node) handle(in inbound) {
 	case in.start.Name.Local == "iq":
 		typ := stanza.IQType(attr(in.start, "type"))
 		request = typ == stanza.GetIQ || typ == stanza.SetIQ
-	case in.start.Name.Local == "message" && n.seen.repeated(in):
+	case n.seen.repeated(in):
 		return
 	}
 	if request && (n.takeDrain(in) || n.serveRequest(in)) {

@@ -247,12 +247,59 @@ func TestRedeliveredIsHandledOnce(t *testing.T) {
 	})
 }
 
+// Redelivered presence is handled once, if it has an id and no other of its addresses came since: a state that comes back is news.
+func TestRedeliveredPresence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer()
+		cfg := f.config()
+		var got []string
+		cfg.Handler = xmpp.HandlerFunc(func(_ xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+			got = append(got, attr(*start, "id")+attr(*start, "type"))
+			return nil
+		})
+		_, l := f.attached(t, cfg)
+		const stamp = `<delay xmlns='urn:xmpp:delay' from='hub1.im.example' stamp='2026-11-22T14:07:31Z'/>`
+		presence := func(from, rest, inner string) string {
+			return `<presence from='` + from + `' to='alice@im.example/phone'` + rest + `><show>dnd</show>` + inner + `</presence>`
+		}
+		for _, p := range []string{
+			presence("bob@im.example/web", " id='1'", ""),
+			presence("erin@im.example/phone", " id='1'", ""),
+			presence("erin@im.example/phone", " id='1' type='unavailable'", ""),
+			presence("dave@im.example/phone", "", ""),
+		} {
+			l.write(p)
+		}
+		synctest.Wait()
+		l.conn.Close()
+		l = <-f.links
+		got = nil
+		for _, p := range []string{
+			presence("bob@im.example/web", " id='1'", stamp),                             // the one to drop
+			presence("erin@im.example/phone", " id='1'", stamp),                          // back again
+			presence("erin@im.example/phone", " id='1' type='unavailable'", stamp),       // and gone again
+			presence("erin@im.example/phone", " id='1' type='unavailable'", stamp),       // to drop
+			presence("dave@im.example/phone", "", stamp),                                 // nobody knows
+			presence("bob@im.example/web", " id='2'", stamp),                             // another
+			presence("bob@im.example/web", " id='2'", ""),                                // not stamped: sent twice
+			`<iq type='result' id='q' from='bob@im.example/web' to='node1.im.example'/>`, // an id may be used again
+			`<iq type='result' id='q' from='bob@im.example/web' to='node1.im.example'/>`,
+		} {
+			l.write(p)
+		}
+		synctest.Wait()
+		if s := strings.Join(got, " "); s != "1 1unavailable  2 2 qresult qresult" {
+			t.Errorf("handled %q", s)
+		}
+	})
+}
+
 // What lies further back than the window is handled again: the window is bounded, and its oldest is forgotten first.
 func TestRedeliveryWindow(t *testing.T) {
 	var r recent
 	r.init()
 	message := func(i int, stamped bool) inbound {
-		in := inbound{start: xml.StartElement{Attr: []xml.Attr{
+		in := inbound{start: xml.StartElement{Name: xml.Name{Local: "message"}, Attr: []xml.Attr{
 			{Name: xml.Name{Local: "from"}, Value: "bob@im.example/web"}, {Name: xml.Name{Local: "id"}, Value: fmt.Sprint(i)}}}}
 		if stamped {
 			delay := xml.StartElement{Name: xml.Name{Space: stanza.NSDelay, Local: "delay"}}
@@ -273,8 +320,8 @@ func TestRedeliveryWindow(t *testing.T) {
 			t.Errorf("message %d: repeated %v, want %v", tt.i, got, tt.want)
 		}
 	}
-	if len(r.set) != recentMessages || len(r.ring) != recentMessages {
-		t.Errorf("%d and %d keys, %d is the bound", len(r.set), len(r.ring), recentMessages)
+	if m := r.messages; len(m.set) != recentMessages || len(m.ring) != recentMessages {
+		t.Errorf("%d and %d keys, %d is the bound", len(m.set), len(m.ring), recentMessages)
 	}
 }
 
