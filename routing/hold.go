@@ -29,6 +29,7 @@ type holdList struct {
 	again bool  // something changed meanwhile: decide once more before giving up
 	mail  *Node // the user has logged in there and gets what is stored first: only that node's replay may decide
 
+	yielded     bool   // what is stored was let go first, or could not go
 	deciding    bool   // the replay decides the first stanza
 	queued      bool   // a turn of the replay is due
 	pending     int    // announces that have been begun

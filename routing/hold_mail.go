@@ -59,6 +59,26 @@ func (hs *holds) share(list *holdList, sign int) {
 	}
 }
 
+// yield makes a list that the caller has claimed wait for a replay on node n, once: what is stored may have to stay. Requests in it wait
+// until a time for that.
+func (hs *holds) yield(bare string, n *Node, until time.Time) bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	list := hs.byUser[bare]
+	if list.yielded {
+		return false
+	}
+	list.yielded = true
+	hs.serve(list, n)
+	for i := range list.items {
+		if h := &list.items[i]; h.request && h.until.Before(until) {
+			h.until = until
+		}
+	}
+	heap.Push(&hs.order, dueAt{until, bare})
+	return true
+}
+
 // turn asks for a turn of the replay that a user's list waits for, and gives its node; nil: it waits for none. first
 // tells that no turn is due yet.
 func (hs *holds) turn(bare string) (n *Node, first bool) {

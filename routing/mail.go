@@ -65,7 +65,7 @@ func (m *mail) init(r *Router, store *storage.Offline) {
 // behind reports whether a stanza has to go behind what is stored for its user, whose session is of before a stop: what is
 // stored was on its way there.
 func (s *Source) behind(it *item, targets []Target) bool {
-	if !s.isBehind(it, targets) {
+	if s.redo || !s.isBehind(it, targets) {
 		return false
 	}
 	bare := it.to.Bare()
@@ -75,8 +75,7 @@ func (s *Source) behind(it *item, targets []Target) bool {
 
 func (s *Source) isBehind(it *item, targets []Target) bool {
 	m, bare := &s.r.mail, it.to.Bare()
-	return m.store != nil && !s.redo && it.place == PlaceUsers && slices.ContainsFunc(targets, Target.unsettled) && !ending(targets) &&
-		m.more(bare)
+	return m.store != nil && it.place == PlaceUsers && slices.ContainsFunc(targets, Target.unsettled) && !ending(targets) && m.more(bare)
 }
 
 // unsettled reports whether the target's node is away, or has yet to say who is there.

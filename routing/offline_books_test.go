@@ -109,8 +109,7 @@ func (m *mailModel) got(node string, h *stanza.Header) {
 // inOrder: a node gets nothing that is older than what it got, of one sender and user, and only what is for a user who has
 // been there since it was sent. Order is between what goes one way:
 //   - what had waited for another node is late, and so is what waited when newer ones had a copy elsewhere (ADR 12);
-//   - a session that may not get what is for the bare address gets what is for its own (RFC 6121 8.5.3.1);
-//   - a session of before a stop, which is not stated again yet, gets what is new.
+//   - a session that may not get what is for the bare address gets what is for its own (RFC 6121 8.5.3.1).
 func (m *mailModel) inOrder(node string, l *letterModel, kept bool) {
 	if at, ok := m.holds[[2]string{l.user, node}]; !ok || at < l.step-1 {
 		m.t.Fatalf("%s got a message %d for %s, who was not there since", node, l.n, l.user)

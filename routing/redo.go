@@ -161,6 +161,9 @@ func (d *redo) held(bare string, h held, mail bool) bool {
 		if !mail && d.r.mail.store != nil && d.r.holds.mailed(it.to.Bare()) {
 			return false // the user has just logged in, and what is stored goes first
 		}
+		if !mail && v.Action == Deliver && src.isBehind(it, v.Targets) && d.yield(bare) {
+			return false
+		}
 		src.do(d.w, it, v)
 		return true
 	}
@@ -177,6 +180,13 @@ func (d *redo) held(bare string, h held, mail bool) bool {
 		src.bounce(d.w, it, Unsettled)
 	}
 	return true
+}
+
+// yield has a replay send what is stored before a user's list, which was held while the user's node had yet to say who is there, as
+// behind does for what is new. It reports false if nobody may get what is stored.
+func (d *redo) yield(bare string) bool {
+	n := d.r.onlineAt(bare)
+	return n != nil && !d.r.mail.ends() && d.r.holds.yield(bare, n, d.r.now().Add(d.r.set().Settle))
 }
 
 // decideLate decides as if the view were complete: as far as can be said by now.
