@@ -59,6 +59,7 @@ type told struct {
 type child struct {
 	node    atomic.Pointer[component.Node]
 	writing sync.Mutex
+	taken   int // messages; owned by the handler
 }
 
 func (c *child) run(addr string) error {
@@ -143,6 +144,12 @@ func (o order) stanza() xml.TokenReader {
 	return m.TokenReader()
 }
 
+// The handler is slow now and then: for so long, with each so many messages.
+const (
+	slowEach = 50
+	slowFor  = 40 * time.Millisecond
+)
+
 // message takes a message.
 func (c *child) message(in component.Message) {
 	x := told{Event: "came", ID: in.ID, To: in.To.String(), From: in.From.String()}
@@ -153,7 +160,11 @@ func (c *child) message(in component.Message) {
 		}
 	}
 	c.tell(x)
-	pause(context.Background(), 300*time.Microsecond) // the application has work to do: some wait for it when it is killed
+	work := 300 * time.Microsecond // some wait for the application when it is killed
+	if c.taken++; c.taken%slowEach == 0 {
+		work = slowFor
+	}
+	pause(context.Background(), work)
 }
 
 // HandleXMPP takes all else.

@@ -116,9 +116,13 @@ func (w *world) mails(a act) {
 	}
 }
 
-// crashes kills the process of the node that has the SDK, whoever the act is of; it starts again later.
+// crashes kills the process of the node that has the SDK, whoever the act is of, in the middle of what it is handling; it starts again later.
 func (w *world) crashes(a act) {
 	m := w.members[acked]
+	for _, who := range []int{proved, written} {
+		w.begin(act{verb: "send", who: who, whom: acked, count: 5 * a.count, size: a.size})
+	}
+	pause(w.ctx, time.Duration(20+2*a.count)*time.Millisecond)
 	if !m.node.kill() {
 		return
 	}
