@@ -112,6 +112,13 @@ func (b *book) writeGroup(from int, to []string, link, kills int) (id string) {
 	return id
 }
 
+// arrivals gives how many stanzas have come.
+func (b *book) arrivals() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sums.came
+}
+
 // refusals gives the errors that came back since it was last asked.
 func (b *book) refusals() []refusal {
 	b.mu.Lock()

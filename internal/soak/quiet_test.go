@@ -59,6 +59,32 @@ func (w *world) still() error {
 	return w.whole()
 }
 
+// rests reports whether nothing waits and nothing moves: what is stored is sent a part at a time, and between two of them nothing waits.
+func (w *world) rests() error {
+	before, err := w.moved()
+	if err != nil {
+		return err
+	}
+	pause(w.ctx, 50*time.Millisecond)
+	after, err := w.moved()
+	if err != nil {
+		return err
+	}
+	if before != after {
+		return fmt.Errorf("%d stanzas had come and %d were stored, then %d and %d", before.came, before.stored, after.came, after.stored)
+	}
+	return w.still()
+}
+
+// moves is what changes while anything is on its way.
+type moves struct{ came, stored int }
+
+func (w *world) moved() (moves, error) {
+	var status statusLook
+	err := w.s.look("status", &status)
+	return moves{w.book.arrivals(), status.Ledger.Stored}, err
+}
+
 // judge holds what the server says against what it has promised, when all is quiet.
 func (w *world) judge(t *testing.T) {
 	t.Helper()

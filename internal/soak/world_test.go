@@ -299,6 +299,7 @@ func (w *world) settle(t *testing.T) {
 		}
 		return nil
 	})
+	w.await(t, "nothing to move", w.rests)
 	w.grudge()
 	w.judge(t) // what may be is known now
 	if w.table.short() {
