@@ -23,7 +23,8 @@ type floor struct {
 var floors = []floor{
 	{".", nil}, // only tests of the house
 	{"stanza", nil},
-	{"conformance", nil},    // it judges other servers too
+	{"conformance/wire", nil},
+	{"conformance", []string{"conformance/wire"}}, // it judges other servers too
 	{"internal/say", nil},   // figures and hostile text for people
 	{"internal/fault", nil}, // a bad network for tests
 	{"storage", []string{"stanza"}},
