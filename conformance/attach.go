@@ -1,0 +1,139 @@
+package conformance
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/patchbay-im/patchbay/conformance/wire"
+)
+
+const (
+	conflictWait = 3 * time.Second // for a server to see that an earlier connection of the name has ended
+	conflictStep = 100 * time.Millisecond
+	settleWait   = time.Second
+)
+
+// proof is what a handshake holds (XEP-0114 3).
+func proof(id, secret string) string {
+	sum := sha1.Sum([]byte(id + secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// attach brings an actor as far as </handshake>, and lets pass what earlier cases left for it. A name that an earlier connection still
+// holds is tried again for a while.
+func (p *player) attach(actor string) *Fault {
+	begun := time.Now()
+	for {
+		if f := p.connect(actor); f != nil {
+			return f
+		}
+		c := p.conns[actor]
+		c.say(p.header(c, nil))
+		it, ok := p.awaited(c, wire.Header, wire.Name{Space: nsStream, Local: "stream"})
+		if ok {
+			c.say("<handshake>" + p.value(actor+".proof") + "</handshake>")
+			it, ok = p.awaited(c, wire.Whole, wire.Name{Space: nsComponent, Local: "handshake"})
+		}
+		if ok {
+			p.settle(c)
+			return nil
+		}
+		got := describe(it)
+		if !strings.HasPrefix(got, "stream-error conflict") || time.Since(begun) > conflictWait {
+			return p.fault(place{}, "not attached: "+got, time.Since(begun))
+		}
+		c.part()
+		p.rest(conflictStep)
+	}
+}
+
+// awaited takes the next item, and reports whether it is this.
+func (p *player) awaited(c *conn, kind wire.Kind, name wire.Name) (item, bool) {
+	it, ok := c.inbox.next(time.Now().Add(5 * p.r.usual))
+	return it, ok && it.err == nil && it.ev.Kind == kind && it.ev.Element != nil && it.ev.Element.Name == name
+}
+
+// settle lets everything pass that comes before a message of the actor to itself.
+func (p *player) settle(c *conn) {
+	if p.r.deaf {
+		return
+	}
+	id := p.marker(c, c.node.Domain)
+	until := time.Now().Add(settleWait)
+	for {
+		it, ok := c.inbox.next(until)
+		if !ok {
+			p.r.deaf = true
+			p.log(c.actor, Noted, []byte("the server brings nothing back to who sent it"))
+			return
+		}
+		if it.over || it.err != nil || isMarker(it, id) {
+			return
+		}
+	}
+}
+
+// marker sends a message that only this step waits for, and gives its id.
+func (p *player) marker(c *conn, to string) string {
+	p.markers++
+	id := "marker-" + p.run + "-" + strconv.Itoa(p.markers)
+	c.say("<message from='" + escapeAttr(c.node.Domain) + "' to='" + escapeAttr(to) + "' id='" + id + "'/>")
+	return id
+}
+
+// isMarker reports whether an item is the message of this id, or an answer to it.
+func isMarker(it item, id string) bool {
+	if it.ev.Kind != wire.Whole || it.ev.Element == nil {
+		return false
+	}
+	got, _ := it.ev.Element.Attr("id")
+	return got == id
+}
+
+// version asks the target what it is (XEP-0092).
+func (p *player) version() string {
+	c := p.conns["c1"]
+	id := "version-" + p.run
+	c.say("<iq type='get' id='" + id + "' from='" + escapeAttr(c.node.Domain) + "' to='" + escapeAttr(p.r.target.Server) + "'><query xmlns='" + nsVersion + "'/></iq>")
+	it, ok := c.inbox.next(time.Now().Add(p.r.usual))
+	if !ok || !isMarker(it, id) {
+		return ""
+	}
+	query := it.ev.Element.Child(nsVersion, "query")
+	if query == nil {
+		return ""
+	}
+	var words []string
+	for _, name := range []string{"name", "version"} {
+		if e := query.Child(nsVersion, name); e != nil {
+			words = append(words, e.Text())
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// compare reports whether a comparison of check holds.
+func compare(left, op, right string) bool {
+	switch op {
+	case "=":
+		return left == right
+	case "!=":
+		return left != right
+	case "matches":
+		form, err := regexp.Compile(right)
+		return err == nil && form.MatchString(left)
+	}
+	var l, r int
+	if _, err := fmt.Sscan(left, &l); err != nil {
+		return false
+	}
+	if _, err := fmt.Sscan(right, &r); err != nil {
+		return false
+	}
+	return op == "<=" && l <= r || op == ">=" && l >= r
+}

@@ -1,0 +1,231 @@
+package conformance
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/patchbay-im/patchbay/conformance/wire"
+)
+
+const (
+	mostElement = 64 << 20        // bytes of one element that a judged peer may send
+	writeWait   = 5 * time.Second // for the peer to take what is sent
+	partingWait = 500 * time.Millisecond
+)
+
+// conn is one connection of an actor.
+type conn struct {
+	// set once
+	actor string
+	node  NodeName // whom the stream is for
+	serve bool     // the actor is the server
+	log   func(actor string, kind RecordKind, b []byte)
+	inbox *inbox
+	over  chan struct{} // closed when the reader has ended
+	trip  time.Duration // what connecting took
+
+	// owned by the reader
+	reader *wire.Reader
+
+	// guarded by mu
+	mu      sync.Mutex
+	net     net.Conn
+	id      string        // of the stream
+	mute    bool          // pings are not answered
+	held    chan struct{} // not nil while nothing is to be read; closed to go on
+	upgrade chan net.Conn // the reader waits here for TLS
+	closed  bool          // </stream:stream> was sent, or the connection was given up
+
+	// guarded by wmu: what is written
+	wmu     sync.Mutex
+	between bool   // what was written ends where a stanza may begin
+	replies []byte // to pings, until then
+}
+
+// start makes a conn of a connection, and begins to read. What is read ends with the connection: see part.
+func start(actor string, node NodeName, nc net.Conn, log func(string, RecordKind, []byte)) *conn {
+	c := &conn{actor: actor, node: node, serve: actor == "s", log: log, inbox: newInbox(), over: make(chan struct{}),
+		reader: wire.NewReader(mostElement), net: nc, upgrade: make(chan net.Conn, 1), between: true}
+	go c.read()
+	return c
+}
+
+// read puts into the inbox what comes, until the connection ends.
+func (c *conn) read() {
+	defer close(c.over)
+	buf := make([]byte, 64<<10)
+	sound := true
+	for {
+		nc := c.gate()
+		n, err := nc.Read(buf)
+		if n > 0 {
+			c.log(c.actor, Received, buf[:n])
+		}
+		if n > 0 && sound {
+			c.reader.Feed(buf[:n])
+			sound = c.events()
+		}
+		if err != nil {
+			c.log(c.actor, Noted, []byte("connection ended: "+short(err)))
+			c.inbox.put(item{over: true, err: err, at: time.Now()})
+			return
+		}
+	}
+}
+
+// gate waits as long as the actor holds, and gives the connection.
+func (c *conn) gate() net.Conn {
+	for {
+		c.mu.Lock()
+		held, nc := c.held, c.net
+		c.mu.Unlock()
+		if held == nil {
+			return nc
+		}
+		<-held
+	}
+}
+
+// events takes all that has been read whole. It reports false when what came is not XML.
+func (c *conn) events() bool {
+	for {
+		ev, err := c.reader.Next()
+		if errors.Is(err, wire.ErrMore) {
+			return true
+		}
+		if err != nil {
+			c.inbox.put(item{err: err, at: time.Now()})
+			return false
+		}
+		if !c.event(ev) {
+			return false
+		}
+	}
+}
+
+// event takes one.
+func (c *conn) event(ev wire.Event) bool {
+	switch {
+	case ev.Kind == wire.Text && strings.Trim(ev.Text, " \t\r\n") == "":
+		return true
+	case ev.Kind == wire.Header && !c.serve:
+		id, _ := ev.Element.Attr("id")
+		c.mu.Lock()
+		c.id = id
+		c.mu.Unlock()
+	case ev.Kind == wire.Whole && c.answered(ev.Element):
+		return true
+	}
+	if !c.inbox.put(item{ev: ev, at: time.Now()}) {
+		c.inbox.put(item{err: errInboxFull, at: time.Now()})
+		return false
+	}
+	if ev.Kind == wire.Whole {
+		return c.restarts(ev.Element.Name)
+	}
+	return true
+}
+
+// restarts begins a new stream where the one so far has ended (RFC 6120 4.3.3): behind SASL, and behind TLS, which the
+// actor makes.
+func (c *conn) restarts(name wire.Name) bool {
+	switch name {
+	case wire.Name{Space: nsSASL, Local: "success"}:
+		rest := c.reader.Buffered()
+		c.reader = wire.NewReader(mostElement)
+		c.reader.Feed(rest)
+	case wire.Name{Space: nsTLS, Local: "proceed"}:
+		if nc := <-c.upgrade; nc == nil {
+			return false
+		}
+		c.reader = wire.NewReader(mostElement)
+	}
+	return true
+}
+
+// secure makes TLS of the connection, once the peer has said proceed.
+func (c *conn) secure() error {
+	c.mu.Lock()
+	nc := c.net
+	c.mu.Unlock()
+	if err := nc.SetDeadline(time.Now().Add(writeWait)); err != nil {
+		return err
+	}
+	t := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // the certificate is not what is judged
+	err := t.Handshake()
+	if err != nil {
+		c.upgrade <- nil
+		return err
+	}
+	c.log(c.actor, Noted, []byte("TLS: "+tls.VersionName(t.ConnectionState().Version)))
+	c.mu.Lock()
+	c.net = t
+	c.mu.Unlock()
+	c.upgrade <- t
+	return t.SetDeadline(time.Time{})
+}
+
+// answered answers a ping, unless the actor is mute.
+func (c *conn) answered(e *wire.Element) bool {
+	kind, _ := e.Attr("type")
+	if c.serve || e.Name.Local != "iq" || kind != "get" || e.Child(nsPing, "ping") == nil {
+		return false
+	}
+	c.mu.Lock()
+	mute := c.mute
+	c.mu.Unlock()
+	if mute {
+		return true
+	}
+	id, _ := e.Attr("id")
+	from, _ := e.Attr("from")
+	to, _ := e.Attr("to")
+	reply := "<iq type='result' id='" + escapeAttr(id) + "' from='" + escapeAttr(to) + "' to='" + escapeAttr(from) + "'/>"
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.replies = append(c.replies, reply...)
+	c.flushReplies()
+	return true
+}
+
+// flushReplies writes replies to pings, if a stanza may begin here. Called with wmu held.
+func (c *conn) flushReplies() {
+	if !c.between || len(c.replies) == 0 {
+		return
+	}
+	c.log(c.actor, Sent, c.replies)
+	c.write(c.replies)
+	c.replies = nil
+}
+
+// write writes bytes. That the peer takes no more is for what is expected next: it is noted only.
+func (c *conn) write(b []byte) {
+	c.mu.Lock()
+	nc := c.net
+	c.mu.Unlock()
+	err := nc.SetWriteDeadline(time.Now().Add(writeWait))
+	if err == nil {
+		_, err = nc.Write(b)
+	}
+	if err != nil {
+		c.log(c.actor, Noted, []byte("not written: "+short(err)))
+	}
+}
+
+// escapeAttr writes a value so that it may stand in single quotes.
+func escapeAttr(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", "'", "&apos;", "\t", "&#9;", "\n", "&#10;", "\r", "&#13;").Replace(s)
+}
+
+// short is an error of the network without the addresses, which differ in each run.
+func short(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,175 @@
+package conformance
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/patchbay-im/patchbay/conformance/wire"
+)
+
+// matcher compares what has come with what must come. It is pure but for what it keeps.
+type matcher struct {
+	value func(name string) string
+	kept  map[string]string
+}
+
+// match compares one item. It gives where in the play it does not hold, and what came instead.
+func (m *matcher) match(w *what, it item) (at place, got string, ok bool) {
+	e := it.ev.Element
+	switch {
+	case w.kind == wEOF || w.kind == wGone:
+		return w.at, describe(it), it.over
+	case it.over || it.err != nil:
+		return w.at, describe(it), false
+	case w.kind == wEnd:
+		return w.at, describe(it), it.ev.Kind == wire.End
+	case w.kind == wHeader:
+		if it.ev.Kind != wire.Header || e.Name != (wire.Name{Space: nsStream, Local: "stream"}) {
+			return w.at, describe(it), false
+		}
+	case it.ev.Kind != wire.Whole || !m.named(w, e):
+		return w.at, describe(it), false
+	}
+	if w.kind == wXML {
+		want, err := wire.Parse(w.xml.expand(m.value), nsComponent, streamPrefixes())
+		return w.at, describe(it), err == nil && wire.Equal(want, e)
+	}
+	for i := range w.marks {
+		if got, ok := m.mark(&w.marks[i], e); !ok {
+			return w.marks[i].at, got, false
+		}
+	}
+	return w.at, "", true
+}
+
+// named reports whether an element is of the kind and the name that must come.
+func (m *matcher) named(w *what, e *wire.Element) bool {
+	switch w.kind {
+	case wHandshake:
+		return e.Name == wire.Name{Space: nsComponent, Local: "handshake"}
+	case wStanza:
+		return e.Name == wire.Name{Space: nsComponent, Local: w.name}
+	case wStreamError:
+		return e.Name == wire.Name{Space: nsStream, Local: "error"} && slices.Contains(w.conditions, condition(e, nsStreamErrors))
+	case wElement:
+		return e.Name.Local == w.name && (w.space == "" || e.Name.Space == w.space)
+	}
+	return w.kind == wXML
+}
+
+// condition is the name of the first child in the namespace of conditions.
+func condition(e *wire.Element, space string) string {
+	for _, child := range e.Elements() {
+		if child.Name.Space == space && child.Name.Local != "text" {
+			return child.Name.Local
+		}
+	}
+	return ""
+}
+
+// mark compares one mark.
+func (m *matcher) mark(k *mark, e *wire.Element) (got string, ok bool) {
+	switch k.key {
+	case "has", "lacks":
+		local, space, spaced := strings.Cut(k.values[0].expand(m.value), "@")
+		found := has(e, local, space, spaced)
+		return map[bool]string{true: "it has one", false: "it has none"}[found], found == (k.key == "has")
+	case "payload":
+		return m.payload(k, e)
+	case "error":
+		kind, condition := stanzaError(e)
+		got = kind + "/" + condition
+		if kind == "" {
+			got = "absent"
+		}
+		ok = slices.ContainsFunc(k.values, func(t template) bool { return errorFits(t.expand(m.value), kind, condition) })
+		return "error=" + got, ok || m.typeWide(k, kind, condition)
+	}
+	value, there := valueOf(k.key, e)
+	if k.keep != "" {
+		m.kept[k.keep] = value
+		return k.key + "=absent", there
+	}
+	ok = slices.ContainsFunc(k.values, func(t template) bool {
+		switch want := t.expand(m.value); want {
+		case "any":
+			return there
+		case "absent":
+			return !there
+		default:
+			return there && value == want
+		}
+	})
+	if !there {
+		return k.key + "=absent", ok
+	}
+	return k.key + "=" + quoted(value), ok
+}
+
+// typeWide reads wait|cancel/x as wait/x or cancel/x.
+func (m *matcher) typeWide(k *mark, kind, condition string) bool {
+	last := k.values[len(k.values)-1].expand(m.value)
+	_, want, _ := strings.Cut(last, "/")
+	return slices.ContainsFunc(k.values, func(t template) bool {
+		v := t.expand(m.value)
+		return !strings.Contains(v, "/") && errorFits(v+"/"+want, kind, condition)
+	})
+}
+
+// errorFits compares an error with TYPE/CONDITION; * is any.
+func errorFits(want, kind, condition string) bool {
+	t, c, ok := strings.Cut(want, "/")
+	return ok && kind != "" && (t == "*" || t == kind) && (c == "*" || c == condition)
+}
+
+// stanzaError gives type and condition of the error in a stanza, empty if there is none (RFC 6120 8.3.2).
+func stanzaError(e *wire.Element) (kind, cond string) {
+	x := e.Child(nsComponent, "error")
+	if t, _ := e.Attr("type"); x == nil || t != "error" {
+		return "", ""
+	}
+	kind, _ = x.Attr("type")
+	return kind, condition(x, nsStanzaErrors)
+}
+
+// valueOf is what a key speaks of: an attribute, or a text.
+func valueOf(key string, e *wire.Element) (value string, there bool) {
+	switch key {
+	case "body":
+		if b := e.Child(nsComponent, "body"); b != nil {
+			return b.Text(), true
+		}
+		return "", false
+	case "text":
+		if e.Name == (wire.Name{Space: nsStream, Local: "error"}) {
+			t := e.Child(nsStreamErrors, "text")
+			if t == nil {
+				return "", false
+			}
+			return t.Text(), true
+		}
+		return e.Text(), true
+	case "xml:lang":
+		return e.Get(wire.Name{Space: nsXML, Local: "lang"})
+	}
+	return e.Attr(key)
+}
+
+// has reports whether there is such a child, at any depth.
+func has(e *wire.Element, local, space string, spaced bool) bool {
+	return slices.ContainsFunc(e.Elements(), func(x *wire.Element) bool {
+		return x.Name.Local == local && (!spaced || x.Name.Space == space) || has(x, local, space, spaced)
+	})
+}
+
+// payload compares the children with one that must be there alone.
+func (m *matcher) payload(k *mark, e *wire.Element) (got string, ok bool) {
+	want, err := wire.Parse(k.values[0].expand(m.value), nsComponent, streamPrefixes())
+	children := e.Elements()
+	ok = err == nil && len(children) == 1 && wire.Equal(want, children[0])
+	var b strings.Builder
+	for _, child := range children {
+		b.WriteString(child.String())
+	}
+	return "payload=" + cut(b.String(), 200), ok
+}

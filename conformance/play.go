@@ -1,0 +1,113 @@
+package conformance
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net"
+	"time"
+)
+
+// mostTime is how long one case may take, heavy ones too.
+const mostTime = 2 * time.Minute
+
+// Play plays cases against a target, one behind the other, and calls each with every result. Cases that cannot be played against
+// it are skipped, with the reason. The error is an *Unreachable, or that of a context that ended; the run then holds what was played.
+func Play(ctx context.Context, t Target, cases []*Case, each func(Result)) (*Run, error) {
+	r := &runner{target: t, usual: time.Second}
+	run := &Run{Target: t.Addr, Profile: Component, Safe: !t.Stress, Started: time.Now()}
+	if len(cases) > 0 {
+		run.Profile = cases[0].Profile
+	}
+	if t.Listen != "" {
+		run.Target = t.Listen
+		l, err := net.Listen("tcp", t.Listen)
+		if err != nil {
+			return run, &Unreachable{t.Listen, err}
+		}
+		defer l.Close()
+		r.listener = l.(*net.TCPListener)
+	}
+	product, err := r.meet(ctx)
+	if err != nil {
+		return run, err
+	}
+	run.Product = product
+	for _, c := range cases {
+		if err := ctx.Err(); err != nil {
+			return run, err
+		}
+		res := r.play(ctx, c)
+		run.Results = append(run.Results, res)
+		run.Took = time.Since(run.Started)
+		each(res)
+	}
+	return run, nil
+}
+
+// runner plays cases against one target.
+type runner struct {
+	target   Target
+	listener *net.TCPListener // of profile node
+	usual    time.Duration    // within which what is expected must come
+	deaf     bool             // the target routes nothing back to who sent it
+	spare    net.Conn         // of profile node: the judged one has connected, and no case has used it
+}
+
+// play plays one case.
+func (r *runner) play(ctx context.Context, c *Case) Result {
+	res := Result{Case: c}
+	if why := r.target.misses(c); why != "" {
+		res.Word, res.Why = Skipped, why
+		return res
+	}
+	ctx, cancel := context.WithTimeout(ctx, mostTime)
+	defer cancel()
+	p := newPlayer(ctx, r)
+	res.Word = Pass
+	for i := range c.steps {
+		if res.Fault = p.step(&c.steps[i]); res.Fault != nil {
+			res.Word = Fail
+			break
+		}
+	}
+	if res.Word == Pass && p.soft != "" {
+		res.Word, res.Why = Soft, p.soft
+	}
+	res.Took = time.Since(p.start)
+	p.end()
+	res.Wire = p.records
+	var absent *absent
+	if errors.As(p.err, &absent) {
+		res.Word, res.Why, res.Fault = Skipped, absent.Error(), nil
+	}
+	return res
+}
+
+// meet finds out whether the target can be judged, how far away it is, and what it says it is.
+func (r *runner) meet(ctx context.Context) (product string, err error) {
+	p := newPlayer(ctx, r)
+	defer p.end()
+	if r.listener != nil {
+		return "", r.await(p)
+	}
+	for i := range r.target.Nodes {
+		actor := "c" + string(rune('1'+i))
+		if fault := p.attach(actor); fault != nil {
+			return "", &Unreachable{r.target.Addr, errors.New(r.target.Nodes[i].Domain + ": " + fault.Got)}
+		}
+		r.usual = max(r.usual, time.Second+20*p.conns[actor].trip)
+	}
+	if r.target.Server == "" {
+		return "", nil
+	}
+	return p.version(), nil
+}
+
+// token makes 8 hex digits.
+func token() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:])
+}
