@@ -130,3 +130,27 @@ func TestDeep(t *testing.T) {
 		t.Error("elements without an end are one")
 	}
 }
+
+// TestByteByByte would not end if a byte that comes led back to those before it.
+func TestByteByByte(t *testing.T) {
+	const size = 1 << 20
+	for _, body := range []string{
+		"<a>" + strings.Repeat("x", size) + "</a>", "<a b='" + strings.Repeat("x", size) + "'/>",
+		"<" + strings.Repeat("x", size) + "/>", "<a><![CDATA[" + strings.Repeat("]", size) + "]]></a>",
+		"<a " + strings.Repeat(" ", size) + "/>", "<a>&#" + strings.Repeat("0", size) + "65;</a>",
+	} {
+		r := NewReader(2 * size)
+		r.Feed([]byte(head))
+		next(t, r, Header)
+		for i := range len(body) - 1 {
+			r.Feed([]byte{body[i]})
+			if _, err := r.Next(); !errors.Is(err, ErrMore) {
+				t.Fatalf("%.20q: %v after %d bytes", body, err, i+1)
+			}
+		}
+		r.Feed([]byte(">"))
+		if ev := next(t, r, Whole); string(ev.Raw) != body {
+			t.Errorf("%.20q: other bytes came", body)
+		}
+	}
+}
