@@ -93,6 +93,7 @@ func TestElements(t *testing.T) {
 		{"<a>]]<b/>></a>", "<a>]]<b/>&gt;</a>"},
 		{"<a b=']]>'>]]</a>", "<a b=']]>'>]]</a>"},
 		{"<a><![CDATA[]]]]><![CDATA[>]]]]]]></a>", "<a>]]&gt;]]]]</a>"},
+		{"<a><![CDATA[]x]]y]>]]>>]]<![CDATA[>]]></a>", "<a>]x]]y]&gt;&gt;]]&gt;</a>"},
 		// Characters and names.
 		{"<a>\x7f\u0080\uD7FF\uE000\uFFFD\U00010000\U0010FFFF\uFEFF</a>", "<a>\x7f\u0080\uD7FF\uE000\uFFFD\U00010000\U0010FFFF\uFEFF</a>"},
 		{"<_-.1·\u0300 é='x'/>", "<_-.1·\u0300 é='x'/>"},

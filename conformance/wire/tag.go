@@ -134,7 +134,7 @@ func (r *Reader) endSpace(c rune) *SyntaxError {
 // opened takes an opening tag that has been read.
 func (r *Reader) opened(empty bool) *SyntaxError {
 	r.flush()
-	r.in, r.brack = atContent, 0
+	r.in = atContent
 	o := open{tag: r.tag, bound: len(r.bound), span: len(r.spans)}
 	e, err := r.resolve()
 	if err != nil {
@@ -163,7 +163,7 @@ func (r *Reader) opened(empty bool) *SyntaxError {
 // closed takes the end of the element that is open.
 func (r *Reader) closed() {
 	r.flush()
-	r.in, r.brack = atContent, 0
+	r.in = atContent
 	o := r.open[len(r.open)-1]
 	r.open = r.open[:len(r.open)-1]
 	r.unbind(o.bound)
