@@ -25,6 +25,7 @@ var floors = []floor{
 	{"stanza", nil},
 	{"conformance/wire", nil},
 	{"conformance", []string{"conformance/wire"}}, // it judges other servers too
+	{"conformance/report", []string{"conformance"}},
 	{"internal/say", nil},   // figures and hostile text for people
 	{"internal/fault", nil}, // a bad network for tests
 	{"storage", []string{"stanza"}},
@@ -44,7 +45,7 @@ var floors = []floor{
 	{"internal/interop", []string{"internal/fault", "stanza", "storage", "component"}},
 	{"internal/soak", []string{"internal/fault", "component"}},
 	{"internal/bench", []string{"stanza", "storage", "routing", "internal/config", "component", "internal/server"}},
-	{"cmd/patchbay", []string{"internal/say", "stanza", "component", "conformance", "internal/config", "internal/server", "internal/demo", "internal/bench",
+	{"cmd/patchbay", []string{"internal/say", "stanza", "component", "conformance", "conformance/report", "internal/config", "internal/server", "internal/demo", "internal/bench",
 		"internal/admin", "internal/admin/api", "internal/admin/metrics", "internal/ctl", "docs", "examples"}},
 	{"examples/...", []string{"stanza", "component"}}, // what any user of the module can import
 }

@@ -1,0 +1,85 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/patchbay-im/patchbay/conformance"
+)
+
+// summary is the end of a run: how many cases of each level went as they should, and the verdict.
+func summary(run *conformance.Run, reports []string) string {
+	var parts []string
+	all := run.Tally()
+	for _, l := range conformance.Levels {
+		if t := tally(all[l]); t != nil {
+			parts = append(parts, levelSum(l, t))
+		}
+	}
+	if run.Product != "" {
+		parts = append([]string{cut([]byte(run.Product), 60)}, parts...)
+	}
+	parts = append(parts, span(run.Took))
+	if len(reports) > 0 {
+		parts = append(parts, strings.Join(reports, " "))
+	}
+	verdict, example := Verdict(run)
+	line := "  " + strings.Join(parts, "   ") + "\n  " + verdict
+	if example != "" {
+		line += "          rerun one: patchbay conformance ... --only " + example + " --wire"
+	}
+	return line + "\n"
+}
+
+// levelSum is one level: MUST 139/147 (5 failed, 3 known).
+func levelSum(l conformance.Level, t tally) string {
+	var but []string
+	for _, w := range words[1:] {
+		if t[w] > 0 {
+			but = append(but, fmt.Sprintf("%d %s", t[w], past(w)))
+		}
+	}
+	sum := fmt.Sprintf("%s %d/%d", l, t.good(), t.ran())
+	if len(but) > 0 {
+		sum += " (" + strings.Join(but, ", ") + ")"
+	}
+	return sum
+}
+
+// Verdict says whether a run conforms, and if not why, with the id of the first case that is in the way.
+func Verdict(run *conformance.Run) (verdict, example string) {
+	if run.Conforms() {
+		return "conforms", ""
+	}
+	all := run.Tally()
+	var fails []string
+	count, changed := 0, 0
+	for _, l := range conformance.Levels {
+		changed += all[l][conformance.Changed]
+		if n := all[l][conformance.Fail]; n > 0 {
+			fails = append(fails, fmt.Sprintf("%d %s", n, l))
+			count += n
+		}
+	}
+	var why []string
+	switch count {
+	case 0:
+	case 1:
+		why = append(why, strings.Join(fails, " and ")+" fails")
+	default:
+		why = append(why, strings.Join(fails, " and ")+" fail")
+	}
+	if changed > 0 {
+		why = append(why, fmt.Sprintf("%d changed", changed))
+	}
+	if len(why) == 0 {
+		return "does not conform: no case ran", ""
+	}
+	for i := range run.Results {
+		if w := run.Results[i].Word; w == conformance.Fail || w == conformance.Changed {
+			example = run.Results[i].Case.ID
+			break
+		}
+	}
+	return "does not conform: " + strings.Join(why, ", "), example
+}
