@@ -1,0 +1,153 @@
+package conformance_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/patchbay-im/patchbay/conformance"
+)
+
+// probes are the components that a small server knows.
+var probes = []conformance.NodeName{
+	{Domain: "c1.probe.test", Secret: "secret of the first"},
+	{Domain: "c2.probe.test", Secret: "secret of the second"},
+	{Domain: "c3.probe.test", Secret: "secret of the third"},
+}
+
+// atOnce is how many servers are judged at one time: nearly all of it is waiting.
+const atOnce = 24
+
+// complete says that all cases of the catalogue are here, so each fault must be found.
+const complete = false
+
+// unmet are the rules that the small server does not keep, each with its reason.
+var unmet = map[string]string{
+	"G01-no-from-is-refused":  "it fills in the sender, as the rule permits",
+	"I04-kept-for-its-return": "it keeps nothing for who is away",
+	"B09-what-waits-moves":    "it has no proof of delivery, so it has nothing to give to the next link",
+}
+
+// componentCases are the cases of profile component, by rule.
+func componentCases(t *testing.T) map[string][]*conformance.Case {
+	t.Helper()
+	all, err := conformance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byRule := map[string][]*conformance.Case{}
+	for _, c := range all {
+		if c.Profile == conformance.Component {
+			byRule[c.Rule()] = append(byRule[c.Rule()], c)
+		}
+	}
+	return byRule
+}
+
+// verdict is what became of a fault.
+type verdict struct {
+	failed *conformance.Result // nil if no case did
+	err    error               // the suite gave up
+}
+
+// judge plays cases, each against a small server of its own, until one fails.
+func judge(ctx context.Context, w *wrong, cases []*conformance.Case) verdict {
+	for _, c := range cases {
+		run, err := playSmall(ctx, w, []*conformance.Case{c})
+		if err != nil {
+			return verdict{err: fmt.Errorf("play %s: %w", c.ID, err)}
+		}
+		if r := run.Results[0]; r.Word == conformance.Fail || w.soft && r.Word == conformance.Soft {
+			return verdict{failed: &run.Results[0]}
+		}
+	}
+	return verdict{}
+}
+
+// playSmall plays cases against one small server.
+func playSmall(ctx context.Context, w *wrong, cases []*conformance.Case) (*conformance.Run, error) {
+	s, err := startSmall(probes, w)
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	target := conformance.Target{Addr: s.listener.Addr().String(), Nodes: probes, Server: s.domain, Stress: w.stress}
+	return conformance.Play(ctx, target, cases, func(conformance.Result) {})
+}
+
+// abreast calls f for 0 to n-1, at most so many at one time.
+func abreast(n, most int, f func(i int)) {
+	var done sync.WaitGroup
+	room := make(chan struct{}, most)
+	for i := range n {
+		room <- struct{}{}
+		done.Go(func() {
+			f(i)
+			<-room
+		})
+	}
+	done.Wait()
+}
+
+// TestSmall sees that the small server without a wrong passes every case, but those that unmet names.
+func TestSmall(t *testing.T) {
+	byRule := componentCases(t)
+	rules := slices.Sorted(maps.Keys(byRule))
+	runs, errs := make([]*conformance.Run, len(rules)), make([]error, len(rules))
+	abreast(len(rules), atOnce, func(i int) {
+		runs[i], errs[i] = playSmall(t.Context(), &wrong{}, byRule[rules[i]])
+	})
+	for i, run := range runs {
+		if errs[i] != nil {
+			t.Errorf("%s: %v", rules[i], errs[i])
+			continue
+		}
+		for _, r := range run.Results {
+			why, known := unmet[r.Case.ID]
+			if sound := r.Word == conformance.Pass || r.Word == conformance.Skipped; sound == known {
+				t.Errorf("%s %s (%s): %s %s", r.Word, r.Case.ID, why, r.Why, tell(&r))
+			}
+		}
+	}
+}
+
+// TestFaults sees that each fault is found by a case of its own rule, all of which TestSmall saw to pass without it.
+func TestFaults(t *testing.T) {
+	byRule := componentCases(t)
+	faults := slices.Concat(streamFaults, stanzaFaults)
+	verdicts := make([]verdict, len(faults))
+	abreast(len(faults), atOnce, func(i int) {
+		verdicts[i] = judge(t.Context(), &faults[i].wrong, byRule[faults[i].rule])
+	})
+	for i, f := range faults {
+		t.Run(f.rule+" "+f.what, func(t *testing.T) {
+			switch v := verdicts[i]; {
+			case len(byRule[f.rule]) == 0:
+				t.Skip("no case names the rule")
+			case v.err != nil:
+				t.Error(v.err)
+			case v.failed == nil && !complete:
+				t.Skip("no case of the rule that is here found it")
+			case v.failed == nil:
+				t.Errorf("none of %d cases found it", len(byRule[f.rule]))
+			default:
+				t.Logf("%s: %s", v.failed.Case.ID, tell(v.failed))
+			}
+		})
+	}
+}
+
+// tell is where a case failed.
+func tell(r *conformance.Result) string {
+	if r.Fault == nil {
+		return ""
+	}
+	line := ""
+	if r.Fault.Line > 0 {
+		line = r.Case.Lines[r.Fault.Line-1]
+	}
+	return fmt.Sprintf("line %d, %s: got %s", r.Fault.Line, line, r.Fault.Got)
+}
