@@ -20,7 +20,7 @@ var roots = []string{filepath.Join("..", "..", ".ci", "tools", "peers"), "/"}
 type peer struct {
 	name    string
 	program string // a pattern of its program, below a root
-	needs   string // the interpreter of that
+	needs   string // the interpreter of that, "" if it is no script
 	serve   func(t *testing.T, program, root string) *server
 }
 
@@ -33,7 +33,7 @@ var peers = []peer{
 // without it.
 func (p peer) find(t *testing.T) (program, root string) {
 	t.Helper()
-	if _, err := exec.LookPath(p.needs); err != nil {
+	if _, err := exec.LookPath(p.needs); p.needs != "" && err != nil {
 		missing(t, "needs %s for %s: run .ci/run tools, or install it: %v", p.needs, p.name, err)
 	}
 	for _, root := range roots {
@@ -76,37 +76,41 @@ const peerSecret = "secret-of-a-loss-test"
 
 func openProsody(t *testing.T, program, root string) *server {
 	t.Helper()
-	main, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	script, conf, port := filepath.Join(dir, "prosody"), filepath.Join(dir, "prosody.cfg.lua"), freePort(t)
-	write(t, script, []byte(strings.ReplaceAll(string(main), "'/usr/lib/prosody", "'"+root+"/usr/lib/prosody")))
-	write(t, conf, fmt.Appendf(nil, `run_as_root = true
-data_path = %q
-pidfile = %q
-modules_enabled = {}
+	port := freePort(t)
+	p := startProsody(t, program, root, fmt.Sprintf(`modules_enabled = {}
 modules_disabled = { "s2s", "c2s", "posix", "offline" }
 component_ports = { %s }
 component_interfaces = { "127.0.0.1" }
-log = { info = "*console" }
 VirtualHost "im.example"
 Component %q
   component_secret = %q
 Component %q
   component_secret = %q
-`, dir, filepath.Join(dir, "pid"), port, senderDomain, peerSecret, receiverDomain, peerSecret))
-	s := &server{process: start(t, exec.Command("lua5.4", script, "--config", conf, "-F")), addr: "127.0.0.1:" + port, secret: peerSecret}
-	s.find(t, regexp.MustCompile("Activated service 'component' on "))
-	return s
+`, port, senderDomain, peerSecret, receiverDomain, peerSecret))
+	return &server{process: p, addr: "127.0.0.1:" + port, secret: peerSecret}
+}
+
+// startProsody starts it with what a test configures, and waits until it listens for components.
+func startProsody(t *testing.T, program, root, configured string) *process {
+	t.Helper()
+	main, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script, conf := filepath.Join(dir, "prosody"), filepath.Join(dir, "prosody.cfg.lua")
+	write(t, script, []byte(strings.ReplaceAll(string(main), "'/usr/lib/prosody", "'"+root+"/usr/lib/prosody")))
+	write(t, conf, fmt.Appendf(nil, "run_as_root = true\ndata_path = %q\npidfile = %q\nlog = { info = \"*console\" }\n%s",
+		dir, filepath.Join(dir, "pid"), configured))
+	p := start(t, exec.Command("lua5.4", script, "--config", conf, "-F"))
+	p.find(t, regexp.MustCompile("Activated service 'component' on "))
+	return p
 }
 
 func openEjabberd(t *testing.T, program, _ string) *server {
 	t.Helper()
-	dir := t.TempDir()
-	conf, port := filepath.Join(dir, "ejabberd.yml"), freePort(t)
-	write(t, conf, fmt.Appendf(nil, `hosts: [im.example]
+	port := freePort(t)
+	p := startEjabberd(t, program, fmt.Sprintf(`hosts: [im.example]
 loglevel: info
 listen:
   - port: %s
@@ -119,12 +123,21 @@ listen:
       %s: {password: %s}
 modules: {}
 `, port, senderDomain, peerSecret, receiverDomain, peerSecret))
+	return &server{process: p, addr: "127.0.0.1:" + port, secret: peerSecret}
+}
+
+// startEjabberd starts it with a whole file of configuration, and waits until it listens for components.
+func startEjabberd(t *testing.T, program, configured string) *process {
+	t.Helper()
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "ejabberd.yml")
+	write(t, conf, []byte(configured))
 	cmd := exec.Command("erl", "-noinput", "-pa", filepath.Dir(program), "-mnesia", "dir", fmt.Sprintf("%q", filepath.Join(dir, "db")),
 		"-ejabberd", "config", fmt.Sprintf("%q", conf), "-s", "ejabberd")
 	cmd.Env = append(os.Environ(), "HOME="+dir, "EJABBERD_LOG_PATH="+filepath.Join(dir, "log"))
-	s := &server{process: start(t, cmd), addr: "127.0.0.1:" + port, secret: peerSecret}
-	s.find(t, regexp.MustCompile("Start accepting TCP connections at .* for ejabberd_service"))
-	return s
+	p := start(t, cmd)
+	p.find(t, regexp.MustCompile("Start accepting TCP connections at .* for ejabberd_service"))
+	return p
 }
 
 // TestLossElsewhere plays the losses of TestLoss with the servers that most nodes are attached to, and prints what

@@ -69,6 +69,20 @@ func (a *authority) leaf(t *testing.T, name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
 }
 
+// write writes a certificate for a name, and its key, and gives the files.
+func (a *authority) write(t *testing.T, dir, name string) (cert, key string) {
+	t.Helper()
+	leaf := a.leaf(t, name)
+	raw, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePEM(t, cert, "CERTIFICATE", leaf.Certificate[0])
+	writePEM(t, key, "PRIVATE KEY", raw)
+	return cert, key
+}
+
 func writePEM(t *testing.T, path, kind string, der []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
@@ -111,20 +125,14 @@ func TestModernTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ca := newAuthority(t, dir)
-	hub := ca.leaf(t, "hub1.im.example")
-	writePEM(t, filepath.Join(dir, "hub.pem"), "CERTIFICATE", hub.Certificate[0])
-	key, err := x509.MarshalPKCS8PrivateKey(hub.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, filepath.Join(dir, "hub.key"), "PRIVATE KEY", key)
+	cert, key := ca.write(t, dir, "hub1.im.example")
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // the server does not say which port it has taken
 	if err != nil {
 		t.Fatal(err)
 	}
 	direct := ln.Addr().String()
 	_ = ln.Close()
-	s := serve(t, dir, "tls.cert="+filepath.Join(dir, "hub.pem"), "tls.key="+filepath.Join(dir, "hub.key"), "tls.ca="+filepath.Join(dir, "ca.pem"),
+	s := serve(t, dir, "tls.cert="+cert, "tls.key="+key, "tls.ca="+filepath.Join(dir, "ca.pem"),
 		"listen.component_tls="+direct)
 	for _, tt := range allSecured(t, ca, s.addr, direct) {
 		t.Run(tt.name, func(t *testing.T) {
