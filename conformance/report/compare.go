@@ -85,7 +85,7 @@ func Compare(w io.Writer, columns []Column) error {
 			fmt.Fprintf(&b, "%-*s  %-6s%s  %s\n", wide, Visible([]byte(r.is.ID)), r.is.Level, cells(r), Visible([]byte(r.is.Title)))
 		}
 	}
-	fmt.Fprintf(&b, "\n%d of %s differ\n\n", differ, count(len(all), "case"))
+	fmt.Fprintf(&b, "\ncases that differ: %d of %d\n\n", differ, len(all))
 	b.WriteString("  ")
 	for _, word := range words {
 		fmt.Fprintf(&b, "  %7s", word)
@@ -128,7 +128,7 @@ type (
 	matrixPage struct {
 		frame
 		Differ   int
-		Count    string
+		Count    int
 		Runs     []matrixRun
 		Sections []matrixSection
 	}
@@ -183,7 +183,7 @@ func WriteMatrix(w io.Writer, columns []Column) error {
 		s := &p.Sections[len(p.Sections)-1]
 		s.Rows = append(s.Rows, m)
 	}
-	p.Count = count(len(all), "case")
+	p.Count = len(all)
 	return pages.ExecuteTemplate(w, "matrix.html", p)
 }
 

@@ -32,7 +32,7 @@ func TestCompare(t *testing.T) {
 	closed(t, page.String())
 	text.Reset()
 	same := twoRuns(t)[:1]
-	if err := Compare(&text, append(same, same[0])); err != nil || !strings.Contains(text.String(), "\n0 of 10 cases differ\n") {
+	if err := Compare(&text, append(same, same[0])); err != nil || !strings.Contains(text.String(), "\ncases that differ: 0 of 10\n") {
 		t.Errorf("%v: %s", err, text.String())
 	}
 }
