@@ -168,13 +168,20 @@ func who() string {
 
 // screen is how answers are drawn on w.
 func (a *asking) screen(w io.Writer) ctl.Screen {
-	s := ctl.Screen{Wide: a.output == asWide, Colour: colour(w), Zone: time.Local}
-	if f, ok := w.(*os.File); ok && isTerminal(w) {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
-			s.Width = columns
-		}
+	return ctl.Screen{Wide: a.output == asWide, Colour: colour(w), Zone: time.Local, Width: width(w)}
+}
+
+// width is how many columns a terminal has; 0 for what is none.
+func width(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !isTerminal(w) {
+		return 0
 	}
-	return s
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
 }
 
 // untilSignal is the context of a verb: it ends at a signal.

@@ -195,3 +195,12 @@ func TestWatchIntoPipe(t *testing.T) {
 		cancel()
 	}
 }
+
+// TestConformanceOnTerminal counts by section, and then sums up.
+func TestConformanceOnTerminal(t *testing.T) {
+	addr, secret := nodeServer(t)
+	t.Setenv("JUDGED", secret)
+	shown, _, code := onTerminal(t, "conformance", "--addr", addr, "--node", "a.im.example=env:JUDGED", "--node", "b.im.example=env:JUDGED", "--only", "C19-charref-cr")
+	ends(t, code, shown, 0)
+	shown.waitFor(t, "\r  C Closing and errors  "+strings.Repeat("█", 20)+"  1/1\x1b[K", "MUST 1/1", "conforms")
+}

@@ -65,7 +65,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newDemoCommand(), newServeCommand(), newInitCommand(), newCheckCommand(), newNodeCommand(), newCtlCommand(),
-		newCompletionCommand(), newManCommand(), newVersionCommand())
+		newConformanceCommand(), newCompletionCommand(), newManCommand(), newVersionCommand())
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
 	bare(root)
@@ -130,10 +130,17 @@ Act                        asks on a terminal, --yes elsewhere; each act is logg
   ctl kick JID|DOMAIN[/LINK] [--reason TEXT]
   ctl reload               apply the file; prints what changed and what needs a restart
   ctl secret DOMAIN        the secret of a name under a wildcard (from the file; asks for the token)
+Judge
+  patchbay conformance --addr HOST:PORT --node DOMAIN=SECRET [--node ...] [--server-domain D] [--users D]
+     [--profile component|modern|sessions] [--level must|should|may|policy] [--only ID,..] [--list]
+     [--skip ID,..] [--safe|--stress] [--report FILE]... [--expect FILE] [--update-expect] [--wire]
+  patchbay conformance node --listen HOST:PORT --node DOMAIN=SECRET    judges a node
+  patchbay conformance recipe prosody|ejabberd|openfire|jabberd2       what to paste there
+  patchbay conformance compare RUN.json RUN.json [--report matrix.html]
 More
   patchbay help VERB|node|config|wire|errors|ops     the manual, in the binary; examples first
   patchbay completion bash|zsh|fish|powershell       patchbay man DIR     patchbay version [-o json]
 SECRET: a literal, @FILE or env:NAME (node: PATCHBAY_SECRET, then ./patchbay-data/dev-secret).
 Read from the environment: PATCHBAY_URL, PATCHBAY_TOKEN, PATCHBAY_CONFIG, NO_COLOR.
-Exit: 0 done   1 failed, faults found   2 wrong use   3 server not reached
+Exit: 0 done   1 failed, not conformant, faults found   2 wrong use   3 server not reached
 `

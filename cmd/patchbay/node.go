@@ -186,23 +186,14 @@ func userJID(s string) (jid.JID, error) {
 	return j, nil
 }
 
-// secret finds the secret; a literal is warned of, for everybody on the machine can read it in ps. Those of dev- and
-// demo- servers are printed on screens anyway.
+// secret finds the secret, and warns of one that others can see.
 func (h *hand) secret(arg string) (string, error) {
-	if name, ok := strings.CutPrefix(arg, "@"); ok {
-		return readSecret(name)
-	}
-	if name, ok := strings.CutPrefix(arg, "env:"); ok {
-		if v := os.Getenv(name); v != "" {
-			return v, nil
-		}
-		return "", fmt.Errorf("find a secret: the environment has no %s", name)
-	}
 	if arg != "" {
-		if !strings.HasPrefix(arg, "dev-") && !strings.HasPrefix(arg, "demo-") {
-			h.note("warning: a secret on the command line can be seen by others with ps; use @FILE or env:NAME")
+		secret, exposed, err := givenSecret(arg)
+		if exposed {
+			h.note("warning: %s", exposedWarning)
 		}
-		return arg, nil
+		return secret, err
 	}
 	if v := os.Getenv("PATCHBAY_SECRET"); v != "" {
 		return v, nil
@@ -212,6 +203,24 @@ func (h *hand) secret(arg string) (string, error) {
 		return "", errors.New("find a secret: give --secret or PATCHBAY_SECRET, or start in the directory of a development server")
 	}
 	return s, err
+}
+
+const exposedWarning = "a secret on the command line can be seen by others with ps; use @FILE or env:NAME"
+
+// givenSecret is the secret that a command line means: a literal, @FILE or env:NAME. A literal is exposed, for everybody on
+// the machine can read it in ps; those of dev- and demo- servers are printed on screens anyway.
+func givenSecret(arg string) (secret string, exposed bool, err error) {
+	if name, ok := strings.CutPrefix(arg, "@"); ok {
+		secret, err = readSecret(name)
+		return secret, false, err
+	}
+	if name, ok := strings.CutPrefix(arg, "env:"); ok {
+		if v := os.Getenv(name); v != "" {
+			return v, false, nil
+		}
+		return "", false, fmt.Errorf("find a secret: the environment has no %s", name)
+	}
+	return arg, !strings.HasPrefix(arg, "dev-") && !strings.HasPrefix(arg, "demo-"), nil
 }
 
 func readSecret(name string) (string, error) {
