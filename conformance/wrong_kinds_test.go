@@ -33,7 +33,6 @@ type wrong struct {
 	keepsIDs       bool // it takes stanza ids in its own name
 	answersErrors  bool
 	answersResults bool
-	listsAll       bool // it lists components that are not attached
 }
 
 // limits are bounds of what a server takes; 0 is the usual.

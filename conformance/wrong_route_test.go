@@ -246,7 +246,7 @@ func (s *small) items() (items []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for domain := range s.nodes {
-		if s.links[domain] != nil || s.now.Load().listsAll {
+		if s.links[domain] != nil {
 			items = append(items, "<item jid='"+domain+"'/>")
 		}
 	}
