@@ -1,15 +1,23 @@
 package conformance
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchbay-im/patchbay/conformance/wire"
 )
 
 const (
-	firstWait = time.Minute      // for the judged component to connect at all
-	againWait = 30 * time.Second // for it to connect again
+	firstWait  = time.Minute      // for the judged component to connect at all
+	againWait  = 30 * time.Second // for it to connect again
+	lateWait   = 2 * time.Second  // the same, when it has stayed away before
+	listenStep = 200 * time.Millisecond
 )
 
 // absent tells that the judged component did not connect, so there was nothing to play with.
@@ -21,34 +29,66 @@ func (e *absent) Error() string {
 }
 
 // await waits until the judged component connects for the first time; the first case uses that connection.
-func (r *runner) await(p *player) error {
-	if err := r.listener.SetDeadline(time.Now().Add(firstWait)); err != nil {
+func (r *runner) await(ctx context.Context) error {
+	nc, err := r.next(ctx, firstWait)
+	if err != nil {
 		return &Unreachable{r.target.Listen, err}
 	}
-	nc, err := r.listener.Accept()
-	if err != nil {
-		return &Unreachable{r.target.Listen, &absent{firstWait}}
-	}
 	r.spare = nc
-	return p.ctx.Err()
+	return nil
 }
 
-// accept takes the next connection of the judged component; attach goes on as far as the handshake.
-func (p *player) accept(s *step) *Fault {
-	nc := p.r.spare
-	p.r.spare = nil
-	if nc == nil {
-		var err error
-		if err = p.r.listener.SetDeadline(time.Now().Add(againWait)); err == nil {
-			nc, err = p.r.listener.Accept()
+// next takes the next connection of the judged component. The error is an *absent, or that of the context.
+func (r *runner) next(ctx context.Context, wait time.Duration) (net.Conn, error) {
+	if nc := r.spare; nc != nil {
+		r.spare = nil
+		return nc, nil
+	}
+	if r.missed {
+		wait = lateWait
+	}
+	over := time.Now().Add(wait)
+	for time.Now().Before(over) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			p.err = &absent{againWait}
-			return p.fault(s.at, p.err.Error(), againWait)
+		if err := r.listener.SetDeadline(time.Now().Add(listenStep)); err != nil {
+			return nil, err
+		}
+		nc, err := r.listener.Accept()
+		if err == nil {
+			r.missed = false
+			return nc, nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, err
 		}
 	}
-	node, _ := p.r.target.node(s.actor)
-	c := start(s.actor, node, nc, p.log)
+	r.missed = true
+	return nil, &absent{wait}
+}
+
+// accept takes a new connection of the judged component; attach goes on as far as the handshake, and takes the stream that a case
+// before left whole, if there is one.
+func (p *player) accept(s *step) *Fault {
+	if old := p.r.whole; old != nil {
+		p.r.whole = nil
+		if s.verb == vAttach && old.alive() {
+			old.inbox.clear()
+			old.mu.Lock()
+			old.attends = false
+			old.mu.Unlock()
+			p.conns[s.actor] = old
+			return nil
+		}
+		old.part()
+	}
+	nc, err := p.r.next(p.ctx, againWait)
+	if err != nil {
+		p.err = err
+		return p.fault(s.at, err.Error(), againWait)
+	}
+	c := p.r.start(s.actor, nc)
 	p.conns[s.actor] = c
 	p.log(s.actor, Noted, []byte("connected"))
 	if s.verb != vAttach {
@@ -65,6 +105,43 @@ func (p *player) accept(s *step) *Fault {
 	if got := it.ev.Element.Text(); got != p.value("s.proof") {
 		return p.fault(s.at, "a handshake that does not match the secret: "+quoted(got), 0)
 	}
+	c.mu.Lock()
+	c.attached = true // before its first stanza can come
+	c.mu.Unlock()
 	c.say("<handshake/>")
 	return nil
+}
+
+// alone holds the judged component to not connecting for a time.
+func (p *player) alone(s *step) *Fault {
+	nc, err := p.r.next(p.ctx, s.span)
+	if err == nil {
+		p.r.spare = nc
+		return p.fault(s.at, "a connection", 0)
+	}
+	p.r.missed = false
+	return nil
+}
+
+// unasked takes what the judged component says by itself, unless the play attends to that: requests are answered, so that it goes
+// on.
+func (c *conn) unasked(e *wire.Element) bool {
+	kind, _ := e.Attr("type")
+	request := e.Name.Local == "iq" && (kind == "get" || kind == "set")
+	c.mu.Lock()
+	passes := c.attached && !c.attends && (request || e.Name.Local == "message" || e.Name.Local == "presence")
+	c.mu.Unlock()
+	if passes && request {
+		c.answer(e, "")
+	}
+	return passes
+}
+
+// spares reports whether a case leaves the stream of the judged component as it was. Those come first: not every component comes
+// back.
+func (c *Case) spares() bool {
+	return !slices.ContainsFunc(c.steps, func(s step) bool {
+		text := s.verb == vSend && strings.Contains(s.text.expand(func(string) string { return "" }), "</stream:stream>")
+		return text || slices.Contains([]verb{vAccept, vDrop, vReset, vClose}, s.verb)
+	})
 }

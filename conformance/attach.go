@@ -16,6 +16,8 @@ const (
 	conflictWait = 3 * time.Second // for a server to see that an earlier connection of the name has ended
 	conflictStep = 100 * time.Millisecond
 	settleWait   = time.Second
+
+	markerPrefix = "marker-"
 )
 
 // proof is what a handshake holds (XEP-0114 3).
@@ -81,17 +83,20 @@ func (p *player) settle(c *conn) {
 // marker sends a message that only this step waits for, and gives its id.
 func (p *player) marker(c *conn, to string) string {
 	p.markers++
-	id := "marker-" + p.run + "-" + strconv.Itoa(p.markers)
+	id := markerPrefix + p.run + "-" + strconv.Itoa(p.markers)
 	c.say("<message from='" + escapeAttr(c.node.Domain) + "' to='" + escapeAttr(to) + "' id='" + id + "'/>")
 	return id
 }
 
-// isMarker reports whether an item is the message of this id, or an answer to it.
+// isMarker reports whether an item is the message of this id, or an answer to it; without an id, whether it is any marker.
 func isMarker(it item, id string) bool {
 	if it.ev.Kind != wire.Whole || it.ev.Element == nil {
 		return false
 	}
 	got, _ := it.ev.Element.Attr("id")
+	if id == "" {
+		return strings.HasPrefix(got, markerPrefix)
+	}
 	return got == id
 }
 

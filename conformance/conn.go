@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +22,9 @@ const (
 type conn struct {
 	// set once
 	actor string
-	node  NodeName // whom the stream is for
-	serve bool     // the actor is the server
+	node  NodeName               // whom the stream is for
+	serve bool                   // the actor is the server
+	own   func(from string) bool // an address of a component of the run
 	log   func(actor string, kind RecordKind, b []byte)
 	inbox *inbox
 	over  chan struct{} // closed when the reader has ended
@@ -30,26 +32,34 @@ type conn struct {
 
 	// owned by the reader
 	reader *wire.Reader
+	counts bool // the stream is managed (XEP-0198)
+	count  int  // stanzas since then
 
 	// guarded by mu
-	mu      sync.Mutex
-	net     net.Conn
-	id      string        // of the stream
-	mute    bool          // pings are not answered
-	held    chan struct{} // not nil while nothing is to be read; closed to go on
-	upgrade chan net.Conn // the reader waits here for TLS
-	closed  bool          // </stream:stream> was sent, or the connection was given up
+	mu       sync.Mutex
+	net      net.Conn
+	id       string        // of the stream
+	mute     bool          // pings and the end of the stream are not answered
+	held     chan struct{} // not nil while nothing is to be read; closed to go on
+	upgrade  chan net.Conn // the reader waits here for TLS
+	closed   bool          // </stream:stream> was sent, or the connection was given up
+	attached bool          // of the server: the handshake was right
+	attends  bool          // what the judged component says by itself is for the play
 
 	// guarded by wmu: what is written
 	wmu     sync.Mutex
 	between bool   // what was written ends where a stanza may begin
-	replies []byte // to pings, until then
+	replies []byte // what is answered without a word, until then
 }
 
 // start makes a conn of a connection, and begins to read. What is read ends with the connection: see part.
-func start(actor string, node NodeName, nc net.Conn, log func(string, RecordKind, []byte)) *conn {
-	c := &conn{actor: actor, node: node, serve: actor == "s", log: log, inbox: newInbox(), over: make(chan struct{}),
+func (r *runner) start(actor string, nc net.Conn) *conn {
+	node, _ := r.target.node(actor)
+	c := &conn{actor: actor, node: node, serve: actor == "s", own: r.target.own, log: r.log, inbox: newInbox(), over: make(chan struct{}),
 		reader: wire.NewReader(mostElement), net: nc, upgrade: make(chan net.Conn, 1), between: true}
+	if c.serve {
+		c.id = token() + token()
+	}
 	go c.read()
 	return c
 }
@@ -117,8 +127,12 @@ func (c *conn) event(ev wire.Event) bool {
 		c.mu.Lock()
 		c.id = id
 		c.mu.Unlock()
-	case ev.Kind == wire.Whole && c.answered(ev.Element):
+	case ev.Kind == wire.Whole && c.acknowledged(ev.Element.Name):
 		return true
+	case ev.Kind == wire.Whole && (c.answered(ev.Element) || c.serve && c.unasked(ev.Element)):
+		return true
+	case ev.Kind == wire.End:
+		c.answerEnd()
 	}
 	if !c.inbox.put(item{ev: ev, at: time.Now()}) {
 		c.inbox.put(item{err: errInboxFull, at: time.Now()})
@@ -128,6 +142,26 @@ func (c *conn) event(ev wire.Event) bool {
 		return c.restarts(ev.Element.Name)
 	}
 	return true
+}
+
+// acknowledged counts stanzas once the stream is managed, and answers the server's <r/> (XEP-0198 4) unless the actor is mute: then it is
+// for the play.
+func (c *conn) acknowledged(name wire.Name) bool {
+	switch {
+	case name == wire.Name{Space: nsSM, Local: "enabled"}:
+		c.counts = true
+	case c.counts && name.Space == nsComponent:
+		c.count++
+	case c.counts && name == wire.Name{Space: nsSM, Local: "r"}:
+		c.mu.Lock()
+		mute := c.mute
+		c.mu.Unlock()
+		if !mute {
+			c.reply("<a xmlns='" + nsSM + "' h='" + strconv.Itoa(c.count) + "'/>")
+		}
+		return !mute
+	}
+	return false
 }
 
 // restarts begins a new stream where the one so far has ended (RFC 6120 4.3.3): behind SASL, and behind TLS, which the
@@ -169,30 +203,59 @@ func (c *conn) secure() error {
 	return t.SetDeadline(time.Time{})
 }
 
-// answered answers a ping, unless the actor is mute.
+// answered answers what the server itself asks of every component, unless the actor is mute: pings, and what it is (XEP-0030 3.1).
+// What another component of the run asks is for the play.
 func (c *conn) answered(e *wire.Element) bool {
 	kind, _ := e.Attr("type")
-	if c.serve || e.Name.Local != "iq" || kind != "get" || e.Child(nsPing, "ping") == nil {
+	from, _ := e.Attr("from")
+	if c.serve || e.Name.Local != "iq" || kind != "get" || c.own(from) {
+		return false
+	}
+	payload := ""
+	switch {
+	case e.Child(nsPing, "ping") != nil:
+	case e.Child(nsDisco, "query") != nil:
+		payload = "<query xmlns='" + nsDisco + "'><identity category='component' type='generic'/><feature var='" + nsDisco + "'/><feature var='" + nsPing + "'/></query>"
+	default:
 		return false
 	}
 	c.mu.Lock()
 	mute := c.mute
 	c.mu.Unlock()
-	if mute {
-		return true
+	if !mute {
+		c.answer(e, payload)
 	}
-	id, _ := e.Attr("id")
-	from, _ := e.Attr("from")
-	to, _ := e.Attr("to")
-	reply := "<iq type='result' id='" + escapeAttr(id) + "' from='" + escapeAttr(to) + "' to='" + escapeAttr(from) + "'/>"
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	c.replies = append(c.replies, reply...)
-	c.flushReplies()
 	return true
 }
 
-// flushReplies writes replies to pings, if a stanza may begin here. Called with wmu held.
+// answer answers a request with a result.
+func (c *conn) answer(e *wire.Element, payload string) {
+	id, _ := e.Attr("id")
+	from, _ := e.Attr("from")
+	to, _ := e.Attr("to")
+	c.reply("<iq type='result' id='" + escapeAttr(id) + "' from='" + escapeAttr(to) + "' to='" + escapeAttr(from) + "'>" + payload + "</iq>")
+}
+
+// reply writes something where a stanza may begin.
+func (c *conn) reply(text string) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.replies = append(c.replies, text...)
+	c.flushReplies()
+}
+
+// answerEnd ends the stream from this side too, once the peer has (RFC 6120 4.4), unless the actor is mute.
+func (c *conn) answerEnd() {
+	c.mu.Lock()
+	answers := !c.closed && !c.mute
+	c.closed = c.closed || answers
+	c.mu.Unlock()
+	if answers {
+		c.say("</stream:stream>")
+	}
+}
+
+// flushReplies writes what is answered without a word, if a stanza may begin here. Called with wmu held.
 func (c *conn) flushReplies() {
 	if !c.between || len(c.replies) == 0 {
 		return

@@ -115,3 +115,15 @@ func (c *conn) part() {
 	}
 	<-c.over
 }
+
+// alive reports whether the stream of an attached component goes on.
+func (c *conn) alive() bool {
+	select {
+	case <-c.over:
+		return false
+	default:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.attached && !c.closed && !c.mute && c.held == nil
+}

@@ -98,8 +98,8 @@ func (e *expectation) limit() time.Duration {
 func (e *expectation) try(a *alternative) trial {
 	t := trial{kept: map[string]string{}}
 	since := e.begun
-	for _, w := range flat(a.whats) {
-		it, come := e.c.inbox.peek(t.taken)
+	for i, w := range flat(a.whats) {
+		it, come := e.passOver(&t, w, a.seeks && i == 0)
 		if w.kind == wGone && come && it.ev.Kind == wire.End && !it.over && it.err == nil {
 			t.taken++
 			it, come = e.c.inbox.peek(t.taken)
@@ -133,6 +133,25 @@ func (e *expectation) try(a *alternative) trial {
 	}
 	t.state = matched
 	return t
+}
+
+// passOver gives the next item that counts: no marker of an earlier step, and, when the alternative seeks, one that fits.
+func (e *expectation) passOver(t *trial, w *what, seeks bool) (it item, come bool) {
+	for {
+		it, come = e.c.inbox.peek(t.taken)
+		if !come || it.over {
+			return it, come
+		}
+		stale := isMarker(it, "") && (e.markers[w] == "" || !isMarker(it, e.markers[w]))
+		if !stale && seeks {
+			_, _, fits := e.match(w, it, map[string]string{})
+			stale = !fits
+		}
+		if !stale {
+			return it, come
+		}
+		t.taken++
+	}
 }
 
 // failed is a trial that something has ended.

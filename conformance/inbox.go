@@ -93,3 +93,11 @@ func (b *inbox) next(until time.Time) (item, bool) {
 		b.wait(until)
 	}
 }
+
+// clear takes all that has come.
+func (b *inbox) clear() {
+	b.mu.Lock()
+	n := len(b.items)
+	b.mu.Unlock()
+	b.take(n)
+}

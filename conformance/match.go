@@ -71,8 +71,7 @@ func condition(e *wire.Element, space string) string {
 func (m *matcher) mark(k *mark, e *wire.Element) (got string, ok bool) {
 	switch k.key {
 	case "has", "lacks":
-		local, space, spaced := strings.Cut(k.values[0].expand(m.value), "@")
-		found := has(e, local, space, spaced)
+		found := has(e, childOf(k.values[0].expand(m.value)))
 		return map[bool]string{true: "it has one", false: "it has none"}[found], found == (k.key == "has")
 	case "payload":
 		return m.payload(k, e)
@@ -125,6 +124,9 @@ func errorFits(want, kind, condition string) bool {
 // stanzaError gives type and condition of the error in a stanza, empty if there is none (RFC 6120 8.3.2).
 func stanzaError(e *wire.Element) (kind, cond string) {
 	x := e.Child(nsComponent, "error")
+	if x == nil {
+		x = e.Child(nsClient, "error") // several libraries write that; a case of its own holds them to the namespace
+	}
 	if t, _ := e.Attr("type"); x == nil || t != "error" {
 		return "", ""
 	}
@@ -155,11 +157,29 @@ func valueOf(key string, e *wire.Element) (value string, there bool) {
 	return e.Attr(key)
 }
 
+// child is what has and lacks speak of: name@namespace[attribute=value], of which all but the name may be missing.
+type child struct {
+	local, space, key, value string
+	spaced, keyed            bool
+}
+
+func childOf(text string) child {
+	var c child
+	text, attr, _ := strings.Cut(strings.TrimSuffix(text, "]"), "[")
+	c.local, c.space, c.spaced = strings.Cut(text, "@")
+	c.key, c.value, c.keyed = strings.Cut(attr, "=")
+	return c
+}
+
+// fits reports whether an element is the child.
+func (c child) fits(e *wire.Element) bool {
+	value, there := e.Attr(c.key)
+	return e.Name.Local == c.local && (!c.spaced || e.Name.Space == c.space) && (!c.keyed || there && value == c.value)
+}
+
 // has reports whether there is such a child, at any depth.
-func has(e *wire.Element, local, space string, spaced bool) bool {
-	return slices.ContainsFunc(e.Elements(), func(x *wire.Element) bool {
-		return x.Name.Local == local && (!spaced || x.Name.Space == space) || has(x, local, space, spaced)
-	})
+func has(e *wire.Element, c child) bool {
+	return slices.ContainsFunc(e.Elements(), func(x *wire.Element) bool { return c.fits(x) || has(x, c) })
 }
 
 // payload compares the children with one that must be there alone.

@@ -3,12 +3,15 @@ package conformance
 // Namespaces of what comes over a component stream.
 const (
 	nsComponent    = "jabber:component:accept"
+	nsClient       = "jabber:client"
 	nsStream       = "http://etherx.jabber.org/streams"
 	nsStreamErrors = "urn:ietf:params:xml:ns:xmpp-streams"
 	nsStanzaErrors = "urn:ietf:params:xml:ns:xmpp-stanzas"
 	nsPing         = "urn:xmpp:ping"
+	nsDisco        = "http://jabber.org/protocol/disco#info"
 	nsTLS          = "urn:ietf:params:xml:ns:xmpp-tls"
 	nsSASL         = "urn:ietf:params:xml:ns:xmpp-sasl"
+	nsSM           = "urn:xmpp:sm:3"
 	nsVersion      = "jabber:iq:version"
 	nsXML          = "http://www.w3.org/XML/1998/namespace"
 )

@@ -139,7 +139,7 @@ func (p *parser) steps(i int) {
 		}
 		p.c.steps = append(p.c.steps, s)
 	}
-	judges := func(s step) bool { return s.verb == vExpect || s.verb == vCheck }
+	judges := func(s step) bool { return s.verb == vExpect || s.verb == vCheck || s.verb == vAlone }
 	if len(p.errs) == 0 && !slices.ContainsFunc(p.c.steps, judges) {
 		p.say(place{1, 0, 1}, "the play expects nothing, so it cannot fail")
 	}

@@ -48,6 +48,9 @@ func (p *parser) alternative(s *step, u unit, further bool) (a alternative, bad 
 		word, u = u.cut()
 		a.soft = word == "soft"
 	}
+	if word, rest := u.cut(); word == "eventually" {
+		a.seeks, u = true, rest
+	}
 	for {
 		var w what
 		if w, u, bad = p.what(u); bad != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // plain are the verbs that take nothing.
-var plain = []verb{vAttach, vConnect, vAccept, vHandshake, vClose, vDrop, vReset, vHold, vMute, vStartTLS}
+var plain = []verb{vAttach, vConnect, vAccept, vHandshake, vClose, vDrop, vReset, vHold, vMute, vAttend, vStartTLS}
 
 // step reads the step on the lines from first to before end, counted from 0.
 func (p *parser) step(first, end int) (step, *misfit) {
@@ -25,6 +25,9 @@ func (p *parser) step(first, end int) (step, *misfit) {
 	if bad := p.actor(u, actor); bad != nil {
 		return s, bad
 	}
+	if onlyNode := []verb{vAccept, vAttend, vAlone}; (p.c.Profile == Node) != slices.Contains(onlyNode, s.verb) && (slices.Contains(onlyNode, s.verb) || s.verb == vConnect) {
+		return s, rest.bad(0, len(word), word+" is for plays of the profile node only: accept, attend, alone; and connect is for the others")
+	}
 	switch {
 	case s.verb == vSend:
 		return s, p.send(&s, p.joined(args, first+1, end))
@@ -36,17 +39,17 @@ func (p *parser) step(first, end int) (step, *misfit) {
 		marks, bad := p.marks(args)
 		s.marks = marks
 		return s, bad
-	case s.verb == vWait:
+	case s.verb == vWait, s.verb == vAlone:
 		span, ok := parseSpan(args.text)
 		s.span = span
 		if !ok {
-			return s, args.bad(0, len(args.text), "wait takes a time: 200 ms, or 3 s")
+			return s, args.bad(0, len(args.text), word+" takes a time: 200 ms, or 3 s")
 		}
 		return s, nil
 	case s.verb == vGoOn && args.text == "on":
 		return s, nil
 	case !slices.Contains(plain, s.verb):
-		return s, rest.bad(0, len(word), "there is no verb "+word+"; there are attach, connect, open, handshake, send, expect, close, drop, reset, wait, hold, go on, mute, starttls, scram, accept")
+		return s, rest.bad(0, len(word), "there is no verb "+word+"; there are attach, connect, open, handshake, send, expect, close, drop, reset, wait, hold, go on, mute, starttls, scram, accept, attend, alone")
 	case args.text != "":
 		return s, args.bad(0, len(args.text), word+" takes nothing")
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -28,7 +30,10 @@ func Play(ctx context.Context, t Target, cases []*Case, each func(Result)) (*Run
 		}
 		defer l.Close()
 		r.listener = l.(*net.TCPListener)
+		cases = append(slices.DeleteFunc(slices.Clone(cases), func(c *Case) bool { return !c.spares() }),
+			slices.DeleteFunc(slices.Clone(cases), (*Case).spares)...)
 	}
+	defer r.part()
 	product, err := r.meet(ctx)
 	if err != nil {
 		return run, err
@@ -52,7 +57,32 @@ type runner struct {
 	listener *net.TCPListener // of profile node
 	usual    time.Duration    // within which what is expected must come
 	deaf     bool             // the target routes nothing back to who sent it
-	spare    net.Conn         // of profile node: the judged one has connected, and no case has used it
+
+	// of profile node
+	spare  net.Conn // the judged one has connected, and no case has used it
+	whole  *conn    // its stream, which the last case has left as it was
+	missed bool     // it has stayed away before
+
+	// guarded by mu
+	mu     sync.Mutex
+	player *player // of the case that is played: what comes is for its wire log
+}
+
+// log notes what an actor sent or received.
+func (r *runner) log(actor string, kind RecordKind, b []byte) {
+	r.mu.Lock()
+	p := r.player
+	r.mu.Unlock()
+	p.log(actor, kind, b)
+}
+
+// begin makes the player of a case.
+func (r *runner) begin(ctx context.Context) *player {
+	p := newPlayer(ctx, r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.player = p
+	return p
 }
 
 // play plays one case.
@@ -64,7 +94,7 @@ func (r *runner) play(ctx context.Context, c *Case) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, mostTime)
 	defer cancel()
-	p := newPlayer(ctx, r)
+	p := r.begin(ctx)
 	res.Word = Pass
 	for i := range c.steps {
 		if res.Fault = p.step(&c.steps[i]); res.Fault != nil {
@@ -76,6 +106,10 @@ func (r *runner) play(ctx context.Context, c *Case) Result {
 		res.Word, res.Why = Soft, p.soft
 	}
 	res.Took = time.Since(p.start)
+	if s := p.conns["s"]; s != nil && res.Fault == nil && s.alive() {
+		r.whole = s
+		delete(p.conns, "s")
+	}
 	p.end()
 	res.Wire = p.records
 	var absent *absent
@@ -87,11 +121,11 @@ func (r *runner) play(ctx context.Context, c *Case) Result {
 
 // meet finds out whether the target can be judged, how far away it is, and what it says it is.
 func (r *runner) meet(ctx context.Context) (product string, err error) {
-	p := newPlayer(ctx, r)
-	defer p.end()
+	p := r.begin(ctx)
 	if r.listener != nil {
-		return "", r.await(p)
+		return "", r.await(ctx)
 	}
+	defer p.end()
 	for i := range r.target.Nodes {
 		actor := "c" + string(rune('1'+i))
 		if fault := p.attach(actor); fault != nil {
@@ -103,6 +137,16 @@ func (r *runner) meet(ctx context.Context) (product string, err error) {
 		return "", nil
 	}
 	return p.version(), nil
+}
+
+// part ends what is left of the judged component's connections.
+func (r *runner) part() {
+	if r.whole != nil {
+		r.whole.part()
+	}
+	if r.spare != nil {
+		_ = r.spare.Close() // nothing was said on it
+	}
 }
 
 // token makes 8 hex digits.

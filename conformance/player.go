@@ -105,6 +105,8 @@ func (p *player) once(s *step) *Fault {
 		return p.check(s)
 	case vAttach, vConnect, vAccept:
 		return p.begin(s)
+	case vAlone:
+		return p.alone(s)
 	case vWait:
 		p.rest(s.span)
 		return nil
@@ -153,9 +155,9 @@ func (p *player) act(c *conn, s *step) {
 		c.hold()
 	case vGoOn:
 		c.goOn()
-	case vMute:
+	case vMute, vAttend:
 		c.mu.Lock()
-		c.mute = true
+		c.mute, c.attends = c.mute || s.verb == vMute, c.attends || s.verb == vAttend
 		c.mu.Unlock()
 	}
 }
@@ -189,8 +191,7 @@ func (p *player) connect(actor string) *Fault {
 	if err != nil {
 		return p.fault(place{}, "no connection: "+short(err), time.Since(begun))
 	}
-	node, _ := p.r.target.node(actor)
-	p.conns[actor] = start(actor, node, nc, p.log)
+	p.conns[actor] = p.r.start(actor, nc)
 	p.conns[actor].trip = time.Since(begun)
 	p.log(actor, Noted, []byte("connected"))
 	return nil
@@ -206,11 +207,8 @@ func (p *player) header(c *conn, marks []mark) string {
 	type attr struct{ key, value string }
 	attrs := []attr{{"xmlns", nsComponent}, {"xmlns:stream", nsStream}, {"to", c.node.Domain}}
 	if c.serve {
-		c.mu.Lock()
-		c.id = token() + token()
 		attrs[2].key = "from"
-		attrs = append(attrs, attr{"id", c.id})
-		c.mu.Unlock()
+		attrs = append(attrs, attr{"id", p.value("s.id")})
 	}
 	for _, m := range marks {
 		value := ""
@@ -222,6 +220,11 @@ func (p *player) header(c *conn, marks []mark) string {
 			i, attrs = len(attrs), append(attrs, attr{})
 		}
 		attrs[i] = attr{m.key, value}
+		if m.key == "id" && c.serve {
+			c.mu.Lock()
+			c.id = value
+			c.mu.Unlock()
+		}
 	}
 	b := strings.Builder{}
 	b.WriteString("<?xml version='1.0'?><stream:stream")

@@ -20,6 +20,8 @@ const (
 	vHold      verb = "hold"
 	vGoOn      verb = "go"
 	vMute      verb = "mute"
+	vAttend    verb = "attend"
+	vAlone     verb = "alone"
 	vStartTLS  verb = "starttls"
 	vScram     verb = "scram"
 	vCheck     verb = "check"
@@ -46,7 +48,7 @@ type step struct {
 
 	times int           // how often the step is done; of send and expect
 	marks []mark        // of open and scram: attributes
-	span  time.Duration // of wait: how long; of expect: until it must have come, 0 for the usual
+	span  time.Duration // of wait and alone: how long; of expect: until it must have come, 0 for the usual
 	all   bool          // of expect: the alternatives come all, in any order
 	alts  []alternative // of expect
 	check check
@@ -56,6 +58,7 @@ type step struct {
 type alternative struct {
 	at    place
 	soft  bool
+	seeks bool // what does not fit is passed over
 	why   string
 	whats []what // one behind the other
 }

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -89,4 +90,11 @@ func (t *Target) misses(c *Case) string {
 		return "heavy or destructive: --stress"
 	}
 	return ""
+}
+
+// own reports whether an address is below a component of the run.
+func (t *Target) own(address string) bool {
+	bare, _, _ := strings.Cut(address, "/")
+	domain := bare[strings.LastIndexByte(bare, '@')+1:]
+	return slices.ContainsFunc(t.Nodes, func(n NodeName) bool { return strings.EqualFold(n.Domain, domain) })
 }

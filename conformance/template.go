@@ -15,6 +15,7 @@ type part struct {
 	text  string
 	times int    // of text
 	name  string // of a value; then text is not used
+	upper bool   // the value in capitals
 }
 
 // mostRepeated is the most bytes that one ${} may stand for.
@@ -64,8 +65,10 @@ func parsePart(in string, known func(string) bool) (p part, fault string) {
 			return part{}, fmt.Sprintf("that is %d bytes; %d are the most", n*len(text), mostRepeated)
 		}
 		return part{text: text, times: n}, ""
+	case word == "upper" && more && known(rest):
+		return part{name: rest, upper: true}, ""
 	case more:
-		return part{}, strconv.Quote(word) + " takes no text; there are fill and repeat"
+		return part{}, strconv.Quote(word) + " takes no text; there are fill, repeat and upper"
 	case !known(in):
 		return part{}, "nothing is known as " + strconv.Quote(in) + " here: it must be kept before, by =$" + in
 	}
@@ -77,7 +80,11 @@ func (t template) expand(value func(name string) string) string {
 	var b strings.Builder
 	for _, p := range t {
 		if p.name != "" {
-			b.WriteString(value(p.name))
+			v := value(p.name)
+			if p.upper {
+				v = strings.ToUpper(v)
+			}
+			b.WriteString(v)
 			continue
 		}
 		for range p.times {
