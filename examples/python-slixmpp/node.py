@@ -32,7 +32,7 @@ class Node(ComponentXMPP):
         self.say(self.greet, "hello from slixmpp")
 
     def on_message(self, m):
-        if m["body"] and self.save(str(m["from"]), m["id"] or None, str(m["to"]), m["body"]):
+        if m["type"] != "error" and m["body"] and self.save(str(m["from"]), m["id"] or None, str(m["to"]), m["body"]):
             if not m["body"].startswith("you said: "):  # an answer is not answered
                 self.say(m["from"], "you said: " + m["body"])
 

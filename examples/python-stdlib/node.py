@@ -48,7 +48,7 @@ class Node:
             self.say(sender, "you said: " + body)  # to what is new, and no answer itself
         elif name == "iq" and stanza.find("{urn:xmpp:ping}ping") is not None:
             self.send("<iq type='result' id='%s' from='%s' to='%s'/>", id, to, sender)
-        elif name == "iq":  # every request is answered
+        elif name == "iq" and kind != "result":  # every request is answered
             self.send("<iq type='error' id='%s' from='%s' to='%s'><error type='cancel'>"
                       "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>", id, to, sender)
 
