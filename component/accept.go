@@ -38,6 +38,8 @@ type Acceptor struct {
 	Roots func(domain string) *x509.CertPool
 	// Ours reports whether a domain is the server's own or a user domain, which no peer may take.
 	Ours func(domain string) bool
+	// Server is the server's own domain: headers that refuse a name which is not served are from it.
+	Server string
 	// Gate slows down addresses that fail too often.
 	Gate *Gate
 
@@ -230,12 +232,16 @@ func (h *Handshake) answer() error {
 	return h.write(b)
 }
 
-// header appends our stream header.
+// header appends our stream header. It is from the name that the peer asked for only if that is served here (RFC 6120 4.9.1.3).
 func (h *Handshake) header(b []byte) []byte {
-	if h.ask {
-		return stream.AppendModernHeader(b, h.domain, h.id)
+	from := h.domain
+	if len(h.secrets) == 0 && h.roots == nil {
+		from = h.acceptor.Server
 	}
-	return stream.AppendHeader(b, stanza.NSComponent, h.domain, h.id)
+	if h.ask {
+		return stream.AppendModernHeader(b, from, h.id)
+	}
+	return stream.AppendHeader(b, stanza.NSComponent, from, h.id)
 }
 
 // verify judges the handshake element.

@@ -10,6 +10,11 @@ func TestModernHeader(t *testing.T) {
 		want  bool
 	}{
 		{" xmlns:pb='urn:patchbay:component:1' pb:modern='1' version='1.0'", true},
+		{" xmlns:pb='urn:patchbay:component:1' pb:modern='1' version='1.7'", true},
+		{" xmlns:pb='urn:patchbay:component:1' pb:modern='1' version='011.0'", true},
+		{" xmlns:pb='urn:patchbay:component:1' pb:modern='1' version='0.9'", false},
+		{" xmlns:pb='urn:patchbay:component:1' pb:modern='1' version='1'", false},
+		{" xmlns:pb='urn:patchbay:component:1' pb:modern='1' version='one.0'", false},
 		{` version="1.0" x:modern="&#49;" xmlns:x="urn:patchbay:component:1"`, true},
 		{" xmlns:pb='urn:patchbay:component:1' pb:modern='1'", false},
 		{" xmlns:pb='urn:patchbay:component:1' version='1.0'", false},

@@ -79,11 +79,19 @@ func (s *Scanner) open(b []byte) int {
 			return failed
 		}
 	}
-	s.header.Modern = s.header.Version == "1.0" && s.header.Extra[NSModern+" modern"] == "1"
+	s.header.Modern = atLeastOne(s.header.Version) && s.header.Extra[NSModern+" modern"] == "1"
 	s.space, s.root = []byte(s.header.NS), bytes.Clone(b[c.lo:c.hi])
 	s.binds, s.def = s.binds[:0], 0
 	s.phase = inStream
 	return n
+}
+
+// atLeastOne reports whether a version is 1.0 or higher: who speaks a higher one is answered with 1.0 (RFC 6120 4.7.5). The numbers on
+// both sides of the point are compared one by one, leading zeros do not count.
+func atLeastOne(version string) bool {
+	major, minor, ok := strings.Cut(version, ".")
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	return ok && digits(major) && digits(minor) && strings.TrimLeft(major, "0") != ""
 }
 
 // headerAttr copies one attribute of the stream's opening tag.
