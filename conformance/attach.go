@@ -16,6 +16,7 @@ const (
 	conflictWait = 3 * time.Second // for a server to see that an earlier connection of the name has ended
 	conflictStep = 100 * time.Millisecond
 	settleWait   = time.Second
+	clearWait    = 300 * time.Millisecond // without news; a server that wants proof of what it brought has asked for it by then
 
 	markerPrefix = "marker-"
 )
@@ -78,6 +79,18 @@ func (p *player) settle(c *conn) {
 			return
 		}
 	}
+}
+
+// clear waits until an attached actor is brought nothing more, and detaches it in order: nothing waits for it then.
+func (p *player) clear(actor string) {
+	c := p.conns[actor]
+	for {
+		if _, more := c.inbox.next(time.Now().Add(clearWait)); !more {
+			break
+		}
+	}
+	c.part()
+	delete(p.conns, actor)
 }
 
 // marker sends a message that only this step waits for, and gives its id.

@@ -9,7 +9,7 @@ import (
 )
 
 // plain are the verbs that take nothing.
-var plain = []verb{vAttach, vConnect, vAccept, vHandshake, vClose, vDrop, vReset, vHold, vMute, vAttend, vStartTLS}
+var plain = []verb{vAttach, vClear, vConnect, vAccept, vHandshake, vClose, vDrop, vReset, vHold, vMute, vAttend, vStartTLS}
 
 // step reads the step on the lines from first to before end, counted from 0.
 func (p *parser) step(first, end int) (step, *misfit) {
@@ -49,7 +49,7 @@ func (p *parser) step(first, end int) (step, *misfit) {
 	case s.verb == vGoOn && args.text == "on":
 		return s, nil
 	case !slices.Contains(plain, s.verb):
-		return s, rest.bad(0, len(word), "there is no verb "+word+"; there are attach, connect, open, handshake, send, expect, close, drop, reset, wait, hold, go on, mute, starttls, scram, accept, attend, alone")
+		return s, rest.bad(0, len(word), "there is no verb "+word+"; there are attach, clear, connect, open, handshake, send, expect, close, drop, reset, wait, hold, go on, mute, starttls, scram, accept, attend, alone")
 	case args.text != "":
 		return s, args.bad(0, len(args.text), word+" takes nothing")
 	}

@@ -103,7 +103,7 @@ func (p *player) once(s *step) *Fault {
 	switch s.verb {
 	case vCheck:
 		return p.check(s)
-	case vAttach, vConnect, vAccept:
+	case vAttach, vClear, vConnect, vAccept:
 		return p.begin(s)
 	case vAlone:
 		return p.alone(s)
@@ -176,6 +176,9 @@ func (p *player) begin(s *step) *Fault {
 		f = p.accept(s)
 	default:
 		f = p.attach(s.actor)
+	}
+	if f == nil && s.verb == vClear {
+		p.clear(s.actor)
 	}
 	if f != nil {
 		f.Line, f.Col, f.Width = s.at.line, s.at.col, s.at.width

@@ -7,6 +7,7 @@ type verb string
 
 const (
 	vAttach    verb = "attach"
+	vClear     verb = "clear"
 	vConnect   verb = "connect"
 	vAccept    verb = "accept"
 	vOpen      verb = "open"
