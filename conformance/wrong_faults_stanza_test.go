@@ -18,6 +18,8 @@ var stanzaFaults = []fault{
 	{"F04", "takes no localpart beyond ASCII", wrong{parse: narrowLocal}},
 	{"F05", "writes resources in lower case", wrong{out: lowerResource}},
 	{"F06", "tells the domains of senders apart by case", wrong{parse: exactDomain}},
+	{"F07", "writes addresses of users in lower case", wrong{out: lowerResource}},
+	{"F08", "takes a sender that is no address", wrong{parse: lastDomain}},
 	{"F09", "does not answer a bad to", wrong{mutes: badTo}},
 	{"F09", "says of a bad to that the request is bad", wrong{says: map[reason]string{badTo: "cancel/item-not-found"}}},
 	{"F10", "answers in the name of a bad to", wrong{out: alter(ofAnswer, `from='probe.test'`, "from='@@'")}},
@@ -154,6 +156,12 @@ func lastAt(text string) (address, bool) {
 		return address{domain, true}, ok
 	}
 	return parseAddress(text)
+}
+
+// lastDomain takes what stands behind the last @ for the domain.
+func lastDomain(text string) (address, bool) {
+	domain, _, _ := strings.Cut(text[strings.LastIndexByte(text, '@')+1:], "/")
+	return address{domain: domain, user: strings.Contains(text, "@")}, domain != ""
 }
 
 // exactDomain does not fold the case of domains.

@@ -37,6 +37,7 @@ var streamFaults = []fault{
 	{"A17", "begins with a byte order mark", wrong{out: before(ofHeader, "\ufeff")}},
 	{"A16", "mends what is not UTF-8", wrong{in: func(b []byte) []byte { return bytes.ToValidUTF8(b, []byte("\ufffd")) }}},
 	{"A18", "takes XML 2.0", wrong{in: tokens(`<\?xml version='2.0'`, "<?xml version='1.0'")}},
+	{"A19", "takes any amount of bytes before the handshake", wrong{most: limits{bytes: 64 << 20}}},
 	{"A20", "does not answer a second header", wrong{spares: secondHeader}},
 	{"B01", "takes no right proof", wrong{says: map[reason]string{}, out: alter(ofHandshake, `.*`, "<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")}},
 	{"B02", "takes a wrong proof", wrong{spares: wrongProof}},
@@ -57,6 +58,7 @@ var streamFaults = []fault{
 	{"C01", "does not answer a closing tag", wrong{noFarewell: true}},
 	{"C01", "answers a closing tag and keeps the connection", wrong{stays: true}},
 	{"C02", "sends a stanza behind its closing tag", wrong{out: behind(ofEnd, "<message/>")}},
+	{"C03", "passes over what is not well-formed", wrong{in: tokens(`<a></b>`, "")}},
 	{"C04", "sends no closing tag behind an error", wrong{out: cut(ofEnd, `.*`)}},
 	{"C04", "keeps the connection after an error", wrong{stays: true}},
 	{"C05", "sends two conditions in a stream error", wrong{out: alter(ofError, `(</stream:error>)`, "<reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>$1")}},
@@ -75,6 +77,7 @@ var streamFaults = []fault{
 	{"C11", "takes no stanza of 10 000 bytes", wrong{most: limits{bytes: 8000}}},
 	{"C12", "takes the name of another", wrong{spares: forgedFrom}},
 	{"C12", "passes over stanzas in the name of another", wrong{mutes: forgedFrom}},
+	{"C15", "says to a link that it was replaced in other words", wrong{says: map[reason]string{replaced: "not-authorized"}}},
 	{"C18", "passes over text between stanzas", wrong{spares: strayText}},
 	{"C18", "refuses white space between stanzas", wrong{says: map[reason]string{whitespace: "bad-format"}}},
 	{"C19", "writes line feeds in attributes as they are", wrong{out: alter(ofStanza, `&#10;`, "\n")}},
@@ -82,6 +85,7 @@ var streamFaults = []fault{
 	{"C19", "writes carriage returns as they are", wrong{out: alter(ofStanza, `&#13;`, "\r")}},
 	{"C19", "resolves references twice", wrong{out: alter(ofStanza, `&amp;`, "&")}},
 	{"C20", "takes elements of any depth", wrong{most: limits{depth: 1 << 30}}},
+	{"C21", "does not answer pings", wrong{out: cut(ofAnswer, `^<iq type='result'.*$`)}},
 }
 
 // alter replaces what matches in what is sent of one kind.
