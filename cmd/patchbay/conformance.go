@@ -18,7 +18,7 @@ import (
 const conformanceLong = `Judge any server of XEP-0114: attach to it as components, do what the RFCs speak of, and say where it does something else.
 
   patchbay conformance recipe prosody          what to paste into the configuration of the one that is judged
-  patchbay conformance --addr 127.0.0.1:5347 --node c1.example=@c1.secret --node c2.example=@c2.secret --node c3.example=@c3.secret
+  patchbay conformance --addr 127.0.0.1:5347 --node c1.example=@c1.secret --node c2.example=@c2.secret --report out.html
   patchbay conformance ... --only C19 --wire   one rule, with what was on the wire
 
 The components are c1, c2 and c3 of the plays, in this order; with fewer, cases are skipped. SECRET is a literal (ps shows it to
@@ -234,7 +234,7 @@ func (t *trial) run(ctx context.Context) error {
 	}
 	run, err := conformance.Play(ctx, t.target, t.cases, func(r conformance.Result) { screen.Result(t.expect.Judge(mask.Result(r))) })
 	if err != nil {
-		return t.broken(err, screen.Live && len(run.Results) > 0)
+		return t.broken(ctx, err, screen.Live && len(run.Results) > 0)
 	}
 	run.Version = version
 	run = mask.Run(run)
@@ -257,16 +257,16 @@ func (t *trial) run(ctx context.Context) error {
 }
 
 // broken is what a run that did not come to its end means. A line that was being drawn is left behind.
-func (t *trial) broken(err error, drawn bool) error {
+func (t *trial) broken(ctx context.Context, err error, drawn bool) error {
 	if drawn {
 		fmt.Fprintln(t.out)
 	}
 	var unreached *conformance.Unreachable
 	switch {
+	case ctx.Err() != nil:
+		return &exitError{exitFailed, errors.New("ended before all cases had run")}
 	case errors.As(err, &unreached):
 		return &exitError{exitNoReach, errors.New(safe(err.Error()))}
-	case errors.Is(err, context.Canceled):
-		return &exitError{exitFailed, errors.New("ended before all cases had run")}
 	}
 	return &exitError{exitFailed, errors.New(safe(err.Error()))}
 }

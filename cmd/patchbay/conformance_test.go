@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"os"
@@ -196,6 +197,39 @@ func TestConformanceRefused(t *testing.T) {
 	if got := invoke(t, "conformance", "--list", "--only", "c19"); got.code != exitDone || !strings.Contains(got.out, "C19-charref-cr  MUST    a carriage return") {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestConformanceInterrupted: who ends a run has no verdict, and no report.
+func TestConformanceInterrupted(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	var mute sync.WaitGroup
+	mute.Go(func() {
+		if nc, err := l.Accept(); err == nil { // a server that says nothing
+			end()
+			_, _ = io.Copy(io.Discard, nc)
+			_ = nc.Close()
+		}
+	})
+	file := filepath.Join(t.TempDir(), "run.json")
+	t.Setenv("JUDGED", "dev-judged")
+	var out, errs bytes.Buffer
+	root := newRoot()
+	root.SetArgs([]string{"conformance", "--addr", l.Addr().String(), "--node", "a.im.example=env:JUDGED", "--node", "b.im.example=env:JUDGED", "--only", "C19", "--report", file})
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	root.SetContext(ctx)
+	if code := run(root); code != exitFailed || errs.String() != "patchbay: ended before all cases had run\n" || strings.Contains(out.String(), "conform:") {
+		t.Errorf("exit %d: %s%s", code, &out, &errs)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("there is a report of a run that did not end")
+	}
+	_ = l.Close()
+	mute.Wait()
 }
 
 // TestConformanceChooses: levels, cases, rules and sections.

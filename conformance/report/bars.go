@@ -11,9 +11,10 @@ import (
 // barWidth is how many columns a whole section takes.
 const barWidth = 20
 
-// bars count by section while a run goes on: the line of a section is drawn again with each of its cases, and stays when
-// its last case has come.
+// bars count by section. On a terminal the line of a section is drawn again with each of its cases, and stays when its last
+// case has come.
 type bars struct {
+	order []section
 	all   map[section]int // cases of each
 	done  map[section]tally
 	open  section // whose line is on the screen now
@@ -25,6 +26,9 @@ func newBars(cases []*conformance.Case) *bars {
 	b := &bars{all: map[section]int{}, done: map[section]tally{}}
 	for _, c := range cases {
 		s := sectionOf(c)
+		if b.all[s] == 0 {
+			b.order = append(b.order, s)
+		}
 		b.all[s]++
 		b.wide = max(b.wide, len(s.String()))
 	}
@@ -33,15 +37,19 @@ func newBars(cases []*conformance.Case) *bars {
 
 type painter func(w conformance.Word, text string) string
 
-// add counts a result, and gives what is to be written.
-func (b *bars) add(r *conformance.Result, width int, paint painter) string {
+// add counts a result.
+func (b *bars) add(r *conformance.Result) {
 	s := sectionOf(r.Case)
 	if b.done[s] == nil {
 		b.done[s] = tally{}
 	}
 	b.done[s][r.Word]++
+}
+
+// draw gives what is to be written on a terminal behind a case of a section.
+func (b *bars) draw(s section, width int, paint painter) string {
 	end := ""
-	if b.drawn && b.open != s {
+	if b.open != s {
 		end = b.leave(width, paint)
 	}
 	b.open, b.drawn = s, true
@@ -50,6 +58,9 @@ func (b *bars) add(r *conformance.Result, width int, paint painter) string {
 
 // leave ends the line of the section that is open: it stays if all of it has come, and else it is drawn over.
 func (b *bars) leave(width int, paint painter) string {
+	if !b.drawn {
+		return ""
+	}
 	b.drawn = false
 	if b.count(b.open) < b.all[b.open] {
 		return ""
@@ -57,16 +68,11 @@ func (b *bars) leave(width int, paint painter) string {
 	return "\r" + b.line(b.open, width, paint) + "\x1b[K\n"
 }
 
-// end leaves the last section, and draws those that were cut off.
-func (b *bars) end(width int, paint painter) string {
+// lines gives all sections.
+func (b *bars) lines(paint painter) string {
 	out := ""
-	if b.drawn {
-		out = b.leave(width, paint)
-	}
-	for _, s := range sections {
-		if n := b.count(s); n > 0 && n < b.all[s] {
-			out += "\r" + b.line(s, width, paint) + "\x1b[K\n"
-		}
+	for _, s := range b.order {
+		out += b.line(s, 0, paint) + "\n"
 	}
 	return out
 }
@@ -80,12 +86,17 @@ func (b *bars) count(s section) (n int) {
 }
 
 // line is one section: how much of it went as it should, and what is worth a word. A line longer than the terminal could not
-// be drawn over, so words that have no room are left out.
+// be drawn over, so the bar gives way, and words that have no room are left out.
 func (b *bars) line(s section, width int, paint painter) string {
 	t := b.done[s]
 	play := b.all[s] - t[conformance.Skipped]
-	full := barWidth * t.good() / max(play, 1)
-	line := fmt.Sprintf("  %-*s  %s%s  %d/%d", b.wide, s, strings.Repeat("█", full), strings.Repeat("░", barWidth-full), t.good(), play)
+	title, count := fmt.Sprintf("  %-*s  ", b.wide, s), fmt.Sprintf("  %d/%d", t.good(), play)
+	bar := barWidth
+	if width > 0 {
+		bar = min(bar, max(width-1-len(title)-len(count), 0))
+	}
+	full := bar * t.good() / max(play, 1)
+	line := title + strings.Repeat("█", full) + strings.Repeat("░", bar-full) + count
 	room := width - 1 - utf8.RuneCountInString(line)
 	for _, w := range words[1:] {
 		word := fmt.Sprintf("   %d %s", t[w], past(w))

@@ -19,7 +19,7 @@ type pointed struct {
 
 // point makes a fault of a case ready to be shown.
 func point(c *conformance.Case, f *conformance.Fault) pointed {
-	p := pointed{Line: f.Line, Got: "got " + Visible([]byte(f.Got))}
+	p := pointed{Line: f.Line, Got: "got " + cut([]byte(f.Got), mostGot)}
 	if f.Got == "" {
 		p.Got = "got nothing"
 	}
@@ -41,6 +41,9 @@ func point(c *conformance.Case, f *conformance.Fault) pointed {
 
 // shown is how many characters a text takes.
 func shown(s string) int { return utf8.RuneCountInString(Visible([]byte(s))) }
+
+// mostGot bounds what is said of what came instead; the wire log has more.
+const mostGot = 1000
 
 // place is where a play did not go as it should: file:line.
 func place(r *conformance.Result) string {

@@ -54,8 +54,9 @@ func target(run *conformance.Run) string {
 
 // Result tells what became of a case.
 func (s *Screen) Result(r conformance.Result) {
+	s.bars.add(&r)
 	if s.Live {
-		s.printf("%s", s.bars.add(&r, s.Width, s.paint))
+		s.printf("%s", s.bars.draw(sectionOf(r.Case), s.Width, s.paint))
 		return
 	}
 	s.printf("%s\n", strings.TrimRight(s.line(&r), " "))
@@ -87,7 +88,9 @@ func (s *Screen) paint(w conformance.Word, text string) string {
 // End tells of each failure, of what was known and has changed, and sums up. Reports are the files that were written.
 func (s *Screen) End(run *conformance.Run, reports []string) {
 	if s.Live {
-		s.printf("%s", s.bars.end(s.Width, s.paint))
+		s.printf("%s", s.bars.leave(s.Width, s.paint))
+	} else {
+		s.printf("%s", s.bars.lines(s.paint))
 	}
 	by := map[conformance.Word][]*conformance.Result{}
 	for i := range run.Results {

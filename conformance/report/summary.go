@@ -26,9 +26,17 @@ func summary(run *conformance.Run, reports []string) string {
 	verdict, example := Verdict(run)
 	line := "  " + strings.Join(parts, "   ") + "\n  " + verdict
 	if example != "" {
-		line += "          rerun one: patchbay conformance ... --only " + example + " --wire"
+		line += "          rerun one: " + verb(run.Profile) + " ... --only " + example + " --wire"
 	}
 	return line + "\n"
+}
+
+// verb is the command that judges a profile.
+func verb(p conformance.Profile) string {
+	if p == conformance.Node {
+		return "patchbay conformance node"
+	}
+	return "patchbay conformance"
 }
 
 // levelSum is one level: MUST 139/147 (5 failed, 3 known).
