@@ -17,16 +17,18 @@ type Column struct {
 	Page string // its HTML report, seen from the matrix; "" if there is none
 }
 
-// row is a case in all runs that have it.
+// row is a case in all runs of its profile.
 type row struct {
 	is    *conformance.Case
 	cells []*conformance.Result // by run; nil if the run has it not
+	of    []int                 // the runs of the profile
 }
 
-// differs reports whether not all runs say the same.
+// differs reports whether not all runs of the profile say the same.
 func (r *row) differs() bool {
-	for _, c := range r.cells {
-		if (c == nil) != (r.cells[0] == nil) || c != nil && c.Word != r.cells[0].Word {
+	first := r.cells[r.of[0]]
+	for _, i := range r.of {
+		if c := r.cells[i]; (c == nil) != (first == nil) || c != nil && c.Word != first.Word {
 			return true
 		}
 	}
@@ -39,13 +41,16 @@ func rows(columns []Column) (all []*row) {
 		profile conformance.Profile
 		id      string
 	}
-	at := map[key]*row{}
+	at, of := map[key]*row{}, map[conformance.Profile][]int{}
+	for i, c := range columns {
+		of[c.Run.Profile] = append(of[c.Run.Profile], i)
+	}
 	for i, c := range columns {
 		for j := range c.Run.Results {
 			r := &c.Run.Results[j]
 			k := key{c.Run.Profile, r.Case.ID}
 			if at[k] == nil {
-				at[k] = &row{r.Case, make([]*conformance.Result, len(columns))}
+				at[k] = &row{r.Case, make([]*conformance.Result, len(columns)), of[c.Run.Profile]}
 				all = append(all, at[k])
 			}
 			at[k].cells[i] = r
@@ -105,10 +110,13 @@ func Compare(w io.Writer, columns []Column) error {
 
 func cells(r *row) string {
 	var b strings.Builder
-	for _, c := range r.cells {
-		word := "-"
-		if c != nil {
+	for i, c := range r.cells {
+		word := ""
+		switch {
+		case c != nil:
 			word = string(c.Word)
+		case slices.Contains(r.of, i):
+			word = "-"
 		}
 		fmt.Fprintf(&b, "  %-8s", word)
 	}
@@ -138,6 +146,7 @@ type (
 	}
 	matrixSection struct {
 		Title, Anchor string
+		Runs          []matrixRun // of its profile
 		Rows          []matrixRow
 	}
 	matrixRow struct {
@@ -171,14 +180,18 @@ func WriteMatrix(w io.Writer, columns []Column) error {
 			title, anchor = title+", profile "+string(r.is.Profile), anchor+"-"+string(r.is.Profile)
 		}
 		if n := len(p.Sections); n == 0 || p.Sections[n-1].Anchor != anchor {
-			p.Sections = append(p.Sections, matrixSection{Title: title, Anchor: anchor})
+			s := matrixSection{Title: title, Anchor: anchor}
+			for _, i := range r.of {
+				s.Runs = append(s.Runs, p.Runs[i])
+			}
+			p.Sections = append(p.Sections, s)
 		}
 		m := matrixRow{ID: r.is.ID, Title: r.is.Title, Level: r.is.Level, Differs: r.differs()}
 		if m.Differs {
 			p.Differ++
 		}
-		for i, c := range r.cells {
-			m.Cells = append(m.Cells, cellOf(c, columns[i].Page))
+		for _, i := range r.of {
+			m.Cells = append(m.Cells, cellOf(r.cells[i], columns[i].Page))
 		}
 		s := &p.Sections[len(p.Sections)-1]
 		s.Rows = append(s.Rows, m)

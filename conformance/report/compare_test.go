@@ -48,6 +48,11 @@ func TestCompareProfiles(t *testing.T) {
 	if len(all) != 20 {
 		t.Errorf("%d rows, want 20", len(all))
 	}
+	for _, r := range all {
+		if r.differs() {
+			t.Errorf("%s differs from a case of another profile", r.is.ID)
+		}
+	}
 	var page bytes.Buffer
 	if err := WriteMatrix(&page, columns); err != nil || !strings.Contains(page.String(), `<h2 id="section-A-node">A Stream opening, profile node</h2>`) {
 		t.Errorf("%v: %s", err, page.String())

@@ -31,6 +31,15 @@ func summary(run *conformance.Run, reports []string) string {
 	return line + "\n"
 }
 
+// together writes a list: a, b and c.
+func together(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
 // verb is the command that judges a profile.
 func verb(p conformance.Profile) string {
 	if p == conformance.Node {
@@ -73,9 +82,9 @@ func Verdict(run *conformance.Run) (verdict, example string) {
 	switch count {
 	case 0:
 	case 1:
-		why = append(why, strings.Join(fails, " and ")+" fails")
+		why = append(why, fails[0]+" fails")
 	default:
-		why = append(why, strings.Join(fails, " and ")+" fail")
+		why = append(why, together(fails)+" fail")
 	}
 	if changed > 0 {
 		why = append(why, fmt.Sprintf("%d changed", changed))
