@@ -3,13 +3,15 @@ package report
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/patchbay-im/patchbay/conformance"
 )
 
-// barWidth is how many columns a whole section takes.
-const barWidth = 20
+// The columns of a bar.
+const (
+	barWidth = 20
+	leastBar = 8 // it gives no more of them to words
+)
 
 // bars count by section. On a terminal the line of a section is drawn again with each of its cases, and stays when its last
 // case has come.
@@ -91,23 +93,32 @@ func (b *bars) line(s section, width int, paint painter) string {
 	t := b.done[s]
 	play := b.all[s] - t[conformance.Skipped]
 	title, count := fmt.Sprintf("  %-*s  ", b.wide, s), fmt.Sprintf("  %d/%d", t.good(), play)
-	bar := barWidth
+	var said []conformance.Word
+	long := 0
+	for _, w := range words[1:] {
+		if t[w] > 0 {
+			said = append(said, w)
+			long += len(saying(t, w))
+		}
+	}
+	bar, room := barWidth, width-1-len(title)-len(count)
 	if width > 0 {
-		bar = min(bar, max(width-1-len(title)-len(count), 0))
+		bar = min(bar, max(room-long, min(room, leastBar), 0))
 	}
 	full := bar * t.good() / max(play, 1)
 	line := title + strings.Repeat("█", full) + strings.Repeat("░", bar-full) + count
-	room := width - 1 - utf8.RuneCountInString(line)
-	for _, w := range words[1:] {
-		word := fmt.Sprintf("   %d %s", t[w], past(w))
-		if t[w] == 0 || width > 0 && room < len(word) {
-			continue
+	room -= bar
+	for _, w := range said {
+		word := saying(t, w)
+		if room -= len(word); width == 0 || room >= 0 {
+			line += paint(w, word)
 		}
-		room -= len(word)
-		line += paint(w, word)
 	}
 	return line
 }
+
+// saying is how many cases a word was said of.
+func saying(t tally, w conformance.Word) string { return fmt.Sprintf("   %d %s", t[w], past(w)) }
 
 // past is a word as it is said of a number of cases: 3 failed.
 func past(w conformance.Word) string {

@@ -1,27 +1,33 @@
 package report
 
-import "github.com/patchbay-im/patchbay/conformance"
+import (
+	"sync"
+
+	"github.com/patchbay-im/patchbay/conformance"
+)
 
 // section is a letter of the catalogue of rules.
 type section struct{ letter, title string }
 
 func (s section) String() string { return s.letter + " " + s.title }
 
-var sections = []section{
-	{"A", "Stream opening"}, {"B", "Handshake"}, {"C", "Closing and errors"}, {"D", "TLS and SASL"}, {"E", "Dialback"}, {"F", "Addresses"},
-	{"G", "Stanza addressing"}, {"H", "IQ and stanza errors"}, {"I", "Routing and delivery"}, {"J", "Extensions"}, {"N", "Being a node"},
-}
+// sectionTitles gives the titles of the catalogue, by letter.
+var sectionTitles = sync.OnceValue(func() map[string]string {
+	titles := map[string]string{}
+	for _, r := range conformance.Rules() {
+		titles[r.ID[:1]] = r.Section
+	}
+	return titles
+})
 
-// sectionOf is the section of a case: the first letter of its id.
+// sectionOf is the section of a case: the first letter of its id. A run of another version may have cases of others.
 func sectionOf(c *conformance.Case) section {
 	letter := "?"
 	if c.ID != "" {
 		letter = c.ID[:1]
 	}
-	for _, s := range sections {
-		if s.letter == letter {
-			return s
-		}
+	if title := sectionTitles()[letter]; title != "" {
+		return section{letter, title}
 	}
 	return section{letter, "Others"}
 }
