@@ -174,6 +174,9 @@ func childOf(text string) child {
 // fits reports whether an element is the child.
 func (c child) fits(e *wire.Element) bool {
 	value, there := e.Attr(c.key)
+	if c.key == "xml:lang" {
+		value, there = e.Get(wire.Name{Space: nsXML, Local: "lang"})
+	}
 	return e.Name.Local == c.local && (!c.spaced || e.Name.Space == c.space) && (!c.keyed || there && value == c.value)
 }
 
