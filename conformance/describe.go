@@ -26,7 +26,7 @@ func describe(it item) string {
 	case e.Name == wire.Name{Space: nsStream, Local: "error"}:
 		text, _ := valueOf("text", e)
 		return "stream-error " + condition(e, nsStreamErrors) + " text=" + quoted(cut(text, 100))
-	case e.Name.Space != nsComponent:
+	case !isContent(e.Name.Space):
 		return "element " + e.Name.Local + "@" + e.Name.Space + attributes(e)
 	}
 	s := e.Name.Local + attributes(e)

@@ -27,3 +27,11 @@ var streamConditions = []string{
 	"undefined-condition", "unsupported-encoding", "unsupported-feature", "unsupported-stanza-type", "unsupported-version",
 	"invalid-id", "xml-not-well-formed", // RFC 3920
 }
+
+// stanzaConditions are the conditions of RFC 6120 8.3.3.
+var stanzaConditions = []string{
+	"bad-request", "conflict", "feature-not-implemented", "forbidden", "gone", "internal-server-error", "item-not-found", "jid-malformed",
+	"not-acceptable", "not-allowed", "not-authorized", "policy-violation", "recipient-unavailable", "redirect", "registration-required",
+	"remote-server-not-found", "remote-server-timeout", "resource-constraint", "service-unavailable", "subscription-required",
+	"undefined-condition", "unexpected-request",
+}

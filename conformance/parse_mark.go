@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -76,8 +75,8 @@ func (p *parser) mark(u unit, key string) (m mark, rest unit, bad *misfit) {
 		}
 	}
 	m.at = u.place(0, off+width)
-	if key == "error" && !slices.ContainsFunc(m.values, func(t template) bool { return len(t) == 1 && strings.Contains(t[0].text, "/") }) {
-		return m, u, u.bad(off, width, "error is a type and a condition: error=cancel/service-unavailable")
+	if last := u.text[off+strings.LastIndexByte(u.text[off:off+width], '|')+1 : off+width]; key == "error" && !strings.Contains(last, "/") {
+		return m, u, u.bad(off, width, "error is a type and a condition: error=cancel/service-unavailable, error=wait|cancel/gone, error=*/gone|*/redirect")
 	}
 	return m, u.from(off + width).trim(), nil
 }
