@@ -28,7 +28,6 @@ const complete = true
 // unmet are the rules that the small server does not keep, each with its reason.
 var unmet = map[string]string{
 	"G01-no-from-is-refused":  "it fills in the sender, as the rule permits",
-	"J13-ping-of-a-component": "the play waits for an answer that nobody gives: an actor answers pings of the server only",
 	"I04-kept-for-its-return": "it keeps nothing for who is away",
 	"J08-delay":               "it keeps nothing for who is away",
 	"B09-what-waits-moves":    "it has no proof of delivery, so it has nothing to give to the next link",
