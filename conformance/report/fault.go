@@ -53,36 +53,6 @@ func place(r *conformance.Result) string {
 	return fmt.Sprintf("%s:%d", r.Case.File, r.Fault.Line)
 }
 
-// The bounds of what is shown of a wire log.
-type bounds struct {
-	records int // the last so many
-	bytes   int // of each
-}
-
-var (
-	brief = bounds{12, 300}   // below a failure on the screen
-	whole = bounds{400, 4096} // with --wire, and in reports
-)
-
-// tail gives the last records, and how many there are before.
-func (b bounds) tail(records []conformance.Record) (last []conformance.Record, before int) {
-	before = max(len(records)-b.records, 0)
-	return records[before:], before
-}
-
-// wireLog writes the wire log of a case, a line for each record.
-func wireLog(records []conformance.Record, b bounds) string {
-	var out strings.Builder
-	last, before := b.tail(records)
-	if before > 0 {
-		fmt.Fprintf(&out, "... %s before\n", count(before, "record"))
-	}
-	for _, r := range last {
-		fmt.Fprintf(&out, "%c %-3s %s\n", r.Kind, r.Actor, cut(r.Bytes, b.bytes))
-	}
-	return out.String()
-}
-
 // indent puts the same before each line.
 func indent(lead, text string) string {
 	var out strings.Builder

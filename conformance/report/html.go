@@ -201,14 +201,14 @@ func casePage(r *conformance.Result) pageCase {
 		}
 		p.Play = append(p.Play, l)
 	}
-	last, before := whole.tail(r.Wire)
+	last, before := paged.tail(entries(r.Wire))
 	p.Records = count(len(last), "record")
 	if before > 0 {
 		p.Before = number(before)
 	}
-	for _, rec := range last {
-		p.Wire = append(p.Wire, pageRecord{At: fmt.Sprintf("%.1f ms", float64(rec.At.Microseconds())/1000), Way: way(rec),
-			Note: rec.Kind == conformance.Noted, Long: len(rec.Bytes) > 1000, Pieces: pieces(rec.Bytes, whole.bytes)})
+	for _, e := range last {
+		p.Wire = append(p.Wire, pageRecord{At: fmt.Sprintf("%.1f ms", float64(e.At.Microseconds())/1000), Way: way(e.Record) + e.inPieces(),
+			Note: e.Kind == conformance.Noted, Long: len(e.Bytes) > 1000, Pieces: pieces(e.Bytes, paged.bytes)})
 	}
 	return p
 }
