@@ -32,7 +32,11 @@ func (m *matcher) match(w *what, it item) (at place, got string, ok bool) {
 	}
 	if w.kind == wXML {
 		want, err := wire.Parse(w.xml.expand(m.value), nsComponent, streamPrefixes())
-		return w.at, describe(it), err == nil && wire.Equal(want, comparable(e, want))
+		if err != nil {
+			return w.at, err.Error(), false
+		}
+		d := difference(want, comparable(e, want))
+		return w.at, d, d == ""
 	}
 	for i := range w.marks {
 		if got, ok := m.mark(&w.marks[i], e); !ok {
@@ -232,11 +236,9 @@ func has(e *wire.Element, c child) bool {
 // payload compares the children with one that must be there alone.
 func (m *matcher) payload(k *mark, e *wire.Element) (got string, ok bool) {
 	want, err := wire.Parse(k.values[0].expand(m.value), nsComponent, streamPrefixes())
-	children := e.Elements()
-	ok = err == nil && len(children) == 1 && wire.Equal(want, children[0])
-	var b strings.Builder
-	for _, child := range children {
-		b.WriteString(child.String())
+	if err != nil {
+		return err.Error(), false
 	}
-	return "payload=" + cut(b.String(), 200), ok
+	d := payloads(want, e.Elements())
+	return d, d == ""
 }
