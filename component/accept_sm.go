@@ -25,6 +25,9 @@ func (h *Handshake) manage(el *stanza.Header, space, name string) (done bool, er
 		}
 		return true, nil
 	}
+	if space == stanza.NSComponent && (name == "message" || name == "presence" || name == "iq") {
+		return false, fault("not-authorized", "a stanza came before the stream was enabled; send <enable/> of "+stanza.NSSM+" first") // RFC 6120 4.3.5
+	}
 	return false, fault("policy-violation", "something else came before the stream was enabled; send <enable/> of "+stanza.NSSM+" first")
 }
 

@@ -43,7 +43,7 @@ func TestModernManage(t *testing.T) {
 		{"<enable xmlns='urn:xmpp:sm:2'/>", Opening{}, "policy-violation"},
 		{"<enable/>", Opening{}, "policy-violation"},
 		{"<r" + sm + "/>", Opening{}, "policy-violation"},
-		{"<message to='node1.im.example'/>", Opening{}, "policy-violation"},
+		{"<message to='node1.im.example'/>", Opening{}, "not-authorized"},
 		{"<auth" + nsSASL + authScram + "/>", Opening{}, "policy-violation"},
 		{startTLS, Opening{}, "policy-violation"},
 		{"<handshake>x</handshake>", Opening{}, "policy-violation"},

@@ -40,6 +40,8 @@ func (s *Scanner) declaration(b []byte) int {
 	switch {
 	case m == nil:
 		return s.fail("not-well-formed", 0, "the XML declaration is not correct; write <?xml version='1.0'?> or leave it out")
+	case !strings.HasPrefix(string(m[1])+string(m[2]), "1."): // XML 1.0 [26]
+		return s.fail("not-well-formed", 0, "the XML declaration names a version that XML does not have; use 1.0")
 	case string(m[1])+string(m[2]) != "1.0":
 		return s.fail("unsupported-version", 0, "the XML declaration asks for another version of XML; use 1.0")
 	}

@@ -230,6 +230,7 @@ var headers = []struct{ name, in, want string }{
 	{"processing instruction", `<?xml-stylesheet a='b'?>`, "!restricted-xml"},
 	{"comment", `<!---->` + head, "!restricted-xml"},
 	{"document type", `<!DOCTYPE stream>` + head, "!restricted-xml"},
+	{"XML 2.0", `<?xml version='2.0'?>` + head, "!not-well-formed"},
 	{"XML 1.1", `<?xml version='1.1'?>` + head, "!unsupported-version"},
 	{"Latin-1", `<?xml version='1.0' encoding='ISO-8859-1'?>` + head, "!unsupported-encoding"},
 	{"no version", `<?xml encoding='utf-8'?>` + head, "!not-well-formed"},
