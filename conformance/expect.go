@@ -52,12 +52,17 @@ type expectation struct {
 	begun   time.Time
 	markers map[*what]string // ids of messages that were sent for nothing until
 	done    bool
+
+	// of one round: all alternatives see the same, or a later one could win by what came after the look of an earlier one
+	now   time.Time
+	items []item // what had come then, and perhaps since
 }
 
 // round tries all alternatives. It gives the fault of the one that came farthest, and when one may change without news; zero if all
 // have failed.
 func (e *expectation) round() (worst *Fault, until time.Time) {
 	taken := -1
+	e.now, e.items = time.Now(), e.c.inbox.all()
 	for i := range e.s.alts {
 		a := &e.s.alts[i]
 		t := e.try(a)
@@ -102,13 +107,13 @@ func (e *expectation) try(a *alternative) trial {
 		it, come := e.passOver(&t, w, a.seeks && i == 0)
 		if w.kind == wGone && come && it.ev.Kind == wire.End && !it.over && it.err == nil {
 			t.taken++
-			it, come = e.c.inbox.peek(t.taken)
+			it, come = e.peek(t.taken)
 		}
 		switch w.kind {
 		case wNothing:
 			if over := since.Add(w.span); come && it.at.Before(over) {
 				return e.failed(t, w.at, it, since)
-			} else if time.Now().Before(over) {
+			} else if e.now.Before(over) {
 				return trial{until: over}
 			} else {
 				since = over
@@ -118,7 +123,7 @@ func (e *expectation) try(a *alternative) trial {
 			e.mark(w)
 		}
 		if !come {
-			if over := since.Add(e.limit()); time.Now().Before(over) {
+			if over := since.Add(e.limit()); e.now.Before(over) {
 				return trial{until: over}
 			}
 			t.state, t.fault = failed, e.p.fault(w.at, "nothing", e.limit())
@@ -135,10 +140,18 @@ func (e *expectation) try(a *alternative) trial {
 	return t
 }
 
+// peek gives the item behind n others, if it had come when the round began.
+func (e *expectation) peek(n int) (item, bool) {
+	if n >= len(e.items) {
+		return item{}, false
+	}
+	return e.items[n], true
+}
+
 // passOver gives the next item that counts: no marker of an earlier step, and, when the alternative seeks, one that fits.
 func (e *expectation) passOver(t *trial, w *what, seeks bool) (it item, come bool) {
 	for {
-		it, come = e.c.inbox.peek(t.taken)
+		it, come = e.peek(t.taken)
 		if !come || it.over {
 			return it, come
 		}

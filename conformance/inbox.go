@@ -57,6 +57,13 @@ func (b *inbox) peek(n int) (item, bool) {
 	return b.items[n], true
 }
 
+// all gives what has come so far.
+func (b *inbox) all() []item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.items[:len(b.items):len(b.items)]
+}
+
 // take removes the first n items; the last of all, that the connection is over, stays.
 func (b *inbox) take(n int) {
 	b.mu.Lock()
