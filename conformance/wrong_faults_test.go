@@ -40,6 +40,7 @@ var streamFaults = []fault{
 	{"A19", "takes any amount of bytes before the handshake", wrong{most: limits{bytes: 64 << 20}}},
 	{"A20", "does not answer a second header", wrong{spares: secondHeader}},
 	{"B01", "takes no right proof", wrong{says: map[reason]string{}, out: alter(ofHandshake, `.*`, "<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")}},
+	{"B01", "sends a handshake with text", wrong{out: alter(ofHandshake, `.*`, "<handshake>ok</handshake>")}},
 	{"B02", "takes a wrong proof", wrong{spares: wrongProof}},
 	{"B02", "goes on after a wrong proof", wrong{mutes: wrongProof}},
 	{"B03", "takes upper-case digests", wrong{proof: strings.EqualFold}},
