@@ -234,7 +234,10 @@ func (t *trial) run(ctx context.Context) error {
 	}
 	run, err := conformance.Play(ctx, t.target, t.cases, func(r conformance.Result) { screen.Result(t.expect.Judge(mask.Result(r))) })
 	if err != nil {
-		return t.broken(ctx, err, screen.Live && len(run.Results) > 0)
+		if screen.Live && len(run.Results) > 0 {
+			fmt.Fprintln(t.out) // behind the line that was being drawn
+		}
+		return broken(ctx, err, mask)
 	}
 	run.Version = version
 	run = mask.Run(run)
@@ -256,19 +259,17 @@ func (t *trial) run(ctx context.Context) error {
 	return nil
 }
 
-// broken is what a run that did not come to its end means. A line that was being drawn is left behind.
-func (t *trial) broken(ctx context.Context, err error, drawn bool) error {
-	if drawn {
-		fmt.Fprintln(t.out)
-	}
+// broken is what a run that did not come to its end means.
+func broken(ctx context.Context, err error, mask *report.Mask) error {
 	var unreached *conformance.Unreachable
+	says := errors.New(safe(mask.Text(err.Error())))
 	switch {
 	case ctx.Err() != nil:
 		return &exitError{exitFailed, errors.New("ended before all cases had run")}
 	case errors.As(err, &unreached):
-		return &exitError{exitNoReach, errors.New(safe(err.Error()))}
+		return &exitError{exitNoReach, says}
 	}
-	return &exitError{exitFailed, errors.New(safe(err.Error()))}
+	return &exitError{exitFailed, says}
 }
 
 // rewrite brings the file of expectations up to what has run, and reads it again.

@@ -16,8 +16,8 @@ import (
 	"github.com/patchbay-im/patchbay/conformance/report"
 )
 
-// spoiled is a way to a server that makes line feeds of the carriage returns that components send: rule C19 is broken.
-func spoiled(t *testing.T, addr string) string {
+// spoiled is a way to a server that makes something else of the carriage returns that components send: rule C19 is broken.
+func spoiled(t *testing.T, addr, other string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,7 +35,7 @@ func spoiled(t *testing.T, addr string) string {
 				_ = near.Close()
 				continue
 			}
-			links.Go(func() { spoil(far, near) })
+			links.Go(func() { spoil(far, near, other) })
 			links.Go(func() { _, _ = io.Copy(near, far); _ = near.Close() })
 		}
 	})
@@ -46,11 +46,11 @@ func spoiled(t *testing.T, addr string) string {
 	return l.Addr().String()
 }
 
-func spoil(far, near net.Conn) {
+func spoil(far, near net.Conn, other string) {
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := near.Read(buf)
-		if _, failed := far.Write(bytes.ReplaceAll(buf[:n], []byte("&#13;"), []byte("&#10;"))); err != nil || failed != nil {
+		if _, failed := far.Write(bytes.ReplaceAll(buf[:n], []byte("&#13;"), []byte(other))); err != nil || failed != nil {
 			_ = far.Close()
 			return
 		}
@@ -103,7 +103,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceFails(t *testing.T) {
 	addr, secret := nodeServer(t)
 	dir := t.TempDir()
-	wrong, expect := spoiled(t, addr), filepath.Join(dir, "expect.txt")
+	wrong, expect := spoiled(t, addr, "&#10;"), filepath.Join(dir, "expect.txt")
 	got := judge(t, wrong, secret, "--report", filepath.Join(dir, "wrong.json"), "--report", filepath.Join(dir, "wrong.html"))
 	for _, want := range []string{"FAILED  C19-charref-cr MUST", "charref-cr.txt:8\n           8 |  c2 expect message id=m1 body=\"a\\rb\"\n             |  ", "> c1  <message from=", "does not conform: 1 MUST fails", "--only C19-charref-cr --wire"} {
 		if got.code != exitFailed || got.err != "" || !strings.Contains(got.out, want) {
@@ -131,6 +131,31 @@ func TestConformanceFails(t *testing.T) {
 	text, err := os.ReadFile(matrix)
 	if got.code != exitDone || !strings.Contains(got.out, "cases that differ: 1 of 1\n") || err != nil || !strings.Contains(string(text), `href="../wrong.html#C19-charref-cr"`) || strings.Contains(string(text), "right.html") {
 		t.Errorf("%+v, %v\n%s", got, err, text)
+	}
+}
+
+// TestConformanceHidesSecrets that a server sends back to who can prove them.
+func TestConformanceHidesSecrets(t *testing.T) {
+	addr, secret := nodeServer(t)
+	dir := t.TempDir()
+	args := []string{"--wire", "--expect", filepath.Join(dir, "expect.txt"), "--update-expect"}
+	files := []string{"run.json", "run.html", "run.tap", "run.xml"}
+	for _, name := range files {
+		args = append(args, "--report", filepath.Join(dir, name))
+	}
+	got := judge(t, spoiled(t, addr, secret), secret, args...)
+	texts := map[string]string{"the screen": got.out + got.err}
+	for _, name := range append(files, "expect.txt") {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(text)
+	}
+	for name, text := range texts {
+		if strings.Contains(text, secret) || !strings.Contains(text, "a${c1.secret}b") {
+			t.Errorf("%s shows the secret, or nothing in its place:\n%s", name, text)
+		}
 	}
 }
 
@@ -230,6 +255,34 @@ func TestConformanceInterrupted(t *testing.T) {
 	}
 	_ = l.Close()
 	mute.Wait()
+}
+
+// TestConformanceHidesSecretsOfRefusals: a server that refuses a component may say why.
+func TestConformanceHidesSecretsOfRefusals(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rude sync.WaitGroup
+	rude.Go(func() {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(nc, "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1' from='a.im.example'><stream:error>"+
+			"<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>it is not dev-judged</text></stream:error></stream:stream>")
+		_ = nc.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, nc)
+		_ = nc.Close()
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		rude.Wait()
+	})
+	got := judge(t, l.Addr().String(), "dev-judged")
+	if got.code != exitNoReach || strings.Contains(got.err, "dev-judged") || !strings.Contains(got.err, "it is not ${c1.secret}") {
+		t.Errorf("%+v", got)
+	}
 }
 
 // TestConformanceChooses: levels, cases, rules and sections.

@@ -47,6 +47,15 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+// TestEntriesCopy: what stands behind a piece in memory stays as it is.
+func TestEntriesCopy(t *testing.T) {
+	buf := []byte("<aXX")
+	got := entries([]conformance.Record{{Actor: "c1", Kind: conformance.Sent, Bytes: buf[:2]}, {Actor: "c1", Kind: conformance.Sent, Bytes: []byte("/>")}})
+	if len(got) != 1 || string(got[0].Bytes) != "<a/>" || string(buf) != "<aXX" {
+		t.Errorf("%v, and the memory behind it %q", got, buf)
+	}
+}
+
 // TestParted: how the suite parts is left out; how the peer did is not.
 func TestParted(t *testing.T) {
 	const end = "</stream:stream>"

@@ -47,10 +47,10 @@ func writings(s string) []string {
 
 // Result gives a result without secrets. The one it was given stays as it is.
 func (m *Mask) Result(r conformance.Result) conformance.Result {
-	r.Why = m.text(r.Why)
+	r.Why = m.Text(r.Why)
 	if r.Fault != nil {
 		f := *r.Fault
-		f.Got = m.text(f.Got)
+		f.Got = m.Text(f.Got)
 		r.Fault = &f
 	}
 	r.Wire = m.wire(r.Wire)
@@ -60,7 +60,7 @@ func (m *Mask) Result(r conformance.Result) conformance.Result {
 // Run gives a run without secrets. The one it was given stays as it is.
 func (m *Mask) Run(run *conformance.Run) *conformance.Run {
 	masked := *run
-	masked.Product = m.text(run.Product)
+	masked.Product = m.Text(run.Product)
 	masked.Results = make([]conformance.Result, len(run.Results))
 	for i := range run.Results {
 		masked.Results[i] = m.Result(run.Results[i])
@@ -68,7 +68,8 @@ func (m *Mask) Run(run *conformance.Run) *conformance.Run {
 	return &masked
 }
 
-func (m *Mask) text(s string) string {
+// Text gives a text without secrets.
+func (m *Mask) Text(s string) string {
 	return string(slices.Concat(m.pieces([][]byte{[]byte(s)})...))
 }
 

@@ -39,7 +39,7 @@ func TestMask(t *testing.T) {
 func TestMaskPieces(t *testing.T) {
 	var wire []conformance.Record
 	for _, b := range []byte("<a>s3cret</a>") {
-		wire = append(wire, conformance.Record{Actor: "c1", Kind: conformance.Sent, Bytes: []byte{b}}, conformance.Record{Actor: "c2", Kind: conformance.Received, Bytes: []byte("s")})
+		wire = append(wire, conformance.Record{Actor: "c1", Kind: conformance.Sent, Bytes: []byte{b}}, conformance.Record{Actor: "c2", Kind: conformance.Sent, Bytes: []byte("s")})
 	}
 	kept := slices.Clone(wire)
 	got := NewMask("s3cret").Result(conformance.Result{Wire: wire}).Wire
@@ -52,7 +52,7 @@ func TestMaskPieces(t *testing.T) {
 		}
 	}
 	if string(c1) != "<a>${c1.secret}</a>" || string(c2) != strings.Repeat("s", 13) || len(got) != 26 {
-		t.Errorf("c1 sent %q, c2 received %q", c1, c2)
+		t.Errorf("c1 sent %q, c2 sent %q", c1, c2)
 	}
 	for i := range wire {
 		if !bytes.Equal(wire[i].Bytes, kept[i].Bytes) {
