@@ -45,6 +45,7 @@ var stanzaFaults = []fault{
 	{"H06", "does not answer an iq to nobody", wrong{mutes: noSuchHost}},
 	{"H06", "brings a second answer", wrong{spares: unasked}},
 	{"H06", "brings an answer twice", wrong{out: alter(ofStanza, `^(<iq[^>]* type='result'.*)$`, "$1$1")}},
+	{"H06", "says an error twice", wrong{out: alter(ofAnswer, `(?s)^(<iq.*)$`, "$1$1")}},
 	{"H06", "does not answer for a component that is gone", wrong{mutes: linkLost}},
 	{"H07", "answers results", wrong{answersResults: true}},
 	{"H08", "does not answer an iq that cannot be delivered", wrong{mutes: noSuchHost}},
@@ -55,6 +56,8 @@ var stanzaFaults = []fault{
 	{"H10", "sends a condition that is none", wrong{out: alter(ofAnswer, `<[a-z-]+ xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'`, "<oops xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'")}},
 	{"H11", "answers errors", wrong{answersErrors: true}},
 	{"H12", "sends a type that does not go with its condition", wrong{out: alter(ofAnswer, `<error type='[^']*'`, "<error type='auth'")}},
+	{"H13", "does not say who found an error", wrong{out: cut(ofAnswer, ` by='[^']*'`), soft: true}},
+	{"H13", "says that the sender found an error", wrong{out: alter(ofAnswer, ` by='[^']*'`, " by='c1.probe.test'"), soft: true}},
 	{"H14", "answers what it does not know with an empty result", wrong{out: alter(ofAnswer, ` type='error'(.*)<error.*</error>`, " type='result'$1")}},
 	{"H14", "does not answer what it does not know", wrong{mutes: notServed}},
 	{"H15", "does not know disco#info", wrong{ignorant: "http://jabber.org/protocol/disco#info"}},
@@ -75,6 +78,7 @@ var stanzaFaults = []fault{
 	{"J11", "takes ids in its own name", wrong{keepsIDs: true, soft: true}},
 	{"J13", "does not answer pings", wrong{out: cut(ofAnswer, `^<iq type='result'.*$`)}},
 	{"J13", "answers pings with another id", wrong{out: alter(ofAnswer, ` id='([^']*)'`, " id='$1x'")}},
+	{"J15", "lists others", wrong{out: alter(ofAnswer, `<item jid='[^']*'/>`, "<item jid='other.example'/>")}},
 	{"J15", "lists nobody", wrong{out: cut(ofAnswer, `<item jid='[^']*'/>`)}},
 }
 
