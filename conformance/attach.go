@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
@@ -61,13 +62,15 @@ func (p *player) awaited(c *conn, kind wire.Kind, name wire.Name) (item, bool) {
 	return it, ok && it.err == nil && it.ev.Kind == kind && it.ev.Element != nil && it.ev.Element.Name == name
 }
 
-// settle lets everything pass that comes before a message of the actor to itself.
+// settle lets everything pass that comes before a message of the actor to itself. The wire log keeps only how much that was.
 func (p *player) settle(c *conn) {
 	if p.r.deaf {
 		return
 	}
+	from := p.mark(c.actor)
 	id := p.marker(c, c.node.Domain)
 	until := time.Now().Add(settleWait)
+	passed := 0
 	for {
 		it, ok := c.inbox.next(until)
 		if !ok {
@@ -75,10 +78,65 @@ func (p *player) settle(c *conn) {
 			p.log(c.actor, Noted, []byte("the server brings nothing back to who sent it"))
 			return
 		}
-		if it.over || it.err != nil || isMarker(it, id) {
+		if it.over || it.err != nil {
 			return
 		}
+		if isMarker(it, id) {
+			p.forget(c.actor, from, passed)
+			return
+		}
+		passed++
 	}
+}
+
+// mark gives the number of the actor's last record, of what it received.
+func (p *player) mark(actor string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.records) - 1; i >= 0; i-- {
+		if p.records[i].Actor == actor && p.records[i].Kind == Received {
+			return i
+		}
+	}
+	return len(p.records)
+}
+
+// forget takes from the wire log what an actor received behind the answer to its handshake, which may be in the first of those records,
+// and the marker it sent.
+func (p *player) forget(actor string, from, passed int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kept := p.records[:from]
+	for i, r := range p.records[from:] {
+		if r.Actor == actor {
+			r.Bytes = unmarked(r, i == 0)
+		}
+		if len(r.Bytes) > 0 {
+			kept = append(kept, r)
+		}
+	}
+	p.records = kept
+	if passed > 0 {
+		p.records = append(p.records, Record{time.Since(p.start), actor, Noted, []byte(strconv.Itoa(passed) + " stanzas that earlier cases left have passed by")})
+	}
+}
+
+// unmarked is what stays of a record.
+func unmarked(r Record, first bool) []byte {
+	switch {
+	case r.Kind == Received && !first:
+		return nil
+	case r.Kind == Received:
+		if end := bytes.Index(r.Bytes, []byte("<handshake")); end >= 0 {
+			tag := bytes.IndexByte(r.Bytes[end:], '>')
+			return r.Bytes[:end+tag+1]
+		}
+	case r.Kind == Sent:
+		if at := bytes.Index(r.Bytes, []byte("<message ")); at >= 0 && bytes.Contains(r.Bytes[at:], []byte("id='"+markerPrefix)) {
+			return r.Bytes[:at]
+		}
+	}
+	return r.Bytes
 }
 
 // clear waits until an attached actor is brought nothing more, and detaches it in order: nothing waits for it then.
