@@ -5,7 +5,7 @@
 //	                                                                                           └ data directory, opened between two lives
 //
 // The loss tests have a sender by hand, and a receiver whose handlers note each message before they do anything else; beside
-// patchbay they are played with Prosody and ejabberd.
+// patchbay they are played with Prosody and ejabberd. The conformance suite judges the same, and jabberd2's router.
 //
 // The conformance suite is judged too: with a proxy between it and patchbay that breaks one rule at a time, a case of that rule
 // must fail.

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,17 +15,25 @@ import (
 
 // product is a server that the conformance suite judges, configured as its recipe says.
 type product struct {
-	name    string // of its recipe
-	program string // a pattern, below a root; "": ours, which is built
-	needs   string // its interpreter, "" if it is no script
-	serve   func(t *testing.T, program, root string) conformance.Target
+	name     string // of its recipe
+	expect   string // the file of its expectations, in conformance/expect
+	version  string // which they are of: how the product's name and version begin
+	profiles []conformance.Profile
+	program  string // a pattern, below a root; "": ours, which is built
+	needs    string // its interpreter, "" if it is no script
+	serve    func(t *testing.T, program, root string) conformance.Target
 }
 
+var (
+	anyServer = []conformance.Profile{conformance.Component}
+	ourServer = []conformance.Profile{conformance.Component, conformance.Modern, conformance.Sessions}
+)
+
 var products = []product{
-	{"patchbay", "", "", judgedPatchbay},
-	{"prosody", "usr/bin/prosody", "lua5.4", judgedProsody},
-	{"ejabberd", "usr/lib/*/ejabberd-*/ebin/ejabberd.app", "erl", judgedEjabberd},
-	{"jabberd2", "usr/sbin/jabberd2-router", "", judgedJabberd2},
+	{"patchbay", "patchbay", "patchbay", ourServer, "", "", judgedPatchbay},
+	{"prosody", "prosody-0.12", "Prosody 0.12", anyServer, "usr/bin/prosody", "lua5.4", judgedProsody},
+	{"ejabberd", "ejabberd-23.01", "ejabberd 23.01", anyServer, "usr/lib/*/ejabberd-*/ebin/ejabberd.app", "erl", judgedEjabberd},
+	{"jabberd2", "jabberd2-2.7", "jabberd2 2.7.0", anyServer, "usr/sbin/jabberd2-router", "", judgedJabberd2},
 }
 
 // open starts the product, or ends the test on a machine without it.
@@ -138,6 +147,9 @@ modules:
 func judgedJabberd2(t *testing.T, program, root string) conformance.Target {
 	t.Helper()
 	r := readRecipe(t, "jabberd2")
+	if said, _ := exec.Command(program, "-h").CombinedOutput(); !bytes.Contains(said, []byte("router (2.7.0)")) { // it ends with 1
+		missing(t, "conformance/expect is of jabberd2 2.7.0, and %s -h says:\n%s", program, said)
+	}
 	stock, err := os.ReadFile(filepath.Join(root, "etc", "jabberd2", "router.xml"))
 	if err != nil {
 		t.Fatal(err)
