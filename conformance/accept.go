@@ -15,12 +15,12 @@ import (
 
 const (
 	firstWait  = time.Minute      // for the judged component to connect at all
-	againWait  = 30 * time.Second // for it to connect again
+	againWait  = 75 * time.Second // for it to connect again: RFC 6120 3.3 lets it wait up to 60 s
 	lateWait   = 2 * time.Second  // the same, when it has stayed away before
 	listenStep = 200 * time.Millisecond
 )
 
-// absent tells that the judged component did not connect, so there was nothing to play with.
+// absent tells that the judged component did not connect.
 type absent struct{ wait time.Duration }
 
 // Error says how long it was waited for.
@@ -78,16 +78,20 @@ func (p *player) accept(s *step) *Fault {
 			old.mu.Lock()
 			old.attends = false
 			old.mu.Unlock()
-			p.conns[s.actor] = old
+			p.conns[s.actor], p.met = old, true
 			return nil
 		}
 		old.part()
 	}
-	nc, err := p.r.next(p.ctx, againWait)
+	begun := time.Now()
+	nc, err := p.r.next(p.ctx, p.r.again)
 	if err != nil {
-		p.err = err
-		return p.fault(s.at, err.Error(), againWait)
+		if !p.met {
+			p.err = err // there is nothing to play with
+		}
+		return p.fault(s.at, err.Error(), time.Since(begun))
 	}
+	p.met = true
 	c := p.r.start(s.actor, nc)
 	p.conns[s.actor] = c
 	p.log(s.actor, Noted, []byte("connected"))
@@ -105,11 +109,16 @@ func (p *player) accept(s *step) *Fault {
 	if got := it.ev.Element.Text(); got != p.value("s.proof") {
 		return p.fault(s.at, "a handshake that does not match the secret: "+quoted(got), 0)
 	}
-	c.mu.Lock()
-	c.attached = true // before its first stanza can come
-	c.mu.Unlock()
+	c.admit()
 	c.say("<handshake/>")
 	return nil
+}
+
+// admit notes that the judged component is attached, before its first stanza can come.
+func (c *conn) admit() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.attached = true
 }
 
 // alone holds the judged component to not connecting for a time.
@@ -137,11 +146,31 @@ func (c *conn) unasked(e *wire.Element) bool {
 	return passes
 }
 
-// spares reports whether a case leaves the stream of the judged component as it was. Those come first: not every component comes
-// back.
-func (c *Case) spares() bool {
-	return !slices.ContainsFunc(c.steps, func(s step) bool {
-		text := s.verb == vSend && strings.Contains(s.text.expand(func(string) string { return "" }), "</stream:stream>")
-		return text || slices.Contains([]verb{vAccept, vDrop, vReset, vClose}, s.verb)
-	})
+// upset is how much a case asks of the judged component: 0 if it leaves the stream as it was, 1 if it sees whether the component
+// comes back, 2 if it needs one that does. In this order they are played: not every component comes back, and those that do wait
+// longer each time.
+func (c *Case) upset() int {
+	attached := 0
+	spares := true
+	for _, s := range c.steps {
+		ends := s.verb == vSend && strings.Contains(s.text.expand(func(string) string { return "" }), "</stream:stream>")
+		spares = spares && !ends && !slices.Contains([]verb{vAccept, vDrop, vReset, vClose}, s.verb)
+		if s.verb == vAttach {
+			attached++
+		}
+	}
+	switch {
+	case spares:
+		return 0
+	case attached > 1:
+		return 1
+	}
+	return 2
+}
+
+// inOrder gives the cases of profile node in the order in which they are played.
+func inOrder(cases []*Case) []*Case {
+	cases = slices.Clone(cases)
+	slices.SortStableFunc(cases, func(a, b *Case) int { return a.upset() - b.upset() })
+	return cases
 }

@@ -6,18 +6,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
-	"slices"
 	"sync"
 	"time"
 )
 
-// mostTime is how long one case may take, heavy ones too.
-const mostTime = 2 * time.Minute
+// mostTime is how long one case may take, heavy ones too; and what a judged component takes to come back, up to three times.
+const mostTime, mostAbsence = 2 * time.Minute, 3 * againWait
 
 // Play plays cases against a target, one behind the other, and calls each with every result. Cases that cannot be played against
 // it are skipped, with the reason. The error is an *Unreachable, or that of a context that ended; the run then holds what was played.
 func Play(ctx context.Context, t Target, cases []*Case, each func(Result)) (*Run, error) {
-	r := &runner{target: t, usual: time.Second}
+	r := &runner{target: t, usual: time.Second, again: againWait}
 	run := &Run{Target: t.Addr, Profile: Component, Safe: !t.Stress, Started: time.Now()}
 	if len(cases) > 0 {
 		run.Profile = cases[0].Profile
@@ -30,8 +29,7 @@ func Play(ctx context.Context, t Target, cases []*Case, each func(Result)) (*Run
 		}
 		defer l.Close()
 		r.listener = l.(*net.TCPListener)
-		cases = append(slices.DeleteFunc(slices.Clone(cases), func(c *Case) bool { return !c.spares() }),
-			slices.DeleteFunc(slices.Clone(cases), (*Case).spares)...)
+		cases = inOrder(cases)
 	}
 	defer r.part()
 	product, err := r.meet(ctx)
@@ -59,9 +57,10 @@ type runner struct {
 	deaf     bool             // the target routes nothing back to who sent it
 
 	// of profile node
-	spare  net.Conn // the judged one has connected, and no case has used it
-	whole  *conn    // its stream, which the last case has left as it was
-	missed bool     // it has stayed away before
+	again  time.Duration // for the judged one to come back
+	spare  net.Conn      // the judged one has connected, and no case has used it
+	whole  *conn         // its stream, which the last case has left as it was
+	missed bool          // it has stayed away before
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -92,7 +91,11 @@ func (r *runner) play(ctx context.Context, c *Case) Result {
 		res.Word, res.Why = Skipped, why
 		return res
 	}
-	ctx, cancel := context.WithTimeout(ctx, mostTime)
+	most := mostTime
+	if r.listener != nil {
+		most += mostAbsence
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	p := r.begin(ctx)
 	res.Word = Pass

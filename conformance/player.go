@@ -22,6 +22,7 @@ type player struct {
 	kept    map[string]string
 	soft    string // why a permitted alternative did
 	err     error  // why the case could not be played
+	met     bool   // the judged component was there in this case
 	markers int
 	n       int // the number of the repetition
 
@@ -142,7 +143,11 @@ func (p *player) rest(d time.Duration) {
 func (p *player) act(c *conn, s *step) {
 	switch s.verb {
 	case vSend:
-		c.send(s.text.expand(p.value), s, p.rest)
+		text := s.text.expand(p.value)
+		if c.serve && strings.HasPrefix(text, "<handshake") {
+			c.admit()
+		}
+		c.send(text, s, p.rest)
 	case vOpen:
 		c.say(p.header(c, s.marks))
 	case vHandshake:
