@@ -36,7 +36,9 @@ const conformanceNodeLong = `Judge a component: play the server at --listen, let
 
   patchbay conformance node --listen 127.0.0.1:5347 --node echo.example=@secret
 
-Start the component within a minute, and let it attach again whenever its stream ends: many cases end it.
+Start the component within a minute, and let it attach again whenever its stream ends, as many cases end it:
+  while :; do ./component; sleep 0.5; done
+--level policy also asks whether it comes back by itself and, with --users, whether it announces its users.
 The other flags are those of patchbay conformance.
 Exit: 0 conforms   1 does not, or no case ran   2 wrong use   3 no component came`
 
@@ -93,6 +95,7 @@ func newConformanceNodeCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&j.listen, "listen", "", "where to wait for the component")
 	cmd.Flags().StringArrayVar(&j.nodes, "node", nil, "DOMAIN=SECRET of the component")
+	cmd.Flags().StringVar(&j.users, "users", "", "a domain whose users live on components")
 	j.shared(cmd)
 	return cmd
 }
