@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,14 +188,38 @@ func holdResults(t *testing.T, all []judgement) {
 		}
 		return
 	}
+	publish(t, base+".md", text.Bytes())
 	var matrix bytes.Buffer
 	if err := reports.WriteMatrix(&matrix, columns); err != nil {
 		t.Fatal(err)
 	}
-	for ending, content := range map[string][]byte{".md": text.Bytes(), ".html": matrix.Bytes()} {
-		if err := os.WriteFile(base+ending, content, 0o644); err != nil {
+	publish(t, base+".html", matrix.Bytes())
+	for _, j := range all {
+		publishTranscripts(t, base, j)
+	}
+}
+
+// publishTranscripts writes what went over the wire where a product fails.
+func publishTranscripts(t *testing.T, base string, j judgement) {
+	t.Helper()
+	for _, run := range j.runs {
+		failing := *run
+		failing.Results = slices.DeleteFunc(slices.Clone(run.Results), func(r conformance.Result) bool { return r.Word != conformance.Known })
+		if len(failing.Results) == 0 {
+			continue
+		}
+		var page bytes.Buffer
+		if err := reports.WriteHTML(&page, &failing); err != nil {
 			t.Fatal(err)
 		}
+		publish(t, base+"-"+j.expect+".html", page.Bytes())
+	}
+}
+
+func publish(t *testing.T, file string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, content, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
