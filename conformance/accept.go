@@ -78,6 +78,7 @@ func (p *player) accept(s *step) *Fault {
 			old.mu.Lock()
 			old.attends = false
 			old.mu.Unlock()
+			old.bind(p.ctx)
 			p.conns[s.actor], p.met = old, true
 			return nil
 		}
@@ -92,7 +93,7 @@ func (p *player) accept(s *step) *Fault {
 		return p.fault(s.at, err.Error(), time.Since(begun))
 	}
 	p.met = true
-	c := p.r.start(s.actor, nc)
+	c := p.r.start(p.ctx, s.actor, nc)
 	p.conns[s.actor] = c
 	p.log(s.actor, Noted, []byte("connected"))
 	if s.verb != vAttach {
@@ -153,7 +154,7 @@ func (c *Case) upset() int {
 	attached := 0
 	spares := true
 	for _, s := range c.steps {
-		ends := s.verb == vSend && strings.Contains(s.text.expand(func(string) string { return "" }), "</stream:stream>")
+		ends := s.verb == vSend && strings.Contains(s.text.expand(func(string) string { return "" }), streamEnd)
 		spares = spares && !ends && !slices.Contains([]verb{vAccept, vDrop, vReset, vClose}, s.verb)
 		if s.verb == vAttach {
 			attached++

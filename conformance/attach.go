@@ -106,6 +106,7 @@ func (p *player) mark(actor string) int {
 func (p *player) forget(actor string, from, passed int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	from = min(from, len(p.records))
 	kept := p.records[:from]
 	for i, r := range p.records[from:] {
 		if r.Actor == actor {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -14,7 +15,9 @@ import (
 
 const (
 	mostElement = 64 << 20        // bytes of one element that a judged peer may send
-	writeWait   = 5 * time.Second // for the peer to take what is sent
+	mostReplies = 1 << 20         // bytes of what is answered without a word and not written yet; a peer that asks more gets no answer
+	writeWait   = 5 * time.Second // for the peer to take a part of what is sent
+	writeSize   = 64 << 10        // bytes of such a part
 	partingWait = 500 * time.Millisecond
 )
 
@@ -27,8 +30,14 @@ type conn struct {
 	own   func(from string) bool // an address of a component of the run
 	log   func(actor string, kind RecordKind, b []byte)
 	inbox *inbox
+	raw   net.Conn      // below TLS
 	over  chan struct{} // closed when the reader has ended
-	trip  time.Duration // what connecting took
+	asked chan struct{} // holds one when there are replies to write; closed by the reader
+	quiet chan struct{} // closed when no reply is written any more
+
+	// owned by the player
+	trip    time.Duration // what connecting took
+	release func() bool   // takes back what bind has said
 
 	// owned by the reader
 	reader *wire.Reader
@@ -43,30 +52,38 @@ type conn struct {
 	held     chan struct{} // not nil while nothing is to be read; closed to go on
 	upgrade  chan net.Conn // the reader waits here for TLS
 	closed   bool          // </stream:stream> was sent, or the connection was given up
+	broken   bool          // a write did not go through: what would come behind it would be out of place
+	proceeds bool          // the peer has said <proceed/>, and nothing else by then
+	replies  []byte        // what is answered without a word and not written yet
 	attached bool          // of the server: the handshake was right
 	attends  bool          // what the judged component says by itself is for the play
 
 	// guarded by wmu: what is written
-	wmu     sync.Mutex
-	between bool   // what was written ends where a stanza may begin
-	replies []byte // what is answered without a word, until then
+	wmu  sync.Mutex
+	sent outline // of what was written, to see where a stanza may begin
 }
 
 // start makes a conn of a connection, and begins to read. What is read ends with the connection: see part.
-func (r *runner) start(actor string, nc net.Conn) *conn {
+func (r *runner) start(ctx context.Context, actor string, nc net.Conn) *conn {
 	node, _ := r.target.node(actor)
 	c := &conn{actor: actor, node: node, serve: actor == "s", own: r.target.own, log: r.log, inbox: newInbox(), over: make(chan struct{}),
-		reader: wire.NewReader(mostElement), net: nc, upgrade: make(chan net.Conn, 1), between: true}
+		reader: wire.NewReader(mostElement), net: nc, raw: nc, upgrade: make(chan net.Conn, 1), asked: make(chan struct{}, 1), quiet: make(chan struct{})}
 	if c.serve {
 		c.id = token() + token()
 	}
+	c.bind(ctx)
 	go c.read()
+	go c.answering()
 	return c
 }
+
+// bind has the connection cut when a context ends, which ends all that waits for it: with the time of the case, or with the run.
+func (c *conn) bind(ctx context.Context) { c.release = context.AfterFunc(ctx, c.sever) }
 
 // read puts into the inbox what comes, until the connection ends.
 func (c *conn) read() {
 	defer close(c.over)
+	defer close(c.asked)
 	buf := make([]byte, 64<<10)
 	sound := true
 	for {
@@ -136,6 +153,7 @@ func (c *conn) event(ev wire.Event) bool {
 	}
 	if !c.inbox.put(item{ev: ev, at: time.Now()}) {
 		c.inbox.put(item{err: errInboxFull, at: time.Now()})
+		c.sever()
 		return false
 	}
 	if ev.Kind == wire.Whole {
@@ -173,6 +191,9 @@ func (c *conn) restarts(name wire.Name) bool {
 		c.reader = wire.NewReader(mostElement)
 		c.reader.Feed(rest)
 	case wire.Name{Space: nsTLS, Local: "proceed"}:
+		c.mu.Lock()
+		c.proceeds = len(c.reader.Buffered()) == 0
+		c.mu.Unlock()
 		if nc := <-c.upgrade; nc == nil {
 			return false
 		}
@@ -181,17 +202,22 @@ func (c *conn) restarts(name wire.Name) bool {
 	return true
 }
 
-// secure makes TLS of the connection, once the peer has said proceed.
-func (c *conn) secure() error {
+// secure makes TLS of the connection, once the peer has said proceed. Bytes that came behind <proceed/> in the clear are no part of
+// TLS (RFC 6120 5.3.3), and whoever takes them for one can be told what the peer never said.
+func (c *conn) secure(ctx context.Context) error {
 	c.mu.Lock()
-	nc := c.net
+	nc, proceeds := c.net, c.proceeds
+	c.proceeds = false
 	c.mu.Unlock()
+	if !proceeds {
+		return errors.New("the server has not said proceed, or has said more behind it")
+	}
 	if err := nc.SetDeadline(time.Now().Add(writeWait)); err != nil {
+		c.upgrade <- nil
 		return err
 	}
 	t := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // the certificate is not what is judged
-	err := t.Handshake()
-	if err != nil {
+	if err := t.HandshakeContext(ctx); err != nil {
 		c.upgrade <- nil
 		return err
 	}
@@ -199,8 +225,9 @@ func (c *conn) secure() error {
 	c.mu.Lock()
 	c.net = t
 	c.mu.Unlock()
+	err := t.SetDeadline(time.Time{})
 	c.upgrade <- t
-	return t.SetDeadline(time.Time{})
+	return err
 }
 
 // answered answers what the server itself asks of every component, unless the actor is mute: pings, and what it is (XEP-0030 3.1).
@@ -234,61 +261,4 @@ func (c *conn) answer(e *wire.Element, payload string) {
 	from, _ := e.Attr("from")
 	to, _ := e.Attr("to")
 	c.reply("<iq type='result' id='" + escapeAttr(id) + "' from='" + escapeAttr(to) + "' to='" + escapeAttr(from) + "'>" + payload + "</iq>")
-}
-
-// reply writes something where a stanza may begin.
-func (c *conn) reply(text string) {
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	c.replies = append(c.replies, text...)
-	c.flushReplies()
-}
-
-// answerEnd ends the stream from this side too, once the peer has (RFC 6120 4.4), unless the actor is mute.
-func (c *conn) answerEnd() {
-	c.mu.Lock()
-	answers := !c.closed && !c.mute
-	c.closed = c.closed || answers
-	c.mu.Unlock()
-	if answers {
-		c.say("</stream:stream>")
-	}
-}
-
-// flushReplies writes what is answered without a word, if a stanza may begin here. Called with wmu held.
-func (c *conn) flushReplies() {
-	if !c.between || len(c.replies) == 0 {
-		return
-	}
-	c.log(c.actor, Sent, c.replies)
-	c.write(c.replies)
-	c.replies = nil
-}
-
-// write writes bytes. That the peer takes no more is for what is expected next: it is noted only.
-func (c *conn) write(b []byte) {
-	c.mu.Lock()
-	nc := c.net
-	c.mu.Unlock()
-	err := nc.SetWriteDeadline(time.Now().Add(writeWait))
-	if err == nil {
-		_, err = nc.Write(b)
-	}
-	if err != nil {
-		c.log(c.actor, Noted, []byte("not written: "+short(err)))
-	}
-}
-
-// escapeAttr writes a value so that it may stand in single quotes.
-func escapeAttr(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", "'", "&apos;", "\t", "&#9;", "\n", "&#10;", "\r", "&#13;").Replace(s)
-}
-
-// short is an error of the network without the addresses, which differ in each run.
-func short(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err.Error()
-	}
-	return err.Error()
 }

@@ -9,7 +9,9 @@ import (
 func (c *conn) send(text string, s *step, rest func(time.Duration)) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	c.flushReplies()
 	c.log(c.actor, Sent, []byte(text))
+	c.sent.add(text)
 	if s.split > 0 && s.split < len(text) {
 		c.write([]byte(text[:s.split]))
 		rest(s.apart)
@@ -22,7 +24,6 @@ func (c *conn) send(text string, s *step, rest func(time.Duration)) {
 	for len(text) > 0 {
 		n := min(size, len(text))
 		c.write([]byte(text[:n]))
-		c.between = text[n-1] == '>'
 		text = text[n:]
 		if len(text) > 0 {
 			rest(s.apart)
@@ -42,7 +43,7 @@ func (c *conn) hold() {
 		return
 	}
 	c.held = make(chan struct{})
-	if t, ok := c.net.(*net.TCPConn); ok {
+	if t, ok := c.raw.(*net.TCPConn); ok {
 		if err := t.SetReadBuffer(4096); err != nil {
 			c.log(c.actor, Noted, []byte("buffer not made small: "+short(err)))
 		}
@@ -64,24 +65,26 @@ func (c *conn) close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.say("</stream:stream>")
+	c.say(streamEnd)
 }
 
 // drop ends the connection at once; reset has the peer told so by a reset.
 func (c *conn) drop(reset bool) {
-	c.mu.Lock()
-	nc := c.net
-	c.closed = true
-	c.mu.Unlock()
-	if t, ok := nc.(*net.TCPConn); ok && reset {
+	if t, ok := c.raw.(*net.TCPConn); ok && reset {
 		if err := t.SetLinger(0); err != nil {
 			c.log(c.actor, Noted, []byte("no reset: "+short(err)))
 		}
 	}
 	c.log(c.actor, Noted, []byte(map[bool]string{true: "reset", false: "dropped"}[reset]))
-	if err := nc.Close(); err != nil {
-		c.log(c.actor, Noted, []byte("not closed: "+short(err)))
-	}
+	c.sever()
+}
+
+// sever closes the connection, whatever waits for it. It may be called from any goroutine, and again.
+func (c *conn) sever() {
+	c.mu.Lock()
+	c.closed, c.broken = true, true
+	c.mu.Unlock()
+	_ = c.raw.Close() // it may have been closed before
 	c.goOn()
 }
 
@@ -101,19 +104,16 @@ func (c *conn) part() {
 	c.goOn()
 	select {
 	case <-c.over:
-	case <-time.After(partingWait):
+	case <-time.After(partingWait + 3*c.trip):
 	}
-	c.mu.Lock()
-	nc := c.net
-	c.mu.Unlock()
-	if err := nc.Close(); err != nil && !closed {
-		c.log(c.actor, Noted, []byte("not closed: "+short(err)))
-	}
+	c.release()
+	c.sever()
 	select {
 	case c.upgrade <- nil: // a reader that waited for TLS
 	default:
 	}
 	<-c.over
+	<-c.quiet
 }
 
 // alive reports whether the stream of an attached component goes on.

@@ -42,6 +42,9 @@ func Play(ctx context.Context, t Target, cases []*Case, each func(Result)) (*Run
 			return run, err
 		}
 		res := r.play(ctx, c)
+		if err := ctx.Err(); err != nil {
+			return run, err // it says nothing of the target that this case broke off
+		}
 		run.Results = append(run.Results, res)
 		run.Took = time.Since(run.Started)
 		each(res)
@@ -110,11 +113,12 @@ func (r *runner) play(ctx context.Context, c *Case) Result {
 	}
 	res.Took = time.Since(p.start)
 	if s := p.conns["s"]; s != nil && res.Fault == nil && s.alive() {
+		s.release()
 		r.whole = s
 		delete(p.conns, "s")
 	}
 	p.end()
-	res.Wire = p.records
+	res.Wire = p.wire()
 	var absent *absent
 	if errors.As(p.err, &absent) {
 		res.Word, res.Why, res.Fault = Skipped, absent.Error(), nil

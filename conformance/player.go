@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// mostWire is how many bytes the wire log of a case may take.
+const mostWire = 256 << 20
+
 // player plays one case.
 type player struct {
 	// set once
@@ -29,6 +32,7 @@ type player struct {
 	// guarded by mu
 	mu      sync.Mutex
 	records []Record
+	size    int // bytes of all records
 }
 
 func newPlayer(ctx context.Context, r *runner) *player {
@@ -40,11 +44,31 @@ func (p *player) log(actor string, kind RecordKind, b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := time.Since(p.start)
+	if p.size += len(b); p.size > mostWire {
+		p.shorten(actor)
+	}
 	if n := len(p.records); n > 0 && p.records[n-1].Actor == actor && p.records[n-1].Kind == kind && kind != Noted && at-p.records[n-1].At < time.Millisecond {
 		p.records[n-1].Bytes = append(p.records[n-1].Bytes, b...)
 		return
 	}
 	p.records = append(p.records, Record{at, actor, kind, slices.Clone(b)})
+}
+
+// shorten forgets the first half of the wire log, in bytes, when a peer says too much. Called with mu held.
+func (p *player) shorten(actor string) {
+	n := 0
+	for ; n < len(p.records) && p.size > mostWire/2; n++ {
+		p.size -= len(p.records[n].Bytes)
+	}
+	note := Record{time.Since(p.start), actor, Noted, []byte("what was on the wire before is too much to be kept")}
+	p.records = append([]Record{note}, p.records[n:]...)
+}
+
+// wire gives the wire log so far.
+func (p *player) wire() []Record {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.records)
 }
 
 // end closes all connections.
@@ -86,10 +110,11 @@ func (p *player) value(name string) string {
 // step does one step, as often as it says.
 func (p *player) step(s *step) *Fault {
 	for p.n = 1; p.n <= s.times; p.n++ {
+		f := p.once(s)
 		if p.ctx.Err() != nil {
 			return p.fault(s.at, "the case has taken too long", 0)
 		}
-		if f := p.once(s); f != nil {
+		if f != nil {
 			if s.times > 1 {
 				f.Got += " (number " + strconv.Itoa(p.n) + ")"
 			}
@@ -122,7 +147,7 @@ func (p *player) once(s *step) *Fault {
 	case vScram:
 		return p.scram(c, s)
 	case vStartTLS:
-		if err := c.secure(); err != nil {
+		if err := c.secure(p.ctx); err != nil {
 			return p.fault(s.at, "TLS: "+short(err), 0)
 		}
 	default:
@@ -146,6 +171,11 @@ func (p *player) act(c *conn, s *step) {
 		text := s.text.expand(p.value)
 		if c.serve && strings.HasPrefix(text, "<handshake") {
 			c.admit()
+		}
+		if strings.Contains(text, streamEnd) {
+			c.mu.Lock()
+			c.closed = true // a second end would be a fault of ours
+			c.mu.Unlock()
 		}
 		c.send(text, s, p.rest)
 	case vOpen:
@@ -199,7 +229,7 @@ func (p *player) connect(actor string) *Fault {
 	if err != nil {
 		return p.fault(place{}, "no connection: "+short(err), time.Since(begun))
 	}
-	p.conns[actor] = p.r.start(actor, nc)
+	p.conns[actor] = p.r.start(p.ctx, actor, nc)
 	p.conns[actor].trip = time.Since(begun)
 	p.log(actor, Noted, []byte("connected"))
 	return nil

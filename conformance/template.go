@@ -87,9 +87,7 @@ func (t template) expand(value func(name string) string) string {
 			b.WriteString(v)
 			continue
 		}
-		for range p.times {
-			b.WriteString(p.text)
-		}
+		b.WriteString(strings.Repeat(p.text, p.times))
 	}
 	return b.String()
 }
