@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +161,10 @@ func (j *judgement) expectations(t *testing.T) *reports.Expectations {
 // resultsMark divides docs/conformance-results.md: what stands above it was written by a person.
 const resultsMark = "<!-- What follows is written by TestConformance -update. -->\n"
 
+// softly is how many cases went a permitted way: on a busy machine an answer may come too late to be the better one, so that number
+// is not held against the page.
+var softly = regexp.MustCompile(`, \d+ soft`)
+
 // holdResults sees that the published results are those of these runs, or publishes them.
 func holdResults(t *testing.T, all []judgement) {
 	t.Helper()
@@ -183,8 +188,9 @@ func holdResults(t *testing.T, all []judgement) {
 		t.Fatal(err)
 	}
 	if !*update {
-		if text.String() != string(page) {
-			t.Errorf("%s.md is not what these runs say: %s", base, firstOther(text.String(), string(page)))
+		was, is := softly.ReplaceAllString(string(page), ""), softly.ReplaceAllString(text.String(), "")
+		if is != was {
+			t.Errorf("%s.md is not what these runs say: %s", base, firstOther(is, was))
 		}
 		return
 	}
