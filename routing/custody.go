@@ -185,7 +185,8 @@ func (c *custody) settle(d time.Duration) bool {
 }
 
 // Flushed has done called when all that the link sent before is in custody: at once, or later from another goroutine. Only the
-// reader may call it, while it feeds. false: too many are waiting. A link that ends forgets those that wait.
+// reader may call it, while it feeds. false: too many are waiting. A link that ends forgets those that wait, unless another may go on
+// with it: then done may be called when the link has gone.
 func (s *Source) Flushed(done func()) bool {
 	c := s.custody
 	first := c == nil
@@ -338,14 +339,17 @@ func (r *Router) lend(s *snapshot) {
 	r.snapshots.Put(s)
 }
 
-// gone tells that the link has ended: nobody waits for its flushes. What it sent is counted on for a while, for a link that goes on
-// with it.
+// gone tells that the link has ended. What it sent is counted on for a while, and its flushes are answered, for a link that goes on
+// with it; if none can, nobody waits for them.
 func (c *custody) gone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended, c.flushes, c.waiting, c.told = true, nil, 0, nil
-	for _, s := range c.open {
-		s.done = nil
+	c.ended, c.told = true, nil
+	if c.id == "" {
+		c.flushes, c.waiting = nil, 0
+		for _, s := range c.open {
+			s.done = nil
+		}
 	}
 	if !c.counts {
 		c.open = nil
