@@ -2,29 +2,36 @@ package routing
 
 import (
 	"bytes"
+	"math"
 	"slices"
 
 	"github.com/patchbay-im/patchbay/stanza"
+	"github.com/patchbay-im/patchbay/storage"
 )
 
 // A node may wait for an answer before it is done with a stanza: in a handler, say, that looks a user up. What it is not done with
 // shuts the window, and the answer lies behind it. So answers go past a shut window (decision 32): they are put before what is
 // written next, and are part of the queue there as if they had come before it, numbers and all.
 const (
-	aheadMost  = 64         // answers that one look lets go ahead, and times that it looks for what keeps one back
-	aheadBytes = windowMost // that may be unproved beyond the window
+	aheadMost     = 64         // answers that one look lets go ahead
+	aheadCompared = 8 << 10    // stanzas that it holds against answers of other nodes: 150 ns each, under the queue's lock
+	aheadBytes    = windowMost // that may be unproved beyond the window
 )
 
 // pastWindow is what a queue knows of answers that may go past a shut window. Guarded by the queue's mu.
 type pastWindow struct {
 	last   uint64 // number of the last answer that was queued; 0: none waits
-	looked uint64 // last, and w, when none was found that may go
-	sent   uint64
+	looked uint64 // last, when none was found that may go,
+	until  uint64 // and the w with which one might
+	spent  bool   // that look compared as much as one may: of other nodes none can
 }
 
 // noteAnswer notes that the stanza queued last may be an answer. Called with mu held.
 func (q *Queue) noteAnswer(h *stanza.Header, r rec) {
-	if r.origin == 0 && bytes.HasPrefix(h.Raw, []byte("<iq")) || isReply(h) {
+	switch {
+	case r.origin == 0 && bytes.HasPrefix(h.Raw, []byte("<iq")):
+		q.past.last = q.number
+	case isReply(h) && (q.past.last == 0 || !q.past.spent || q.sent >= q.past.until):
 		q.past.last = q.number
 	}
 }
@@ -58,7 +65,7 @@ func (q *Queue) quickClass(h *stanza.Header, r rec) class {
 // before, in its order, none can: the peer knows those stanzas by their numbers. Called with mu held.
 func (q *Queue) mayGo() bool {
 	a := &q.past
-	return a.last > 0 && (a.looked != a.last || a.sent != q.sent) && q.sent >= q.acks.again && q.proof.room(q.unproved)+aheadBytes > 0
+	return a.last > 0 && (a.looked != a.last || q.sent >= a.until) && q.sent >= q.acks.again && q.proof.room(q.unproved)+aheadBytes > 0
 }
 
 // answersFirst puts answers before what the first block has to write, and gives how many, and their bytes: they are written though
@@ -67,14 +74,14 @@ func (q *Queue) answersFirst() (stanzas, size int) {
 	if !q.mayGo() {
 		return 0, 0
 	}
-	l := aheadLook{q: q, room: q.proof.room(q.unproved) + aheadBytes}
+	l := aheadLook{q: q, room: q.proof.room(q.unproved) + aheadBytes, until: math.MaxUint64}
 	for i := 0; i < len(q.blocks) && l.stanzas < aheadMost; i++ {
 		l.block(q.blocks[i])
 	}
 	switch {
 	case l.stanzas > 0:
 	case l.waits:
-		q.past.looked, q.past.sent = q.past.last, q.sent
+		q.past.looked, q.past.until, q.past.spent = q.past.last, l.until, l.compared > aheadCompared
 	default:
 		q.past.last = 0
 	}
@@ -86,26 +93,49 @@ type aheadLook struct {
 	q             *Queue
 	room          int // bytes that may go
 	stanzas, size int // that go
-	tries         int // looks for what keeps one back
+	compared      int // stanzas that were held against answers
 
-	waits   bool // some answers do not go
-	notices bool // of the server were passed
+	waits  bool       // some answers do not go,
+	until  uint64     // before w is this
+	passed int        // stanzas, and
+	notice int        // of those the first that is a notice of the server; 0: none
+	kept   []keptBack // what else answers are kept back behind
+}
+
+// keptBack is an answer that does not go: others from and to the same stay behind it.
+type keptBack struct {
+	origin storage.NodeID
+	to     uint32
+}
+
+// wait notes that an answer may go when so many more stanzas are written, and gives false: it does not now.
+func (l *aheadLook) wait(stanzas int) bool {
+	l.until = min(l.until, l.q.sent+uint64(stanzas))
+	return false
 }
 
 // block looks at one block.
 func (l *aheadLook) block(b *block) {
 	if b.b == nil {
-		l.notices = l.notices || b.notices
+		if b.notices && l.notice == 0 {
+			l.notice = 1 // or later
+		}
+		l.passed += b.count
 		return
 	}
 	at := b.done
 	for i := b.next; i < len(b.recs) && l.stanzas < aheadMost; i++ {
 		r := b.recs[i]
 		raw := b.b[at : at+int(r.size)]
+		if r.class != classMoved {
+			l.passed++
+		}
 		if r.class != classMoved && (r.origin == 0 || bytes.HasPrefix(raw, []byte("<iq"))) {
 			switch kindOf(raw) {
 			case kindNotice:
-				l.notices = l.notices || r.origin == 0
+				if r.origin == 0 && l.notice == 0 {
+					l.notice = l.passed
+				}
 			case kindAnswer:
 				if l.goes(b, i, raw) {
 					l.move(b, i, at)
@@ -124,27 +154,36 @@ func (l *aheadLook) goes(b *block, i int, raw []byte) bool {
 	r, first := b.recs[i], l.q.blocks[0]
 	switch {
 	case l.size+len(raw) > l.room, !b.prepared():
-		return false
+		return l.wait(1)
 	case r.class.promised() && (b.kept || b.keeping || first.kept || first.keeping || first.first <= l.q.custody.safe):
-		return false
+		return l.wait(1)
 	case r.origin == 0:
-		return !l.notices
+		return l.notice == 0 || l.wait(l.notice)
 	}
-	l.tries++
-	return l.tries <= aheadMost && !l.behindOwn(b, i, raw)
+	to, ok := addressee(raw)
+	if !ok {
+		return l.wait(1)
+	}
+	this := keptBack{r.origin, userHash(to.Bytes())}
+	if slices.Contains(l.kept, this) {
+		return false
+	}
+	if l.behindOwn(b, i, to) {
+		l.kept = append(l.kept, this)
+		return false
+	}
+	return true
 }
 
 // behindOwn reports whether something of the same node to the same address may be before an answer.
-func (l *aheadLook) behindOwn(b *block, i int, raw []byte) bool {
-	to, ok := addressee(raw)
-	if !ok {
-		return true
-	}
+func (l *aheadLook) behindOwn(b *block, i int, to stanza.Address) bool {
+	before := 0 // stanzas that are
 	for n, o := range l.q.blocks {
 		if o.b == nil {
 			if len(to.Local()) == 0 && o.itself || len(to.Local()) > 0 && o.mayHave(userHash(to.Bare())) {
-				return true
+				return !l.wait(1)
 			}
+			before += o.count
 			continue
 		}
 		j, at := o.next, o.done
@@ -156,9 +195,15 @@ func (l *aheadLook) behindOwn(b *block, i int, raw []byte) bool {
 			if o == b && j == i {
 				return false
 			}
+			if r.class != classMoved {
+				before++
+			}
 			if r.origin == b.recs[i].origin && r.class != classMoved {
+				if l.compared++; l.compared > aheadCompared {
+					return !l.wait(aheadCompared / 8)
+				}
 				if other, ok := addressee(o.b[at : at+int(r.size)]); !ok || other.Equal(to) {
-					return true
+					return !l.wait(before)
 				}
 			}
 			at += int(r.size)

@@ -230,6 +230,7 @@ func (q *Queue) back(b *block, counted int, resumed bool) (rest int) {
 // letGo makes a hole of a stanza that is in no account any more. Called with mu held.
 func (q *Queue) letGo(b *block, r *rec) {
 	r.class = classMoved
+	q.past.looked = 0 // an answer may have waited behind it
 	b.holes++
 	b.stale = b.stale || b.kept || b.keeping
 }
