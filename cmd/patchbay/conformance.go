@@ -10,9 +10,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"mellium.im/xmpp/jid"
 
 	"github.com/patchbay-im/patchbay/conformance"
 	"github.com/patchbay-im/patchbay/conformance/report"
+	"github.com/patchbay-im/patchbay/internal/say"
 )
 
 const conformanceLong = `Judge any server of XEP-0114: attach to it as components, do what the RFCs speak of, and say where it does something else.
@@ -21,16 +23,20 @@ const conformanceLong = `Judge any server of XEP-0114: attach to it as component
   patchbay conformance --addr 127.0.0.1:5347 --node c1.example=@c1.secret --node c2.example=@c2.secret --report out.html
   patchbay conformance ... --only C19 --wire   one rule, with what was on the wire
 
-The components are c1, c2 and c3 of the plays, in this order; with fewer, cases are skipped. SECRET is a literal (ps shows it to
-others), @FILE or env:NAME. Secrets are in no report.
+The components are c1, c2 and c3 of the plays, in this order; with fewer, cases are skipped, and so are cases for which
+--server-domain or --users was not said. SECRET is a literal (ps shows it to others), @FILE or env:NAME. Secrets are in no report.
+--profile component is XEP-0114, and what any server of it does. The others are what patchbay adds, and what others may add like
+it: modern, streams with TLS, SASL and XEP-0198; sessions, users whose sessions components announce.
 --only and --skip take cases (C19-charref-cr), rules (C19) and sections (C). --level names the least level: may takes MUST, SHOULD
 and MAY, and is the default of component and node; policy takes also what no document asks for, and is the default of the other
 profiles, and for what --only names.
 --report names files; the ending says which: .tap (TAP 14), .xml (JUnit), .json (all of it, for compare), .html (a page).
 --expect names a file of lines ID fail "reason": such a failure is known, and fails nothing; one that passes has changed, and does.
 --update-expect rewrites it after the run; reasons and comments stay.
-Words: pass   soft: permitted, though worse   fail   known   changed   skipped
-Exit: 0 conforms   1 does not, or no case ran   2 wrong use   3 not reached`
+Words: pass   soft: permitted, though worse   fail   known: fails, as --expect says   changed: passes, though --expect says not
+       skipped
+Exit: 0 conforms   1 does not, or no case ran   2 wrong use   3 not reached
+The plays, and what each word in them does: docs/conformance.md.`
 
 const conformanceNodeLong = `Judge a component: play the server at --listen, let it attach as DOMAIN, and say where it does not do what the RFCs ask.
 
@@ -107,13 +113,12 @@ func (j *judging) shared(cmd *cobra.Command) {
 	f.StringSliceVar(&j.only, "only", nil, "only these cases, rules or sections")
 	f.StringSliceVar(&j.skip, "skip", nil, "not these cases, rules or sections")
 	f.BoolVar(&j.list, "list", false, "list the cases that would run")
-	f.Bool("safe", false, "leave out what is heavy or destructive (default)")
-	f.BoolVar(&j.stress, "stress", false, "run it too")
+	f.Bool("safe", false, "leave out what is heavy or destructive (the default)")
+	f.BoolVar(&j.stress, "stress", false, "run also what is heavy or destructive; takes minutes more")
 	f.StringArrayVar(&j.reports, "report", nil, "write a report: .tap, .xml, .json or .html; may be given more than once")
 	f.StringVar(&j.expected, "expect", "", "the file of what is known to fail")
 	f.BoolVar(&j.update, "update-expect", false, "rewrite that file after the run")
 	f.BoolVar(&j.wire, "wire", false, "print what was on the wire, case by case")
-	cmd.MarkFlagsMutuallyExclusive("safe", "stress")
 	must(cmd.RegisterFlagCompletionFunc("level", cobra.FixedCompletions([]string{"must", "should", "may", "policy"}, cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("only", j.ids))
 	must(cmd.RegisterFlagCompletionFunc("skip", j.ids))
@@ -124,6 +129,9 @@ func (j *judging) run(cmd *cobra.Command) error {
 	all, err := conformance.Cases()
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("read the cases: %w", err)}
+	}
+	if err := contradicted(cmd); err != nil {
+		return err
 	}
 	cases, err := j.choose(all)
 	if err != nil {
@@ -141,10 +149,8 @@ func (j *judging) run(cmd *cobra.Command) error {
 	if j.list {
 		return list(cmd.OutOrStdout(), cases)
 	}
-	for _, file := range j.reports {
-		if err := report.CheckName(file); err != nil {
-			return err
-		}
+	if err := j.writable(); err != nil {
+		return err
 	}
 	expect, err := j.expectations(cmd.ErrOrStderr(), all)
 	if err != nil {
@@ -172,14 +178,20 @@ func (j *judging) target(stderr io.Writer) (conformance.Target, error) {
 	case len(j.nodes) > 3:
 		return t, errors.New("at most 3 components play: --node up to 3 times")
 	}
+	if err := j.checkAddr(); err != nil {
+		return t, err
+	}
 	warned := false
 	for _, arg := range j.nodes {
 		domain, given, _ := strings.Cut(arg, "=")
 		if domain == "" || given == "" {
 			return t, errors.New("a component is named --node DOMAIN=SECRET; SECRET is a literal, @FILE or env:NAME")
 		}
-		if slices.ContainsFunc(t.Nodes, func(n conformance.NodeName) bool { return n.Domain == domain }) {
-			return t, fmt.Errorf("%s is named twice", domain)
+		if name, err := jid.Parse(domain); err != nil || !name.Equal(name.Domain()) {
+			return t, fmt.Errorf("--node DOMAIN=SECRET takes a domain, c1.example for example, not %q", say.Clean(domain))
+		}
+		if slices.ContainsFunc(t.Nodes, func(n conformance.NodeName) bool { return strings.EqualFold(n.Domain, domain) }) {
+			return t, fmt.Errorf("%s is named twice: each --node is another component", say.Clean(domain))
 		}
 		secret, exposed, err := givenSecret(given)
 		if err != nil {
@@ -250,12 +262,11 @@ func (t *trial) run(ctx context.Context) error {
 		}
 	}
 	run = screen.Expect.JudgeRun(run)
-	for _, file := range t.reports {
-		if err := report.Save(file, run); err != nil {
-			return &exitError{exitFailed, fmt.Errorf("write the report: %w", err)}
-		}
+	saved, err := t.save(run)
+	screen.End(run, saved)
+	if err != nil {
+		return err
 	}
-	screen.End(run, t.reports)
 	if !run.Conforms() {
 		return &exitError{code: exitFailed}
 	}
@@ -270,7 +281,7 @@ func broken(ctx context.Context, err error, mask *report.Mask) error {
 	case ctx.Err() != nil:
 		return &exitError{exitFailed, errors.New("ended before all cases had run")}
 	case errors.As(err, &unreached):
-		return &exitError{exitNoReach, says}
+		return &exitError{exitNoReach, fmt.Errorf("%w%s", says, mendOf(unreached))}
 	}
 	return &exitError{exitFailed, says}
 }

@@ -27,7 +27,7 @@ func newRecipeCommand() *cobra.Command {
 		Args:      takes("PRODUCT"),
 		ValidArgs: conformance.Recipes(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text, ok := conformance.Recipe(args[0])
+			text, ok := conformance.Recipe(strings.ToLower(args[0]))
 			if !ok {
 				return fmt.Errorf("there is no recipe for %q; there are %s", say.Clean(args[0]), strings.Join(conformance.Recipes(), ", "))
 			}
@@ -81,7 +81,7 @@ func column(file, matrix string) (report.Column, error) {
 		return c, fmt.Errorf("read a run: %w", err)
 	}
 	if c.Run, err = report.Load(bytes.NewReader(raw)); err != nil {
-		return c, fmt.Errorf("%s: %w", file, err)
+		return c, fmt.Errorf("%s: %w; --report RUN.json keeps a run", file, err)
 	}
 	page := strings.TrimSuffix(file, filepath.Ext(file)) + ".html"
 	if _, err := os.Stat(page); err != nil {

@@ -99,6 +99,23 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestConformanceSaves: a report that cannot be written does not take the outcome away, nor another report.
+func TestConformanceSaves(t *testing.T) {
+	addr, secret := nodeServer(t)
+	dir := t.TempDir()
+	loop, good := filepath.Join(dir, "loop.html"), filepath.Join(dir, "good.json")
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	got := judge(t, addr, secret, "--report", loop, "--report", good)
+	if got.code != exitFailed || !strings.HasPrefix(got.err, "patchbay: write the report: open "+loop) || !strings.HasSuffix(got.out, "ms   "+good+"\n  conforms\n") {
+		t.Errorf("%+v", got)
+	}
+	if _, err := os.Stat(good); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestConformanceFails: one that breaks it does not, unless that is known; and what is known and has changed is said.
 func TestConformanceFails(t *testing.T) {
 	addr, secret := nodeServer(t)
@@ -167,6 +184,10 @@ func TestConformanceCodes(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("C19-charref-cr pass \"x\"\nC99-none fail \"x\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	held := filepath.Join(dir, "held.html")
+	if err := os.Mkdir(held, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	dead := "127.0.0.1:" + deadPort(t)
 	for _, c := range []struct {
 		args, want string
@@ -178,22 +199,35 @@ func TestConformanceCodes(t *testing.T) {
 		{"conformance --addr h:1 --node a=", "a component is named --node DOMAIN=SECRET", 2},
 		{"conformance --addr h:1 --node a=env:NO_SUCH", "the environment has no NO_SUCH", 2},
 		{"conformance --addr h:1 --node a=@/no/such", "read the secret", 2},
-		{"conformance --addr h:1 --node a=dev-x --node a=dev-y", "a is named twice", 2},
+		{"conformance --addr h:1 --node a=dev-x --node a=dev-y", "a is named twice: each --node is another component", 2},
+		{"conformance --addr h:1 --node a.example=dev-x --node A.Example=dev-y", "A.Example is named twice", 2},
+		{"conformance --addr h:1 --node u@a=dev-x", "--node DOMAIN=SECRET takes a domain, c1.example for example, not \"u@a\"", 2},
+		{"conformance --addr h:1 --node a<b=dev-x", "takes a domain, c1.example for example, not \"a<b\"", 2},
+		{"conformance --addr h --node a=dev-x", "--addr takes HOST:PORT, 127.0.0.1:5347 for example, not \"h\"", 2},
+		{"conformance --addr :5347 --node a=dev-x", "--addr takes HOST:PORT", 2},
+		{"conformance --addr h:65536 --node a=dev-x", "--addr takes HOST:PORT", 2},
+		{"conformance --addr h:0 --node a=dev-x", "--addr takes HOST:PORT", 2},
+		{"conformance node --listen h: --node a=dev-x", "--listen takes HOST:PORT", 2},
+		{"conformance --addr h:1 --node a=dev-x --report /no/such/run.html", "/no/such/run.html cannot be written: there is no directory /no/such", 2},
+		{"conformance --addr h:1 --node a=dev-x --update-expect --expect /no/such/e.txt", "/no/such/e.txt cannot be written: there is no directory /no/such", 2},
+		{"conformance --addr h:1 --node a=dev-x --report " + held, held + " cannot be written: it is a directory", 2},
+		{"conformance --list --only=", "--only names nothing: give it a case, a rule or a section", 2},
+		{"conformance --list --skip=", "--skip names nothing", 2},
 		{"conformance --addr h:1 --node a=dev-x --node b=dev-x --node c=dev-x --node d=dev-x", "at most 3 components", 2},
 		{"conformance --addr h:1 --node a=dev-x --report run.pdf", "a report ends in .html, .json, .tap, .xml, not \".pdf\"", 2},
 		{"conformance --addr h:1 --node a=dev-x --update-expect", "--update-expect rewrites the file of --expect", 2},
 		{"conformance --addr h:1 --node a=dev-x --expect /no/such", "read what is expected", 2},
 		{"conformance --addr h:1 --node a=dev-x --expect " + bad, bad + ":1: a line is", 2},
-		{"conformance --addr h:1 --node a=dev-x --expect " + bad, bad + ":2: there is no case \"C99-none\"", 2},
+		{"conformance --addr h:1 --node a=dev-x --expect " + bad, bad + ":2: there is no case \"C99-none\": take the line out, or let --update-expect do it", 2},
 		{"conformance --profile node --addr h:1", "a node is judged by patchbay conformance node", 2},
 		{"conformance --profile s2s", "--profile is component, modern or sessions, not \"s2s\"", 2},
 		{"conformance --level most", "--level is must, should, may or policy, not \"most\"", 2},
 		{"conformance --list --only C19,Z77", "--only: \"Z77\" is no case, rule or section of the profile component", 2},
 		{"conformance --list --skip Z77", "--skip: \"Z77\" is no case", 2},
 		{"conformance --list --only C19-charref-cr --skip c19", "no case of the profile component is left to run", 1},
-		{"conformance --safe --stress", "safe stress", 2},
+		{"conformance --safe --stress", "--safe leaves out what --stress runs: give one of them", 2},
 		{"conformance judge", "patchbay conformance has no verb \"judge\"", 2},
-		{"conformance --addr " + dead + " --node a=env:JUDGED", "reach " + dead, 3},
+		{"conformance --addr " + dead + " --node a=env:JUDGED", "connection refused; does the server run, and is this its port for components?", 3},
 		{"conformance node --node a=dev-x", "say where the component will come: --listen HOST:PORT", 2},
 		{"conformance node --listen h:1 --node a=dev-x --node b=dev-y", "one component is judged", 2},
 		{"conformance node x", "takes no \"x\"", 2},
@@ -202,7 +236,7 @@ func TestConformanceCodes(t *testing.T) {
 		{"conformance compare", "at least two runs", 2},
 		{"conformance compare a b --report m.pdf", "the matrix is a page", 2},
 		{"conformance compare /no/such /no/such", "read a run", 1},
-		{"conformance compare " + bad + " " + bad, bad + ": read a run", 1},
+		{"conformance compare " + bad + " " + bad, bad + ": read a run: invalid character 'C' looking for beginning of value; --report RUN.json keeps a run", 1},
 	} {
 		got := invoke(t, strings.Fields(c.args)...)
 		if got.code != c.code || !strings.Contains(got.err, c.want) {
@@ -216,7 +250,11 @@ func TestConformanceCodes(t *testing.T) {
 func TestConformanceRefused(t *testing.T) {
 	addr, _ := nodeServer(t)
 	got := invoke(t, "conformance", "--addr", addr, "--node", "a.im.example=correct-horse", "--node", "b.im.example=battery-staple", "--only", "C19-charref-cr")
-	if got.code != exitNoReach || strings.Count(got.err, "can be seen by others") != 1 || strings.Contains(got.err+got.out, "correct-horse") || !strings.Contains(got.err, "a.im.example: not attached: stream-error not-authorized") {
+	if got.code != exitNoReach || strings.Count(got.err, "can be seen by others") != 1 || strings.Contains(got.err+got.out, "correct-horse") || !strings.Contains(got.err, "a.im.example: not attached: stream-error not-authorized") || !strings.Contains(got.err, "; the secret of --node must be the one in the server's configuration\n") {
+		t.Errorf("%+v", got)
+	}
+	t.Setenv("JUDGED", "dev-judged")
+	if got := invoke(t, "conformance", "--addr", addr, "--node", "a.other.example=env:JUDGED", "--only", "C19-charref-cr"); got.code != exitNoReach || !strings.Contains(got.err, "host-unknown") || !strings.Contains(got.err, "; the server must know this component: patchbay conformance recipe") {
 		t.Errorf("%+v", got)
 	}
 	if got := invoke(t, "conformance", "--list", "--only", "c19"); got.code != exitDone || !regexp.MustCompile(`(?m)^C19-charref-cr +MUST    a carriage return`).MatchString(got.out) {
@@ -329,7 +367,7 @@ func TestConformanceChooses(t *testing.T) {
 func TestRecipe(t *testing.T) {
 	for _, name := range conformance.Recipes() {
 		want, _ := conformance.Recipe(name)
-		got := invoke(t, "conformance", "recipe", name)
+		got := invoke(t, "conformance", "recipe", strings.ToUpper(name))
 		if got.code != 0 || got.out != want {
 			t.Errorf("%s: %+v", name, got)
 		}

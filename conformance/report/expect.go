@@ -83,7 +83,7 @@ func parseExpectLine(text string) (l expectLine, what string) {
 func (e *Expectations) Unknown(cases []*conformance.Case) (faults []*Misread) {
 	for i, l := range e.lines {
 		if l.id != "" && !slices.ContainsFunc(cases, func(c *conformance.Case) bool { return c.ID == l.id }) {
-			faults = append(faults, &Misread{e.file, i + 1, "there is no case " + strconv.Quote(l.id)})
+			faults = append(faults, &Misread{e.file, i + 1, "there is no case " + strconv.Quote(l.id) + ": take the line out, or let --update-expect do it"})
 		}
 	}
 	return faults

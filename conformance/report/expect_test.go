@@ -95,7 +95,7 @@ func TestUpdated(t *testing.T) {
 	if w := again.JudgeRun(run).Results[2].Word; w != conformance.Known {
 		t.Errorf("what was added is %s", w)
 	}
-	if f := e.Unknown(all); len(f) != 1 || f[0].Error() != `x.txt:9: there is no case "Q99-x"` {
+	if f := e.Unknown(all); len(f) != 1 || f[0].Error() != `x.txt:9: there is no case "Q99-x": take the line out, or let --update-expect do it` {
 		t.Errorf("unknown are %v", f)
 	}
 	none, _ := ParseExpectations("x.txt", "")
