@@ -105,7 +105,7 @@ func junitOf(r *conformance.Result, profile conformance.Profile) junitCase {
 		c.Out = "soft: " + why + "\n"
 	}
 	if r.Word != conformance.Pass && r.Word != conformance.Skipped {
-		c.Out += wireLog(r.Wire, brief)
+		c.Out += briefLog(r)
 	}
 	return c
 }

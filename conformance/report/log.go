@@ -23,7 +23,7 @@ func entries(records []conformance.Record) (all []entry) {
 	small := false // the record before was
 	for _, r := range records {
 		n := len(all)
-		joins := n > 0 && (small || len(r.Bytes) <= smallPiece) && r.Kind != conformance.Noted && all[n-1].Kind == r.Kind && all[n-1].Actor == r.Actor
+		joins := n > 0 && (small || len(r.Bytes) <= smallPiece) && !isEnd(r) && r.Kind != conformance.Noted && all[n-1].Kind == r.Kind && all[n-1].Actor == r.Actor
 		small = len(r.Bytes) <= smallPiece
 		if !joins {
 			all = append(all, entry{r, 1})
@@ -53,8 +53,11 @@ func parted(all []entry) []entry {
 }
 
 func closing(e entry) bool {
-	return e.Kind == conformance.Noted || bytes.Equal(e.Bytes, []byte("</stream:stream>"))
+	return e.Kind == conformance.Noted || isEnd(e.Record)
 }
+
+// isEnd reports whether a record is the end of a stream and nothing else. It is as short as a piece, and comes when all is over.
+func isEnd(r conformance.Record) bool { return string(r.Bytes) == "</stream:stream>" }
 
 // bounds are how much of a wire log is shown.
 type bounds struct {
@@ -74,12 +77,43 @@ func (b bounds) tail(all []entry) (last []entry, before int) {
 	return all[before:], before
 }
 
-// wireLog writes the wire log of a case, a line for each entry.
-func wireLog(records []conformance.Record, b bounds) string {
-	all := entries(records)
-	if b == brief {
-		all = parted(all)
+// opening is how an actor attaches when nothing is in its way: the kind of each entry, and how it begins.
+var opening = [...]struct {
+	kind   conformance.RecordKind
+	begins string
+}{{conformance.Noted, "connected"}, {conformance.Sent, "<?xml"}, {conformance.Received, "<"}, {conformance.Sent, "<handshake>"}, {conformance.Received, "<handshake/>"}}
+
+// attached writes as one entry what a step "attach" did without a fault: five lines that are the same in each case.
+func attached(all []entry, c *conformance.Case) (short []entry) {
+	for i := 0; i < len(all); i++ {
+		short = append(short, all[i])
+		if opens(all[i:]) && slices.Contains(c.Lines, all[i].Actor+" attach") {
+			short[len(short)-1].Bytes = []byte("attached")
+			i += len(opening) - 1
+		}
 	}
+	return short
+}
+
+// opens reports whether entries begin with the opening of one actor, and nothing else.
+func opens(all []entry) bool {
+	for i, o := range opening {
+		if i == len(all) || all[i].Kind != o.kind || all[i].Actor != all[0].Actor || !bytes.HasPrefix(all[i].Bytes, []byte(o.begins)) {
+			return false
+		}
+	}
+	return len(all[len(opening)-1].Bytes) == len("<handshake/>")
+}
+
+// briefLog writes the end of the wire log of a case, without how actors attached and parted.
+func briefLog(r *conformance.Result) string {
+	return logText(attached(parted(entries(r.Wire)), r.Case), brief)
+}
+
+// wireLog writes the wire log of a case, a line for each entry.
+func wireLog(records []conformance.Record, b bounds) string { return logText(entries(records), b) }
+
+func logText(all []entry, b bounds) string {
 	var out strings.Builder
 	last, before := b.tail(all)
 	if before > 0 {

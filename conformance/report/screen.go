@@ -117,7 +117,7 @@ func (s *Screen) failed(r *conformance.Result) {
 	s.printf("%s\n", s.title(r, "FAILED"))
 	s.printf("        %s\n", place(r))
 	s.printf("%s", indent("        ", faultText(r)))
-	s.printf("%s", indent("          ", wireLog(r.Wire, brief)))
+	s.printf("%s", indent("          ", briefLog(r)))
 }
 
 // faultText is the line of the play with a mark at the place, and what came instead.

@@ -42,7 +42,7 @@ func tapPoint(b *strings.Builder, number int, r *conformance.Result) {
 			fmt.Fprintf(b, "  %s: %s\n", e[0], strconv.Quote(Visible([]byte(e[1]))))
 		}
 	}
-	for _, e := range [][2]string{{"fault", faultText(r)}, {"wire", wireLog(r.Wire, brief)}} {
+	for _, e := range [][2]string{{"fault", faultText(r)}, {"wire", briefLog(r)}} {
 		if e[1] != "" {
 			fmt.Fprintf(b, "  %s: |2\n%s", e[0], indent("    ", e[1]))
 		}
