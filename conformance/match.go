@@ -121,7 +121,7 @@ func (m *matcher) mark(k *mark, e *wire.Element) (got string, ok bool) {
 	switch k.key {
 	case "has", "lacks":
 		found := has(e, childOf(k.values[0].expand(m.value)))
-		return map[bool]string{true: "it has one", false: "it has none"}[found], found == (k.key == "has")
+		return map[bool]string{true: "one such child", false: "no such child"}[found], found == (k.key == "has")
 	case "payload":
 		return m.payload(k, e)
 	case "error":

@@ -97,7 +97,7 @@ func TestExpect(t *testing.T) {
 			"c1 expect header\nc1 expect iq error=wait|cancel/gone", "fail 8:13 error=auth/gone"},
 		{"no error", open + "<iq type='result' id='1'/>", "c1 expect header\nc1 expect iq error=*/*", "fail 8:13 error=absent"},
 		{"what is inside", open + "<message><x xmlns='a'><y/></x></message>", "c1 expect header\nc1 expect message has=y@a lacks=y@b lacks=z", "pass"},
-		{"what is not", open + "<message><x xmlns='a'><y/></x></message>", "c1 expect header\nc1 expect message has=y@b", "fail 8:18 it has none"},
+		{"what is not", open + "<message><x xmlns='a'><y/></x></message>", "c1 expect header\nc1 expect message has=y@b", "fail 8:18 no such child"},
 		{"a payload", open + "<message><x xmlns='a' b='1' c='2'/></message>", "c1 expect header\nc1 expect message payload=<x c='2' b='1' xmlns='a'/>", "pass"},
 		{"an element", open + `<message  id="1"><body>a</body></message>`, "c1 expect header\nc1 expect <message id='1'><body>a</body></message>", "pass"},
 		{"another element", open + `<message id="1"/>`, "c1 expect header\nc1 expect <message id='2'/>", `fail 8:10 <message/>: id="1" for "2"`},
