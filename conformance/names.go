@@ -28,6 +28,9 @@ var streamConditions = []string{
 	"invalid-id", "xml-not-well-formed", // RFC 3920
 }
 
+// errorTypes are the types of a stanza error (RFC 6120 8.3.2).
+var errorTypes = []string{"auth", "cancel", "continue", "modify", "wait"}
+
 // stanzaConditions are the conditions of RFC 6120 8.3.3.
 var stanzaConditions = []string{
 	"bad-request", "conflict", "feature-not-implemented", "forbidden", "gone", "internal-server-error", "item-not-found", "jid-malformed",

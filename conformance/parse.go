@@ -168,4 +168,4 @@ func (p *parser) known(name string) bool {
 }
 
 // actorForm is a component, and perhaps one of its further connections.
-var actorForm = regexp.MustCompile(`^c[1-9][a-z]?$`)
+var actorForm = regexp.MustCompile(`^c[1-3][a-z]?$`)

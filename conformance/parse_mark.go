@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -75,10 +76,45 @@ func (p *parser) mark(u unit, key string) (m mark, rest unit, bad *misfit) {
 		}
 	}
 	m.at = u.place(0, off+width)
-	if last := u.text[off+strings.LastIndexByte(u.text[off:off+width], '|')+1 : off+width]; key == "error" && !strings.Contains(last, "/") {
-		return m, u, u.bad(off, width, "error is a type and a condition: error=cancel/service-unavailable, error=wait|cancel/gone, error=*/gone|*/redirect")
+	if wrong := misspelt(key, u.text[off:off+width]); wrong != "" {
+		return m, u, u.bad(off, width, wrong)
 	}
 	return m, u.from(off + width).trim(), nil
+}
+
+// misspelt says what is wrong with the value of a mark, "" if nothing is. A mark that can never hold makes a case fail always, and
+// one with "lacks" pass always.
+func misspelt(key, value string) string {
+	switch key {
+	case "error":
+		return misspeltError(strings.Split(value, "|"))
+	case "has", "lacks":
+		if !childForm.MatchString(value) {
+			return "a child is query, query@jabber:iq:version, or item[jid=${c1}]; for several, several marks"
+		}
+	}
+	return ""
+}
+
+// childForm is what stands behind has= and lacks=.
+var childForm = regexp.MustCompile(`^[^][|]+(\[[^][|=]+=[^][|]*\])?$`)
+
+// misspeltError looks at types and conditions, but not at those that hold a value.
+func misspeltError(words []string) string {
+	if !strings.Contains(words[len(words)-1], "/") {
+		return "error is a type and a condition: error=cancel/service-unavailable, error=wait|cancel/gone, error=*/gone|*/redirect"
+	}
+	for _, w := range words {
+		kind, cond, both := strings.Cut(w, "/")
+		switch {
+		case strings.Contains(w, "${"):
+		case kind != "*" && !slices.Contains(errorTypes, kind):
+			return "there is no error of type " + kind + "; there are " + strings.Join(errorTypes, ", ") + " (RFC 6120 8.3.2), and * for any"
+		case both && cond != "*" && !slices.Contains(stanzaConditions, cond):
+			return "there is no stanza error " + cond + " (RFC 6120 8.3.3)"
+		}
+	}
+	return ""
 }
 
 // bareSpan is how many bytes a value takes that has no quotes: up to a space that is not in ${}.

@@ -63,7 +63,7 @@ func (p *parser) actor(u unit, name string) *misfit {
 			return u.bad(0, len(name), "the actor of a play about a node is s, the server; or this is check")
 		}
 	} else if !actorForm.MatchString(name) {
-		return u.bad(0, len(name), "an actor is c1, c2 ..., or c1b for a second connection of c1; or this is check")
+		return u.bad(0, len(name), "an actor is c1, c2 or c3, or c1b for a second connection of c1; or this is check")
 	}
 	if !slices.Contains(p.c.Actors, name) {
 		p.c.Actors = append(p.c.Actors, name)

@@ -33,7 +33,7 @@ c1 open to='other.example' from=""
 c1 send (pieces of 3, 5 ms apart, times 2) <message to='${c2}'
     id='a b'>${repeat 3 <x>}
 c1 send "\x00\u{20ac}\r"
-c1 expect message id=$one type=error|result body="a\rb" xml:lang=de error=wait|cancel/x payload=<q xmlns='u' a='1 2'/> within 5 s -- why
+c1 expect message id=$one type=error|result body="a\rb" xml:lang=de error=wait|cancel/gone payload=<q xmlns='u' a='1 2'/> within 5 s -- why
   or stream-error conflict|host-unknown text=any then close
   soft <message to='${c2}'><body>a then b</body>
     </message>
@@ -88,7 +88,16 @@ func TestParseFaults(t *testing.T) {
 		{"c1 send (pieces of x) a", "no such option", 10, 11},
 		{"c1 send (times 3", "closing )", 9, 1},
 		{"c1 send a ${sid}", `nothing is known as "sid"`, 11, 6},
-		{"c1 send a ${server}", `nothing is known as "server"`, 11, 9},
+		{"c1 send a ${server}", "a play that speaks of ${server} says so among its facts: needs: server", 11, 9},
+		{"c4 attach", "an actor is c1, c2 or c3", 1, 2},
+		{"c1 send a ${c4}", `nothing is known as "c4"`, 11, 5},
+		{"c1 expect message error=cancel/gon", "there is no stanza error gon (RFC 6120 8.3.3)", 25, 10},
+		{"c1 expect message error=*/gone|*/gon", "there is no stanza error gon", 25, 12},
+		{"c1 expect message error=cancle/gone", "there is no error of type cancle; there are auth", 25, 11},
+		{"c1 expect message lacks=a[b=c", "a child is query", 25, 5},
+		{"c1 expect message has=a[b]", "a child is query", 23, 4},
+		{"c1 expect message has=a|b", "a child is query", 23, 3},
+		{"c1 expect message has=a[b=c]d", "a child is query", 23, 7},
 		{"c1 send ${fill}", `nothing is known as "fill"`, 9, 7},
 		{"c1 send ${fill many}", "fill takes a number", 9, 12},
 		{"c1 send ${fill 99999999}", "are the most", 9, 16},

@@ -69,6 +69,8 @@ func parsePart(in string, known func(string) bool) (p part, fault string) {
 		return part{name: rest, upper: true}, ""
 	case more:
 		return part{}, strconv.Quote(word) + " takes no text; there are fill, repeat and upper"
+	case !known(in) && (in == needServer || in == needUsers):
+		return part{}, "a play that speaks of ${" + in + "} says so among its facts: needs: " + in
 	case !known(in):
 		return part{}, "nothing is known as " + strconv.Quote(in) + " here: it must be kept before, by =$" + in
 	}
