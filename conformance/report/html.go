@@ -68,6 +68,7 @@ type (
 		frame
 		Name, Verdict, VerdictWord, Target, Profile, Safe string
 		Started, Machine, Took, Version                   string
+		Grade                                             Grade
 		Count                                             int
 		Counts                                            []int // by word
 		Sections                                          []pageSection
@@ -114,7 +115,7 @@ type (
 
 // WriteHTML writes a run as one page that needs no other file: the sums, and each case with its play and its wire log.
 func WriteHTML(w io.Writer, run *conformance.Run) error {
-	p := runPage{frame: newFrame(), Name: nameOf(run), Target: Visible([]byte(run.Target)), Profile: string(run.Profile), Safe: safety(run),
+	p := runPage{frame: newFrame(), Name: nameOf(run), Target: Visible([]byte(run.Target)), Profile: string(run.Profile), Grade: GradeOf(run), Safe: safety(run),
 		Started: stamp(run.Started), Machine: run.Started.UTC().Format(time.RFC3339), Took: span(run.Took), Version: run.Version}
 	p.Verdict, _ = Verdict(run)
 	p.VerdictWord = string(conformance.Pass)

@@ -29,6 +29,7 @@ type (
 		Target  string       `json:"target"`
 		Product string       `json:"product,omitempty"`
 		Profile string       `json:"profile"`
+		Grade   Grade        `json:"grade,omitempty"` // follows from the results
 		Safe    bool         `json:"safe"`
 		Started time.Time    `json:"started"`
 		Took    int64        `json:"took_us"`
@@ -70,7 +71,7 @@ var kinds = map[conformance.RecordKind]string{conformance.Sent: "sent", conforma
 
 // WriteJSON writes a whole run with its wire logs, so that Load can read it again.
 func WriteJSON(w io.Writer, run *conformance.Run) error {
-	out := jsonRun{Format: Format, Version: run.Version, Target: run.Target, Product: Visible([]byte(run.Product)), Profile: string(run.Profile), Safe: run.Safe,
+	out := jsonRun{Format: Format, Version: run.Version, Target: run.Target, Product: Visible([]byte(run.Product)), Profile: string(run.Profile), Grade: GradeOf(run), Safe: run.Safe,
 		Started: run.Started.UTC(), Took: run.Took.Microseconds(), Results: make([]jsonResult, 0, len(run.Results))}
 	for i := range run.Results {
 		out.Results = append(out.Results, toJSON(&run.Results[i]))

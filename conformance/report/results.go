@@ -19,16 +19,32 @@ func WriteResults(w io.Writer, columns []Column) error {
 		resultRow(&b, string(l), columns, func(c *conformance.Case) bool { return c.Level == l })
 	}
 	resultRow(&b, "all", columns, func(*conformance.Case) bool { return true })
-	b.WriteString("\n## By section\n")
-	resultHead(&b, columns)
-	for _, s := range allSections(columns) {
-		resultRow(&b, s.String(), columns, func(c *conformance.Case) bool { return sectionOf(c) == s })
+	gradeRow(&b, columns)
+	if all := allSections(columns); len(all) > 1 {
+		b.WriteString("\n## By section\n")
+		resultHead(&b, columns)
+		for _, s := range all {
+			resultRow(&b, s.String(), columns, func(c *conformance.Case) bool { return sectionOf(c) == s })
+		}
 	}
 	for _, c := range columns {
 		deviations(&b, c.Run)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// gradeRow writes the grades of components, if some were judged.
+func gradeRow(b *strings.Builder, columns []Column) {
+	row, any := "| grade |", false
+	for _, c := range columns {
+		g := GradeOf(c.Run)
+		any = any || g != ""
+		row += " " + string(g) + " |"
+	}
+	if any {
+		b.WriteString(row + "\n")
+	}
 }
 
 // allSections are the sections of all runs, in the order of their letters.
@@ -44,9 +60,10 @@ func allSections(columns []Column) (all []section) {
 	return all
 }
 
-// columnName is a run in the head of a table. Most are of the first profile, so that goes without saying.
+// columnName is a run in the head of a table. Most servers are judged by the first profile, and components by the only one for them,
+// so that goes without saying.
 func columnName(run *conformance.Run) string {
-	if run.Profile == conformance.Component {
+	if run.Profile == conformance.Component || run.Profile == conformance.Node {
 		return nameOf(run)
 	}
 	return nameOf(run) + ", " + string(run.Profile)

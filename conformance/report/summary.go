@@ -7,7 +7,7 @@ import (
 	"github.com/patchbay-im/patchbay/conformance"
 )
 
-// summary is the end of a run: how many cases of each level went as they should, and the verdict.
+// summary is the end of a run: how many cases of each level went as they should, the verdict, and the grade of a component.
 func summary(run *conformance.Run, reports []string) string {
 	var parts []string
 	all := run.Tally()
@@ -27,6 +27,9 @@ func summary(run *conformance.Run, reports []string) string {
 	line := "  " + strings.Join(parts, "   ") + "\n  " + verdict
 	if example != "" {
 		line += "          rerun one: " + verb(run.Profile) + " ... --only " + example + " --wire"
+	}
+	if g := GradeOf(run); g != "" {
+		line += fmt.Sprintf("\n  grade: %s   %s", g, g.Means())
 	}
 	return line + "\n"
 }
