@@ -17,7 +17,7 @@ import (
 	reports "github.com/patchbay-im/patchbay/conformance/report"
 )
 
-var update = flag.Bool("update", false, "let TestConformance write conformance/expect, and what docs/conformance-results say, anew: explain each new failure")
+var update = flag.Bool("update", false, "let TestConformance and TestConformanceNode write conformance/expect, and what docs/conformance-results and -nodes say, anew: explain each new failure")
 
 // mostJudging bounds the run of one profile against one product.
 const mostJudging = 3 * time.Minute
@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 				return // it is not here, or was not asked for
 			}
 		}
-		holdResults(t, all)
+		holdResults(t, all, "conformance-results")
 	})
 	for i, p := range products {
 		t.Run(p.name, func(t *testing.T) {
@@ -76,10 +76,16 @@ func (j *judgement) play(t *testing.T, profile conformance.Profile) {
 		missing(t, "conformance/expect is of %s, and this is %s", j.version, run.Product)
 	}
 	t.Logf("profile %s: %s in %v", profile, run.Product, run.Took.Round(time.Millisecond))
-	run = j.hold(t, unsecret(target, run))
+	j.keep(t, unsecret(target, run))
+}
+
+// keep judges a run by what is expected, and keeps it for the results.
+func (j *judgement) keep(t *testing.T, run *conformance.Run) {
+	t.Helper()
+	run = j.hold(t, run)
 	j.runs = append(j.runs, run)
 	if dir := os.Getenv("PATCHBAY_RUNS"); dir != "" { // for patchbay conformance compare, and to see the wire logs
-		if err := reports.Save(filepath.Join(dir, fmt.Sprintf("%s-%s.json", j.name, profile)), run); err != nil {
+		if err := reports.Save(filepath.Join(dir, fmt.Sprintf("%s-%s.json", j.name, run.Profile)), run); err != nil {
 			t.Error(err)
 		}
 	}
@@ -165,8 +171,8 @@ const resultsMark = "<!-- What follows is written by TestConformance -update. --
 // is not held against the page.
 var softly = regexp.MustCompile(`, \d+ soft`)
 
-// holdResults sees that the published results are those of these runs, or publishes them.
-func holdResults(t *testing.T, all []judgement) {
+// holdResults sees that the results published under a name are those of these runs, or publishes them.
+func holdResults(t *testing.T, all []judgement, name string) {
 	t.Helper()
 	var columns []reports.Column
 	for _, j := range all {
@@ -174,7 +180,7 @@ func holdResults(t *testing.T, all []judgement) {
 			columns = append(columns, reports.Column{Run: run})
 		}
 	}
-	base := filepath.Join("..", "..", "docs", "conformance-results")
+	base := filepath.Join("..", "..", "docs", name)
 	page, err := os.ReadFile(base + ".md")
 	if err != nil {
 		t.Fatal(err)
