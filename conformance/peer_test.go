@@ -191,7 +191,9 @@ func TestBehindProceed(t *testing.T) {
 		open + proceed + " ":    "TLS: the server has not said proceed, or has said more behind it",
 		open + proceed:          "TLS: EOF",
 	} {
-		if res := (&canned{t: t, says: says}).play(steps); res.Fault == nil || res.Fault.Got != want {
+		res := (&canned{t: t, says: says}).play(steps)
+		reset := res.Fault != nil && want == "TLS: EOF" && res.Fault.Got == "TLS: read: connection reset by peer" // closed before it had read our hello
+		if res.Fault == nil || res.Fault.Got != want && !reset {
 			t.Errorf("%s: got %s %+v", says, res.Word, res.Fault)
 		}
 	}
