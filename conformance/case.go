@@ -48,6 +48,7 @@ type Case struct {
 	Lines   []string // the file, for the one who looks at a fault
 
 	steps []step
+	named []string // components of which a value is used
 }
 
 // Rule is the rule of the catalogue that the case is of.

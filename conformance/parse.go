@@ -164,6 +164,9 @@ func (p *parser) known(name string) bool {
 	if !actorForm.MatchString(actor) || p.c.Profile == Node {
 		return p.c.Profile == Node && actor == "s" && slices.Contains([]string{"id", "proof"}, part)
 	}
+	if !slices.Contains(p.c.named, name[:2]) {
+		p.c.named = append(p.c.named, name[:2])
+	}
 	return !more || slices.Contains([]string{"id", "proof", "secret"}, part)
 }
 

@@ -32,6 +32,9 @@ func (p *parser) expect(s *step, args unit, i, end int) *misfit {
 	}
 	for n, u := range units {
 		a, bad := p.alternative(s, u, n > 0 && !s.all)
+		if bad == nil && s.all && (a.seeks || len(a.whats) > 1 || !slices.Contains([]whatKind{wStanza, wElement, wXML, wStreamError}, a.whats[0].kind)) {
+			bad = u.bad(0, len(u.text), "below expect all stands one thing a line: a stanza, an element or a stream error, and nothing behind it")
+		}
 		if bad != nil {
 			return bad
 		}
@@ -121,7 +124,11 @@ func (p *parser) what(u unit) (w what, rest unit, bad *misfit) {
 			return w, rest, u.bad(0, max(1, len(word)), "this cannot come; there are message, presence, iq, header, handshake, stream-error, element, an element in <>, end, eof, close, gone and nothing")
 		}
 	}
+	marked := rest
 	w.marks, rest, bad = p.marksOf(rest)
+	if bad == nil && len(w.marks) > 0 && slices.Contains([]whatKind{wEnd, wEOF, wClose, wGone}, w.kind) {
+		bad = marked.bad(0, max(1, len(marked.text)-len(rest.text)), word+" has no marks")
+	}
 	return w, rest, bad
 }
 

@@ -64,6 +64,9 @@ func (p *parser) mark(u unit, key string) (m mark, rest unit, bad *misfit) {
 			return m, u, u.bad(off, width, "a value is kept under small letters and digits: id=$sid")
 		}
 		m.keep = value[1:width]
+		if bad := p.keeps(u, off, m); bad != nil {
+			return m, u, bad
+		}
 		p.kept[m.keep] = true
 	default:
 		width = bareSpan(value)
@@ -115,6 +118,17 @@ func misspeltError(words []string) string {
 		}
 	}
 	return ""
+}
+
+// keeps holds what is kept to a name of its own, and to marks that speak of a value.
+func (p *parser) keeps(u unit, off int, m mark) *misfit {
+	switch {
+	case slices.Contains([]string{"has", "lacks", "error"}, m.key):
+		return u.bad(off, len(m.keep)+1, m.key+" is no value that can be kept")
+	case !p.kept[m.keep] && (p.known(m.keep) || slices.Contains([]string{"server", "users", "node"}, m.keep)):
+		return u.bad(off, len(m.keep)+1, m.keep+" is the name of something else")
+	}
+	return nil
 }
 
 // bareSpan is how many bytes a value takes that has no quotes: up to a space that is not in ${}.

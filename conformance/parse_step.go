@@ -38,6 +38,14 @@ func (p *parser) step(first, end int) (step, *misfit) {
 	case s.verb == vOpen, s.verb == vScram:
 		marks, bad := p.marks(args)
 		s.marks = marks
+		for _, m := range marks {
+			switch {
+			case len(m.values) != 1:
+				return s, &misfit{m.at, m.key + " takes one value here"}
+			case s.verb == vScram && m.key != "user" && m.key != "secret":
+				return s, &misfit{m.at, "scram takes user='other' and secret='wrong'"}
+			}
+		}
 		return s, bad
 	case s.verb == vWait, s.verb == vAlone:
 		span, ok := parseSpan(args.text)

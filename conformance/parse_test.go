@@ -123,6 +123,18 @@ func TestParseFaults(t *testing.T) {
 		{"check ${run}", "check is check", 7, 6},
 		{"check ${run} ~ x", "check is check", 7, 10},
 		{"check ${run} matches (", "missing", 22, 1},
+		{"c1 expect all\n  message then presence\n  presence", "one thing a line", 3, 21},
+		{"c1 expect all\n  nothing for 1 s\n  presence", "one thing a line", 3, 15},
+		{"c1 expect all\n  eventually message\n  presence", "one thing a line", 3, 18},
+		{"c1 expect gone id=1", "gone has no marks", 16, 4},
+		{"c1 expect message has=$a", "no value that can be kept", 23, 2},
+		{"c1 expect message lacks=a|b", "for several, several marks", 25, 3},
+		{"c1 expect message id=$c1", "the name of something else", 22, 3},
+		{"c1 expect message id=$n", "the name of something else", 22, 2},
+		{"c1 expect message id=$server", "the name of something else", 22, 7},
+		{"c1 open to=$a", "takes one value", 9, 5},
+		{"c1 open to=a|b", "takes one value", 9, 6},
+		{"c1 scram password='a'", "scram takes", 10, 12},
 		{"c1 attach\nc1 close", "cannot fail", 1, 1},
 	} {
 		steps := c.steps

@@ -81,7 +81,7 @@ func (t *Target) misses(c *Case) string {
 			return "needs a user domain: --users"
 		}
 	}
-	for _, actor := range c.Actors {
+	for _, actor := range slices.Concat(c.Actors, c.named) {
 		if _, ok := t.node(actor); !ok {
 			return fmt.Sprintf("needs %c components: name one more with --node", actor[1])
 		}
