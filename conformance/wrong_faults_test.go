@@ -86,6 +86,8 @@ var streamFaults = []fault{
 	{"C19", "writes carriage returns as they are", wrong{out: alter(ofStanza, `&#13;`, "\r")}},
 	{"C19", "resolves references twice", wrong{out: alter(ofStanza, `&amp;`, "&")}},
 	{"C20", "takes elements of any depth", wrong{most: limits{depth: 1 << 30}}},
+	{"C20", "says of many attributes that they are not well-formed", wrong{says: map[reason]string{tooManyAttrs: "not-well-formed"}}},
+	{"C20", "loses an attribute of many", wrong{most: limits{attrs: 1 << 20}, out: alter(ofStanza, ` a1000=['"]1['"]`, "")}},
 	{"C21", "does not answer pings", wrong{out: cut(ofAnswer, `^<iq type='result'.*$`)}},
 }
 
