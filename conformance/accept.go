@@ -124,12 +124,13 @@ func (c *conn) admit() {
 
 // alone holds the judged component to not connecting for a time.
 func (p *player) alone(s *step) *Fault {
+	p.r.missed = false // for the whole time, not for as long as one that stays away is waited for
 	nc, err := p.r.next(p.ctx, s.span)
+	p.r.missed = false
 	if err == nil {
 		p.r.spare = nc
 		return p.fault(s.at, "a connection", 0)
 	}
-	p.r.missed = false
 	return nil
 }
 

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
-	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,9 +37,11 @@ func (p *player) attach(actor string) *Fault {
 			return f
 		}
 		c := p.conns[actor]
+		opened := time.Now()
 		c.say(p.header(c, nil))
 		it, ok := p.awaited(c, wire.Header, wire.Name{Space: nsStream, Local: "stream"})
 		if ok {
+			c.trip = max(c.trip, time.Since(opened)) // whoever passes the connection on may have taken it at once
 			c.say("<handshake>" + p.value(actor+".proof") + "</handshake>")
 			it, ok = p.awaited(c, wire.Whole, wire.Name{Space: nsComponent, Local: "handshake"})
 		}
@@ -62,26 +64,29 @@ func (p *player) awaited(c *conn, kind wire.Kind, name wire.Name) (item, bool) {
 	return it, ok && it.err == nil && it.ev.Kind == kind && it.ev.Element != nil && it.ev.Element.Name == name
 }
 
-// settle lets everything pass that comes before a message of the actor to itself. The wire log keeps only how much that was.
+// settle lets all stanzas pass that come before a message of the actor to itself; whatever else comes is for the play. The wire log
+// keeps only how many they were.
 func (p *player) settle(c *conn) {
 	if p.r.deaf {
 		return
 	}
 	from := p.mark(c.actor)
 	id := p.marker(c, c.node.Domain)
-	until := time.Now().Add(settleWait)
+	until := time.Now().Add(settleWait + p.r.way)
 	passed := 0
 	for {
-		it, ok := c.inbox.next(until)
+		it, ok := c.inbox.first(until)
 		if !ok {
-			p.r.deaf = true
+			p.r.deaf = !p.r.hears // or it was only slow this once
 			p.log(c.actor, Noted, []byte("the server brings nothing back to who sent it"))
 			return
 		}
-		if it.over || it.err != nil {
+		if !isStanza(it) {
 			return
 		}
+		c.inbox.take(1)
 		if isMarker(it, id) {
+			p.r.hears = true
 			p.forget(c.actor, from, passed)
 			return
 		}
@@ -144,7 +149,7 @@ func unmarked(r Record, first bool) []byte {
 func (p *player) clear(actor string) {
 	c := p.conns[actor]
 	for {
-		if _, more := c.inbox.next(time.Now().Add(clearWait)); !more {
+		if _, more := c.inbox.next(time.Now().Add(clearWait + p.r.way/10)); !more {
 			break
 		}
 	}
@@ -158,6 +163,12 @@ func (p *player) marker(c *conn, to string) string {
 	id := markerPrefix + p.run + "-" + strconv.Itoa(p.markers)
 	c.say("<message from='" + escapeAttr(c.node.Domain) + "' to='" + escapeAttr(to) + "' id='" + id + "'/>")
 	return id
+}
+
+// isStanza reports whether an item is a stanza.
+func isStanza(it item) bool {
+	return !it.over && it.err == nil && it.ev.Kind == wire.Whole && isContent(it.ev.Element.Name.Space) &&
+		slices.Contains([]string{"message", "presence", "iq"}, it.ev.Element.Name.Local)
 }
 
 // isMarker reports whether an item is the message of this id, or an answer to it; without an id, whether it is any marker.
@@ -177,7 +188,10 @@ func (p *player) version() string {
 	c := p.conns["c1"]
 	id := "version-" + p.run
 	c.say("<iq type='get' id='" + id + "' from='" + escapeAttr(c.node.Domain) + "' to='" + escapeAttr(p.r.target.Server) + "'><query xmlns='" + nsVersion + "'/></iq>")
-	it, ok := c.inbox.next(time.Now().Add(p.r.usual))
+	until := time.Now().Add(p.r.usual)
+	it, ok := c.inbox.next(until)
+	for ; ok && isStanza(it) && !isMarker(it, id); it, ok = c.inbox.next(until) {
+	}
 	if !ok || !isMarker(it, id) {
 		return ""
 	}
@@ -205,11 +219,12 @@ func compare(left, op, right string) bool {
 		form, err := regexp.Compile(right)
 		return err == nil && form.MatchString(left)
 	}
-	var l, r int
-	if _, err := fmt.Sscan(left, &l); err != nil {
+	l, err := strconv.Atoi(left)
+	if err != nil {
 		return false
 	}
-	if _, err := fmt.Sscan(right, &r); err != nil {
+	r, err := strconv.Atoi(right)
+	if err != nil {
 		return false
 	}
 	return op == "<=" && l <= r || op == ">=" && l >= r

@@ -235,8 +235,9 @@ func (c *conn) secure(ctx context.Context) error {
 func (c *conn) answered(e *wire.Element) bool {
 	kind, _ := e.Attr("type")
 	from, _ := e.Attr("from")
-	if c.serve || e.Name.Local != "iq" || kind != "get" || c.own(from) {
-		return false
+	id, _ := e.Attr("id")
+	if c.serve || e.Name.Local != "iq" || !isContent(e.Name.Space) || kind != "get" || id == "" || from == "" || c.own(from) {
+		return false // what is no whole request is for the play to see
 	}
 	payload := ""
 	switch {

@@ -104,7 +104,7 @@ func (c *conn) part() {
 	c.goOn()
 	select {
 	case <-c.over:
-	case <-time.After(partingWait + 3*c.trip):
+	case <-time.After(partingWait + min(time.Second, 3*c.trip)):
 	}
 	c.release()
 	c.sever()

@@ -30,6 +30,9 @@ func describe(it item) string {
 		return "element " + e.Name.Local + "@" + e.Name.Space + attributes(e)
 	}
 	s := e.Name.Local + attributes(e)
+	if e.Name.Local == "handshake" && len(e.Children) > 0 {
+		return s + " text=" + quoted(cut(e.Text(), 60))
+	}
 	if kind, cond := stanzaError(e); kind != "" {
 		return s + " error=" + kind + "/" + cond
 	}

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/patchbay-im/patchbay/conformance/wire"
@@ -94,7 +93,7 @@ func (e *expectation) round() (worst *Fault, until time.Time) {
 // limit is how long the step waits for one thing.
 func (e *expectation) limit() time.Duration {
 	if e.s.span > 0 {
-		return e.s.span
+		return e.s.span + e.p.r.way
 	}
 	return e.p.r.usual
 }
@@ -111,7 +110,7 @@ func (e *expectation) try(a *alternative) trial {
 		}
 		switch w.kind {
 		case wNothing:
-			if over := since.Add(w.span); come && it.at.Before(over) {
+			if over := since.Add(w.span + e.p.r.way/10); come && it.at.Before(over) {
 				return e.failed(t, w.at, it, since)
 			} else if e.now.Before(over) {
 				return trial{until: over}
@@ -203,36 +202,4 @@ func flat(whats []what) []*what {
 		all = append(all, &whats[i])
 	}
 	return all
-}
-
-// expectAll waits for several things in any order.
-func (p *player) expectAll(c *conn, s *step) *Fault {
-	begun := time.Now()
-	until := begun.Add(max(s.span, p.r.usual))
-	left := make([]*what, 0, len(s.alts))
-	for i := range s.alts {
-		left = append(left, &s.alts[i].whats[0])
-	}
-	for len(left) > 0 {
-		it, ok := c.inbox.next(until)
-		if !ok {
-			return p.fault(left[0].at, "nothing", time.Since(begun))
-		}
-		at, got := left[0].at, ""
-		i := slices.IndexFunc(left, func(w *what) bool {
-			kept := map[string]string{}
-			place, says, ok := (&matcher{value: p.value, kept: kept}).match(w, it)
-			if ok {
-				maps.Copy(p.kept, kept)
-			} else if got == "" {
-				at, got = place, says
-			}
-			return ok
-		})
-		if i < 0 {
-			return p.fault(at, got, it.at.Sub(begun))
-		}
-		left = slices.Delete(left, i, i+1)
-	}
-	return nil
 }

@@ -89,9 +89,17 @@ func (b *inbox) wait(until time.Time) {
 
 // next takes the next item, or reports false when none comes by a time.
 func (b *inbox) next(until time.Time) (item, bool) {
+	it, ok := b.first(until)
+	if ok {
+		b.take(1)
+	}
+	return it, ok
+}
+
+// first gives the next item, which stays, or reports false when none comes by a time.
+func (b *inbox) first(until time.Time) (item, bool) {
 	for {
 		if it, ok := b.peek(0); ok {
-			b.take(1)
 			return it, true
 		}
 		if !time.Now().Before(until) {

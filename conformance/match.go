@@ -228,9 +228,17 @@ func (c child) fits(e *wire.Element) bool {
 	return e.Name.Local == c.local && (!c.spaced || e.Name.Space == c.space) && (!c.keyed || there && (c.value == "any" || value == c.value))
 }
 
-// has reports whether there is such a child, at any depth.
+// has reports whether there is such a child, at any depth. It does not call itself: an element may be as deep as it is long.
 func has(e *wire.Element, c child) bool {
-	return slices.ContainsFunc(e.Elements(), func(x *wire.Element) bool { return c.fits(x) || has(x, c) })
+	left := e.Elements()
+	for len(left) > 0 {
+		x := left[len(left)-1]
+		if c.fits(x) {
+			return true
+		}
+		left = append(left[:len(left)-1], x.Elements()...)
+	}
+	return false
 }
 
 // payload compares the children with one that must be there alone.

@@ -201,3 +201,58 @@ func TestBehindProceed(t *testing.T) {
 		t.Errorf("without proceed: got %s %+v", res.Word, res.Fault)
 	}
 }
+
+// routes is a small server that is far away: it answers after a time, and brings back messages to who sent them.
+func routes(far time.Duration, attached string) func(net.Conn) {
+	return func(nc net.Conn) {
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := nc.Read(buf)
+			if err != nil {
+				return
+			}
+			var says string
+			for part := range strings.SplitAfterSeq(string(buf[:n]), ">") {
+				switch {
+				case strings.HasPrefix(part, "<stream:stream"):
+					says += open
+				case strings.HasSuffix(part, "</handshake>"):
+					says += "<handshake/>" + attached
+				case strings.HasPrefix(part, "<message "), part == streamEnd:
+					says += part
+				}
+			}
+			time.AfterFunc(far, func() { _, _ = io.WriteString(nc, says) })
+		}
+	}
+}
+
+// Who is far away gets more time, also when somebody near takes the connection for it; and silence lasts as much longer.
+func TestFarAway(t *testing.T) {
+	c, err := parse("c1 attach\nc1 send <message id='1'/>\nc1 expect message id=1 within 100 ms\nc1 send <message id='2'/>\nc1 expect nothing for 100 ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := Target{Addr: peer(t, routes(150*time.Millisecond, "")), Nodes: []NodeName{{"c1.example", "secret"}}}
+	run, err := Play(t.Context(), target, []*Case{c}, func(Result) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := told(run.Results[0]); got != "fail 9:10 message id=2" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// What earlier cases left passes by, and nothing else.
+func TestSettle(t *testing.T) {
+	for attached, want := range map[string]string{
+		"<message id='old'/><presence/><iq type='result' id='x'/>": "pass ",
+		"<message id='old'/>" + wrong + shut:                       "fail 6:10 stream-error bad-format text=\"no\"",
+		"<handshake/>":                                             "fail 6:10 handshake",
+	} {
+		steps := "c1 attach\nc1 expect nothing for 50 ms"
+		if got := told(against(t.Context(), t, peer(t, routes(0, attached)), steps)); got != want {
+			t.Errorf("%s: got %s, want %s", attached, got, want)
+		}
+	}
+}

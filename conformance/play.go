@@ -57,7 +57,9 @@ type runner struct {
 	target   Target
 	listener *net.TCPListener // of profile node
 	usual    time.Duration    // within which what is expected must come
-	deaf     bool             // the target routes nothing back to who sent it
+	way      time.Duration    // 20 times as long as the target takes to answer: added to what it is given to do so
+	hears    bool             // the target routes back to who sent it
+	deaf     bool             // it does not
 
 	// of profile node
 	again  time.Duration // for the judged one to come back
@@ -138,8 +140,9 @@ func (r *runner) meet(ctx context.Context) (product string, err error) {
 		if fault := p.attach(actor); fault != nil {
 			return "", &Unreachable{r.target.Addr, errors.New(r.target.Nodes[i].Domain + ": " + fault.Got)}
 		}
-		r.usual = max(r.usual, time.Second+20*p.conns[actor].trip)
+		r.way = max(r.way, 20*p.conns[actor].trip)
 	}
+	r.usual += r.way
 	if r.target.Server == "" {
 		return "", nil
 	}

@@ -118,16 +118,25 @@ func TestExpect(t *testing.T) {
 		{"not repeated", open + "<message id='1'/><message id='1'/>", "c1 expect header\nc1 expect (times 2) message id=${n}", `fail 8:28 id="1" (number 2)`},
 		{"what is not XML", open + "<message></iq>", "c1 expect header\nc1 expect message", "fail 8:10 what is not XML"},
 		{"text", open + "hello", "c1 expect header\nc1 expect message", "fail 8:10 "},
+		{"more than a number", "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='2a'>",
+			"c1 expect header id=$a\ncheck ${a} <= 3", `fail 8:0 "2a" <= "3" does not hold`},
+		{"a handshake", open + "<handshake/>", "c1 expect header then handshake", "pass"},
+		{"a handshake that says something", open + "<handshake>ok</handshake>", "c1 expect header then handshake", `fail 7:22 handshake text="ok"`},
+		{"a handshake with marks", open + "<handshake>ok</handshake>", "c1 expect header then handshake text=ok", "pass"},
+		{"a ping that is no iq", open + "<iq xmlns='u' type='get' id='p' from='example'><ping xmlns='urn:xmpp:ping'/></iq>", "c1 expect header\nc1 expect nothing for 1 s", "fail 8:10 element iq@u"},
+		{"a ping without id", open + "<iq type='get' from='example'><ping xmlns='urn:xmpp:ping'/></iq>", "c1 expect header\nc1 expect nothing for 1 s", "fail 8:10 iq type=get"},
+		{"the question what it is", open + "<iq type='get' id='d' from='example' to='c1.example'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>", "c1 expect header then eof", "pass"},
+		{"eventually", open + "<message id='1'/><presence/><message id='2' type='a'/><iq/>", "c1 expect header\nc1 expect eventually message type=a\nc1 expect iq", "pass"},
+		{"eventually, and never", open + "<message id='1'/>" + shut, "c1 expect header\nc1 expect eventually message type=a", "fail 8:21 eof"},
+		{"what is very deep", open + "<message>" + strings.Repeat("<a xmlns='u'>", 2000) + strings.Repeat("</a>", 2000) + "</message>", "c1 expect header\nc1 expect message has=a@u lacks=b", "pass"},
+		{"a value of a component", open, "c1 send ${c2}\nc1 expect header", "skipped needs 2 components"},
+		{"the end by itself", open + shut, "c1 expect header\nc1 expect end then eof", "pass"},
 		{"no number", open, "c1 expect header id=$a\ncheck ${a} <= 3", `fail 8:0 "s1" <= "3" does not hold`},
 		{"not connected", open, "c2 expect header", "skipped needs 2 components"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res := (&canned{t: t, says: c.says}).play(c.steps)
-			got := string(res.Word) + " " + res.Why
-			if f := res.Fault; f != nil {
-				got = strings.Join([]string{string(res.Word), " ", strconv.Itoa(f.Line), ":", strconv.Itoa(f.Col), " ", f.Got}, "")
-			}
-			if !strings.HasPrefix(got, c.want) {
+			if got := told(res); !strings.HasPrefix(got, c.want) {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 			if res.Word != Skipped && len(res.Wire) < 3 {
@@ -135,6 +144,14 @@ func TestExpect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// told is what became of a play, in a line.
+func told(res Result) string {
+	if f := res.Fault; f != nil {
+		return strings.Join([]string{string(res.Word), " ", strconv.Itoa(f.Line), ":", strconv.Itoa(f.Col), " ", f.Got}, "")
+	}
+	return string(res.Word) + " " + res.Why
 }
 
 // What is waited for in vain takes its time and no more, and silence is waited for.
