@@ -22,12 +22,21 @@ const (
 	retiredWait = 2 * time.Second
 )
 
-// expire ends a grace. inc is the node's incarnation, ends that of its domain (Source.current).
+// expire ends a grace. inc is the node's incarnation, ends that of its domain (Source.current). While the view is not
+// complete it waits for that, for the settle time at most.
 func (r *Router) expire(n *Node, inc, ends uint64) {
+	if n.awaitedNoMore(inc) {
+		r.settled(1) // before its stanzas are decided: they would be held for a node that nobody awaits any more
+	}
 	n.mu.Lock()
-	if n.timer == nil || n.src != nil || n.rec.Inc != inc || n.State() != Away {
+	if n.stays(inc) {
 		n.mu.Unlock()
 		return // somebody was faster
+	}
+	if set := r.set(); !r.Complete() && r.now().Before(n.since.Add(set.Grace+set.Settle)) { // what is held now would go behind what is decided then
+		n.timer = time.AfterFunc(beatEach, func() { r.expire(n, inc, ends) })
+		n.mu.Unlock()
+		return
 	}
 	expired := make(chan struct{})
 	n.expiring = expired         // nobody attaches meanwhile
@@ -36,12 +45,7 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	r.expiries.Add(1) // with the lock held: stopTimers has not passed here
 	defer r.expiries.Done()
 	n.timer = nil
-	was := n.returning
-	n.returning = false
 	n.mu.Unlock()
-	if was {
-		r.settled(1) // before its stanzas are decided: they would be held for a node that nobody awaits any more
-	}
 
 	x := &expiry{r: r, n: n, ends: ends}
 	over := x.begin() && x.run()
@@ -57,6 +61,22 @@ func (r *Router) expire(n *Node, inc, ends uint64) {
 	if over {
 		r.cfg.Log.WithField("node", n.Domain).WithField("sessions", x.sessions).Warn("node did not come back within its grace: its sessions ended")
 	}
+}
+
+// stays reports whether a grace that ends is not the one that the node has now. Called with the node's mu held.
+func (n *Node) stays(inc uint64) bool {
+	return n.timer == nil || n.src != nil || n.rec.Inc != inc || n.State() != Away
+}
+
+// awaitedNoMore notes that a node that was there before a restart did not come back, and reports whether it was awaited.
+func (n *Node) awaitedNoMore(inc uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.returning || n.stays(inc) {
+		return false
+	}
+	n.returning = false
+	return true
 }
 
 // expiry is the end of one grace.
