@@ -149,7 +149,7 @@ func unmarked(r Record, first bool) []byte {
 func (p *player) clear(actor string) {
 	c := p.conns[actor]
 	for {
-		if _, more := c.inbox.next(time.Now().Add(clearWait + p.r.way/10)); !more {
+		if _, more := c.inbox.next(time.Now().Add(clearWait + p.r.way*2/5)); !more {
 			break
 		}
 	}

@@ -110,7 +110,7 @@ func (e *expectation) try(a *alternative) trial {
 		}
 		switch w.kind {
 		case wNothing:
-			if over := since.Add(w.span + e.p.r.way/10); come && it.at.Before(over) {
+			if over := since.Add(w.span + e.p.r.way*2/5); come && it.at.Before(over) {
 				return e.failed(t, w.at, it, since)
 			} else if e.now.Before(over) {
 				return trial{until: over}

@@ -134,7 +134,7 @@ func (p *player) once(s *step) *Fault {
 	case vAlone:
 		return p.alone(s)
 	case vWait:
-		p.rest(s.span + p.r.way/10)
+		p.rest(s.span + p.r.way*2/5)
 		return nil
 	}
 	c := p.conns[s.actor]
