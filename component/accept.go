@@ -38,8 +38,6 @@ type Acceptor struct {
 	Roots func(domain string) *x509.CertPool
 	// Ours reports whether a domain is the server's own or a user domain, which no peer may take.
 	Ours func(domain string) bool
-	// Server is the server's own domain: headers that refuse a name which is not served are from it.
-	Server string
 	// Gate slows down addresses that fail too often.
 	Gate *Gate
 
@@ -232,11 +230,12 @@ func (h *Handshake) answer() error {
 	return h.write(b)
 }
 
-// header appends our stream header. It is from the name that the peer asked for only if that is served here (RFC 6120 4.9.1.3).
+// header appends our stream header. It is from the name that the peer asked for, or, if that may not attach, from nobody: never from a
+// name that is not served (RFC 6120 4.9.1.3), nor from one that would tell a stranger what is.
 func (h *Handshake) header(b []byte) []byte {
 	from := h.domain
 	if len(h.secrets) == 0 && h.roots == nil {
-		from = h.acceptor.Server
+		from = ""
 	}
 	if h.ask {
 		return stream.AppendModernHeader(b, from, h.id)

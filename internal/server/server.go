@@ -117,7 +117,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.router = routing.New(routing.Config{Server: cfg.Server, Settings: settingsOf(cfg), Offline: offline, Outbox: outboxOf(queues), Counts: queues, NoProof: opt.NoProof,
 		IQWait: opt.IQWait, Log: opt.Log}, sessions, svc)
 	svc.Bind(s.router)
-	s.acceptor = &component.Acceptor{Secrets: s.secrets, Roots: s.roots, Ours: s.router.IsOurs, Server: cfg.Server, Gate: component.NewGate(nil)}
+	s.acceptor = &component.Acceptor{Secrets: s.secrets, Roots: s.roots, Ours: s.router.IsOurs, Gate: component.NewGate(nil)}
 	return s, nil
 }
 
