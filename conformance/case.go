@@ -42,7 +42,7 @@ type Case struct {
 	Level   Level
 	Profile Profile
 	Stress  bool     // heavy or destructive
-	Needs   []string // what the run must know: "server", "users", "multicast"
+	Needs   []string // what the run must know: "server", "users"
 	Actors  []string // in the order of their first step, "c1", "c1b"
 	File    string   // "cases/component/C19-charref-cr.txt"
 	Lines   []string // the file, for the one who looks at a fault

@@ -14,17 +14,27 @@ var caseFiles embed.FS
 
 // Cases gives all cases the binary carries, by profile and id. An error holds a *ParseError for each fault.
 func Cases() ([]*Case, error) {
+	sub, err := fs.Sub(caseFiles, "cases")
+	if err != nil {
+		return nil, err
+	}
+	return CasesIn(sub, "cases")
+}
+
+// CasesIn gives the cases of a tree that has a folder for each profile, by profile and id; name is what the tree is called. An error
+// holds a *ParseError for each fault.
+func CasesIn(tree fs.FS, name string) ([]*Case, error) {
 	var cases []*Case
 	var errs []error
-	err := fs.WalkDir(caseFiles, "cases", func(file string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(tree, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || path.Ext(file) != ".txt" {
 			return err
 		}
-		text, err := caseFiles.ReadFile(file)
+		text, err := fs.ReadFile(tree, file)
 		if err != nil {
 			return err
 		}
-		c, err := Parse(file, string(text))
+		c, err := Parse(path.Join(name, file), string(text))
 		if err != nil {
 			errs = append(errs, err)
 			return nil

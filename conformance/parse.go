@@ -99,8 +99,8 @@ func (p *parser) fact(at place, key, value string) {
 	case "needs":
 		for need := range strings.SplitSeq(value, ",") {
 			need = strings.TrimSpace(need)
-			if !slices.Contains([]string{needServer, needUsers, needMulticast}, need) {
-				p.say(at, "needs names server, users or multicast")
+			if !slices.Contains([]string{needServer, needUsers}, need) {
+				p.say(at, "needs names server or users")
 			}
 			p.c.Needs = append(p.c.Needs, need)
 		}
@@ -111,9 +111,8 @@ func (p *parser) fact(at place, key, value string) {
 
 // What a case may need to know of its target.
 const (
-	needServer    = "server"
-	needUsers     = "users"
-	needMulticast = "multicast"
+	needServer = "server"
+	needUsers  = "users"
 )
 
 // steps reads what stands from a line on.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // canned is a server that has only one thing to say to whoever says something, and then ends the connection or listens.
@@ -63,7 +64,7 @@ func (s *canned) play(steps string) Result {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := &runner{target: Target{Addr: s.listen(), Nodes: []NodeName{{"c1.example", "secret"}}, Server: "example"}, usual: 50_000_000}
+	r := &runner{target: Target{Addr: s.listen(), Nodes: []NodeName{{"c1.example", "secret"}}, Server: "example"}, usual: 250 * time.Millisecond}
 	return r.play(context.Background(), c)
 }
 

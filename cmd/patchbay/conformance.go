@@ -58,6 +58,7 @@ type judging struct {
 	list, stress   bool
 	reports        []string
 	expected       string // the file of expectations
+	plays          string // a folder of plays
 	update, wire   bool
 }
 
@@ -109,6 +110,7 @@ func newConformanceNodeCommand() *cobra.Command {
 // shared adds the flags that both ways of judging have.
 func (j *judging) shared(cmd *cobra.Command) {
 	f := cmd.Flags()
+	f.StringVar(&j.plays, "plays", "", "a folder of plays of your own, with a folder for each profile, instead of those of the suite")
 	f.StringVar(&j.level, "level", "", "the least level: must, should, may or policy")
 	f.StringSliceVar(&j.only, "only", nil, "only these cases, rules or sections")
 	f.StringSliceVar(&j.skip, "skip", nil, "not these cases, rules or sections")
@@ -126,9 +128,9 @@ func (j *judging) shared(cmd *cobra.Command) {
 
 // run judges.
 func (j *judging) run(cmd *cobra.Command) error {
-	all, err := conformance.Cases()
+	all, err := j.cases()
 	if err != nil {
-		return &exitError{exitFailed, fmt.Errorf("read the cases: %w", err)}
+		return err
 	}
 	if err := contradicted(cmd); err != nil {
 		return err

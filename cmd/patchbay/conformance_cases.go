@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -86,9 +90,26 @@ func list(out io.Writer, cases []*conformance.Case) error {
 	return nil
 }
 
+// cases gives the plays of the suite, or those of the user.
+func (j *judging) cases() ([]*conformance.Case, error) {
+	if j.plays == "" {
+		all, err := conformance.Cases()
+		if err != nil {
+			return nil, &exitError{exitFailed, fmt.Errorf("read the cases: %w", err)}
+		}
+		return all, nil
+	}
+	all, err := conformance.CasesIn(os.DirFS(j.plays), filepath.ToSlash(j.plays))
+	var missing *fs.PathError
+	if errors.As(err, &missing) {
+		return nil, fmt.Errorf("read the plays: %w", err)
+	}
+	return all, err
+}
+
 // ids completes what --only and --skip take.
 func (j *judging) ids(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	all, err := conformance.Cases()
+	all, err := j.cases()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
