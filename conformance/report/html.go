@@ -118,9 +118,14 @@ func WriteHTML(w io.Writer, run *conformance.Run) error {
 	p := runPage{frame: newFrame(), Name: nameOf(run), Target: Visible([]byte(run.Target)), Profile: string(run.Profile), Grade: GradeOf(run), Safe: safety(run),
 		Started: stamp(run.Started), Machine: run.Started.UTC().Format(time.RFC3339), Took: span(run.Took), Version: run.Version}
 	p.Verdict, _ = Verdict(run)
-	p.VerdictWord = string(conformance.Pass)
-	if !run.Conforms() {
+	known, _ := ofWord(run, conformance.Known)
+	switch {
+	case !run.Conforms():
 		p.VerdictWord = string(conformance.Fail)
+	case known > 0:
+		p.VerdictWord = string(conformance.Known)
+	default:
+		p.VerdictWord = string(conformance.Pass)
 	}
 	sum := tally{}
 	for _, g := range groups(run.Results) {
